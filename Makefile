@@ -1,0 +1,56 @@
+# Everything a developer runs. `make` alone lists the targets.
+export PYTHONSAFEPATH := 1
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CLIPS ?= clips/train
+EVAL_CLIPS ?= clips/eval
+OUT ?= runs/small.safetensors
+MINUTES ?= 60
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check fmt test bench train eval golden wheel clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(BIN)/infotok: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $(BIN)/infotok
+
+setup: $(BIN)/infotok ## make a virtual environment with all that is needed
+
+demo: setup ## encode a small sample, show its statistics, decode it
+	$(BIN)/infotok demo
+
+check: setup ## formatting, lint and types; edits nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+fmt: setup ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: setup ## all tests that need no GPU
+	$(BIN)/pytest -m "not gpu"
+
+bench: setup ## speed and memory of encode and decode on a made-up clip
+	$(BIN)/python -m infotok_cli.evaluate.bench
+
+train: setup ## train on CLIPS for MINUTES into OUT (goes on from OUT's checkpoint)
+	$(BIN)/infotok train $(CLIPS) -o $(OUT) --minutes $(MINUTES)
+
+eval: setup ## PSNR, SSIM and real bits on EVAL_CLIPS
+	$(BIN)/infotok eval $(EVAL_CLIPS)
+
+golden: setup ## write the golden .itk files anew (only when the format version changes)
+	$(BIN)/python tests/support/make_golden.py
+
+wheel: setup ## build the wheel
+	$(BIN)/python -m build --wheel
+
+clean: ## remove what can be made again
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

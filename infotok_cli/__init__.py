@@ -1,0 +1,3 @@
+"""infotok: adaptive discrete video tokenization as a codec."""
+
+__version__ = "0.1.0"

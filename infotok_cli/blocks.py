@@ -1,0 +1,64 @@
+"""Geometry shared by allocation, keep-map coding and the model: grids and 2x2x2 blocks.
+
+A token grid is `[t, h, w]`. A block is 2x2x2 neighbouring positions; at odd edges it is cut, so a
+block holds 1, 2, 4 or 8 positions. Its level is the number of tokens it gets: a power of two, at
+least 1, at most its positions. A level keeps the first positions of `SPREAD_ORDER` that exist.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infotok_cli.config import PATCH
+
+Grid = tuple[int, int, int]
+
+BLOCK: Grid = (2, 2, 2)
+
+SPREAD_ORDER: tuple[Grid, ...] = (
+    (0, 0, 0), (1, 1, 1), (1, 0, 1), (0, 1, 0), (1, 1, 0), (0, 0, 1), (0, 1, 1), (1, 0, 0),
+)  # fmt: skip
+"""Positions (t, y, x) inside a block in the order they are kept: far corners first, nested."""
+
+
+def token_grid(frames: int, height: int, width: int) -> Grid:
+    """Grid `[t, h, w]` of a segment of `frames` frames of `height` x `width` pixels."""
+    return (-(-frames // PATCH[0]), -(-height // PATCH[1]), -(-width // PATCH[2]))
+
+
+def block_grid(grid: Grid) -> Grid:
+    """Number of blocks along each axis of a token grid."""
+    return (-(-grid[0] // 2), -(-grid[1] // 2), -(-grid[2] // 2))
+
+
+def block_capacity(grid: Grid) -> NDArray[np.uint8]:
+    """Positions in each block, `[bt, bh, bw]`: 8 inside, 4, 2 or 1 at odd edges."""
+    spans = [np.minimum(2, n - 2 * np.arange(-(-n // 2))) for n in grid]
+    capacity = spans[0][:, None, None] * spans[1][None, :, None] * spans[2][None, None, :]
+    return capacity.astype(np.uint8)
+
+
+def spread_rank(grid: Grid) -> NDArray[np.uint8]:
+    """Rank of each position `[t, h, w]` among the existing positions of its block, 0 first."""
+    rank_in_block = np.zeros(BLOCK, np.int64)
+    for rank, corner in enumerate(SPREAD_ORDER):
+        rank_in_block[corner] = rank
+    blocks = block_grid(grid)
+    whole = np.tile(rank_in_block, blocks)[: grid[0], : grid[1], : grid[2]]
+    padded = np.full([2 * n for n in blocks], 8, np.int64)
+    padded[: grid[0], : grid[1], : grid[2]] = whole
+    bt, bh, bw = blocks
+    cells = padded.reshape(bt, 2, bh, 2, bw, 2).transpose(0, 2, 4, 1, 3, 5).reshape(bt, bh, bw, 8)
+    ranks = cells.argsort(axis=-1, kind="stable").argsort(axis=-1, kind="stable")
+    back = ranks.reshape(bt, bh, bw, 2, 2, 2).transpose(0, 3, 1, 4, 2, 5).reshape(padded.shape)
+    return np.ascontiguousarray(back[: grid[0], : grid[1], : grid[2]]).astype(np.uint8)
+
+
+def keep_from_levels(levels: NDArray[np.uint8], grid: Grid) -> NDArray[np.bool_]:
+    """Keep map `[t, h, w]` of block levels `[bt, bh, bw]` (tokens in each block)."""
+    spread = levels
+    for axis in range(3):
+        spread = np.repeat(spread, 2, axis=axis)
+    keep: NDArray[np.bool_] = spread_rank(grid) < spread[: grid[0], : grid[1], : grid[2]]
+    return keep

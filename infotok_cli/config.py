@@ -1,0 +1,107 @@
+"""Frozen settings: what a model is, and what an encode was asked to do.
+
+Both travel as JSON text (the model's in the weights file's metadata). Unknown keys are refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from infotok_cli.errors import ModelError, UsageError
+
+RouterName = Literal["fast", "exact", "fixed"]
+AllocationName = Literal["block", "position"]
+
+ROUTERS: tuple[RouterName, ...] = ("fast", "exact", "fixed")
+ALLOCATIONS: tuple[AllocationName, ...] = ("block", "position")
+
+PATCH: tuple[int, int, int] = (4, 8, 8)
+"""Frames, rows and columns of pixels behind one position of the token grid."""
+
+MIN_RATE = 1 / 8
+"""Lowest token rate: one token in every block of eight positions."""
+
+MAX_SEGMENT_FRAMES = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Shape of a model. A model is rebuilt from this and its tensors, nothing else."""
+
+    name: str
+    width: int = 256
+    """Channels of the residual stream."""
+    head_dim: int = 64
+    encoder_blocks: int = 2
+    compressor_blocks: int = 2
+    decompressor_blocks: int = 2
+    decoder_blocks: int = 3
+    mlp_width: int = 1024
+    window: int = 8
+    """Side, in positions, of an attention window in space; in time a window is the whole segment."""
+    levels: tuple[int, ...] = (8, 8, 8, 5, 5, 5)
+    """FSQ levels of one token."""
+    segment_frames: int = 16
+    """Default segment length in frames."""
+
+    def __post_init__(self) -> None:
+        if self.width % self.head_dim:
+            raise ModelError(f"model width {self.width} is not a multiple of head size {self.head_dim}")
+        product = 1
+        for level in self.levels:
+            product *= level
+        if not 2 <= product <= 65536:
+            raise ModelError(f"FSQ levels {self.levels} do not fit in 16 bits")
+
+    @property
+    def heads(self) -> int:
+        return self.width // self.head_dim
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> ModelConfig:
+        """Rebuild a config; raises ModelError on text that is no config or has unknown keys."""
+        try:
+            values: dict[str, Any] = json.loads(text)
+            values["levels"] = tuple(values["levels"])
+            return cls(**values)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ModelError(f"model config cannot be read: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeOptions:
+    """What an encode was asked to do; validated here, so that every caller gets the same limits."""
+
+    rate: float = 0.5
+    """Average token rate over the file, 1/8 to 1."""
+    router: RouterName = "fast"
+    allocation: AllocationName = "block"
+    short_side: int | None = None
+    """Resize so that the shorter side has this many pixels; None keeps the size."""
+    segment_frames: int | None = None
+    """Frames per segment, a multiple of 4; None takes the model's default."""
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if not MIN_RATE <= self.rate <= 1:
+            raise UsageError(f"--rate {self.rate:g} is out of range: choose 0.125 to 1")
+        if self.router not in ROUTERS:
+            raise UsageError(f"--router {self.router!r} is unknown: choose {', '.join(ROUTERS)}")
+        if self.allocation not in ALLOCATIONS:
+            raise UsageError(f"--allocation {self.allocation!r} is unknown: choose {', '.join(ALLOCATIONS)}")
+        if self.short_side is not None and not 1 <= self.short_side <= 8192:
+            raise UsageError(f"--short-side {self.short_side} is out of range: choose 1 to 8192")
+        frames = self.segment_frames
+        if frames is not None and (frames % 4 or not 4 <= frames <= MAX_SEGMENT_FRAMES):
+            raise UsageError(f"--segment-frames {frames} is not a multiple of 4 between 4 and {MAX_SEGMENT_FRAMES}")
+        if self.start_seconds is not None and self.start_seconds < 0:
+            raise UsageError(f"--start {self.start_seconds:g} is negative: give seconds from the beginning")
+        if self.end_seconds is not None and self.end_seconds <= (self.start_seconds or 0):
+            raise UsageError(f"--end {self.end_seconds:g} is not after --start {self.start_seconds or 0:g}")

@@ -1,0 +1,143 @@
+"""Outputs that appear whole or not at all: written under a temporary name, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from infotok_cli.errors import OutputError
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
+    """Lend the name of an empty temporary file in the folder of `path`, with the same suffix.
+
+    When the block ends well the file is flushed to disk and takes the name `path`; on any exception,
+    KeyboardInterrupt included, it is removed and what stood at `path` before stays as it was.
+
+    Raises:
+        OutputError: `path` exists and `overwrite` is false, is no regular file, its folder is missing or
+            cannot be written to, or the file cannot be finished.
+    """
+    target, mode = _resolve(path, overwrite)
+    temporary = _create_beside(path, target)
+    try:
+        yield temporary
+        try:
+            _publish(temporary, target, mode, overwrite)
+        except FileExistsError as error:
+            raise OutputError(_exists(path)) from error
+        except OSError as error:
+            raise OutputError(
+                f"{_name(path)}: cannot be finished ({error.strerror}): check the disk"
+            ) from error
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def atomic_output(path: str | Path, overwrite: bool = False) -> Iterator[BinaryIO]:
+    """Lend a binary file to write; otherwise as `atomic_path`."""
+    with atomic_path(path, overwrite) as temporary:
+        try:
+            file = open(temporary, "wb")  # noqa: SIM115  closed below, where a failure gets its message
+        except OSError as error:
+            raise OutputError(
+                f"{_name(path)}: cannot be written ({error.strerror}): check the folder"
+            ) from error
+        try:
+            yield file
+        except BaseException:
+            # The file is about to be removed; a full disk met in closing it must not hide the cause.
+            with contextlib.suppress(OSError):
+                file.close()
+            raise
+        try:
+            file.close()
+        except OSError as error:
+            raise OutputError(
+                f"{_name(path)}: cannot be written ({error.strerror}): check the disk"
+            ) from error
+
+
+def _resolve(path: str | Path, overwrite: bool) -> tuple[Path, int | None]:
+    """The file to make, links followed, and the permission bits of the one it replaces, if any."""
+    try:
+        target = Path(os.path.realpath(path))
+        status = target.stat()
+    except FileNotFoundError:
+        return target, None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{_name(path)}: is no usable file name ({reason}): choose another") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise OutputError(f"{_name(path)}: is a folder: give the name of a file in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise OutputError(f"{_name(path)}: is no regular file: give the name of a file")
+    if not overwrite:
+        raise OutputError(_exists(path))
+    return target, stat.S_IMODE(status.st_mode)
+
+
+def _create_beside(path: str | Path, target: Path) -> Path:
+    """Create an empty file with a fresh hidden name, the suffix of `target` and the usual permissions."""
+    folder = target.parent
+    if not folder.is_dir():
+        raise OutputError(f"{_name(path)}: folder {_name(folder)} does not exist: create it first")
+    temporary = folder / f".infotok-{secrets.token_hex(8)}{target.suffix}"
+    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except OSError as error:
+        message = (
+            f"{_name(path)}: cannot write into folder {_name(folder)} ({error.strerror}): choose another"
+        )
+        raise OutputError(message) from error
+    return temporary
+
+
+def _publish(temporary: Path, target: Path, mode: int | None, overwrite: bool) -> None:
+    """Flush `temporary` to disk and give it its name; FileExistsError if that may not be replaced."""
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())
+    if mode is not None:
+        os.chmod(temporary, mode)
+    if overwrite:
+        os.replace(temporary, target)
+    else:
+        _rename_to_new(temporary, target)
+    with contextlib.suppress(OSError):  # not every file system lets a folder be flushed
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _rename_to_new(temporary: Path, target: Path) -> None:
+    """Rename, but never over a file that has appeared meanwhile."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if os.path.lexists(target):
+            raise FileExistsError(target) from None
+        os.rename(temporary, target)
+    else:
+        temporary.unlink()
+
+
+def _exists(path: str | Path) -> str:
+    return f"{_name(path)}: exists already: choose another name or ask to overwrite it"
+
+
+def _name(path: str | Path) -> str:
+    text = str(path)
+    return text if text.isprintable() else repr(text)

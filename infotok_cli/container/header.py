@@ -1,0 +1,230 @@
+"""The header of an .itk file: what every segment of it has in common."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import get_args
+
+from infotok_cli.blocks import BLOCK, Grid, token_grid
+from infotok_cli.config import PATCH, AllocationName, RouterName
+from infotok_cli.container import layout
+from infotok_cli.errors import InputError
+
+MAX_U32 = (1 << 32) - 1
+
+_ROUTERS: dict[int, RouterName] = {layout.ROUTER_CODES[name]: name for name in get_args(RouterName)}
+_ALLOCATIONS: dict[int, AllocationName] = {
+    layout.ALLOCATION_CODES[name]: name for name in get_args(AllocationName)
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """Checked when built; raises InputError naming the value that format version 1 cannot hold."""
+
+    width: int
+    """Columns of pixels, 1..16384."""
+    height: int
+    """Rows of pixels, 1..16384."""
+    frame_rate: Fraction
+    """Frames per second, constant over the file."""
+    time_base: Fraction
+    """Seconds per timestamp unit of the source video."""
+    segment_frames: int
+    """Frames of every segment but the last, a multiple of 4 in 4..64."""
+    levels: tuple[int, ...]
+    """FSQ levels of one token, 1..16 of 2..255, product at most 65,536."""
+    router: RouterName
+    allocation: AllocationName
+    target_rate_ppm: int
+    """Token rate asked for, in millionths, 0..1,000,000."""
+    model_name: str
+    """1..64 bytes of printable UTF-8."""
+    model_sha256: bytes
+    """SHA-256 of the weights file, 32 bytes."""
+    encoder: str
+    """Program and version that wrote the file, 0..255 bytes of printable UTF-8."""
+    sample_aspect: Fraction = Fraction(1)
+    """Width over height of a pixel."""
+    colour_primaries: int = layout.COLOUR_UNSPECIFIED
+    """H.273 code, as are the next two."""
+    colour_transfer: int = layout.COLOUR_UNSPECIFIED
+    colour_matrix: int = layout.COLOUR_UNSPECIFIED
+    colour_range: int = layout.RANGE_UNSPECIFIED
+    """0 unspecified, 1 limited, 2 full."""
+    keep_map_coding: int = 0
+    token_coding: int = 0
+
+    def __post_init__(self) -> None:
+        _between("width", self.width, 1, layout.MAX_WIDTH)
+        _between("height", self.height, 1, layout.MAX_HEIGHT)
+        _fraction("frame rate", self.frame_rate)
+        _fraction("time base", self.time_base)
+        _fraction("sample aspect", self.sample_aspect)
+        for name in ("colour_primaries", "colour_transfer", "colour_matrix"):
+            _between(name.replace("_", " "), getattr(self, name), 0, 255)
+        _between("colour range", self.colour_range, 0, layout.RANGE_FULL)
+        _between("frames per segment", self.segment_frames, PATCH[0], layout.MAX_FRAMES_PER_SEGMENT)
+        if self.segment_frames % PATCH[0]:
+            raise InputError(f"frames per segment {self.segment_frames} is not a multiple of {PATCH[0]}")
+        _between("positions per segment", self.positions(), 1, layout.MAX_POSITIONS_PER_SEGMENT)
+        _between("number of quantizer levels", len(self.levels), 1, layout.MAX_QUANTIZER_LEVELS)
+        for level in self.levels:
+            _between("quantizer level", level, 2, layout.MAX_LEVEL)
+        _between("product of quantizer levels", math.prod(self.levels), 2, 1 << 16)
+        _between("target rate (ppm)", self.target_rate_ppm, 0, 1_000_000)
+        _one_of("router", self.router, layout.ROUTER_CODES)
+        _one_of("allocation", self.allocation, layout.ALLOCATION_CODES)
+        _one_of("keep-map coding", self.keep_map_coding, layout.KEEP_MAP_CODINGS)
+        _one_of("token coding", self.token_coding, layout.TOKEN_CODINGS)
+        _between("bytes of the model SHA-256", len(self.model_sha256), 32, 32)
+        _text("model name", self.model_name, 1, layout.MAX_MODEL_NAME_BYTES)
+        _text("encoder", self.encoder, 0, layout.MAX_ENCODER_BYTES)
+
+    def grid(self, frames: int | None = None) -> Grid:
+        """Token grid `[t, h, w]` of a segment of `frames` frames (default: a full one)."""
+        return token_grid(self.segment_frames if frames is None else frames, self.height, self.width)
+
+    def positions(self, frames: int | None = None) -> int:
+        """Positions of that grid."""
+        return math.prod(self.grid(frames))
+
+    def pack(self) -> bytes:
+        """Payload of the HEAD section."""
+        fixed = layout.HEAD_STRUCT.pack(
+            layout.FORMAT_VERSION,
+            0,
+            self.width,
+            self.height,
+            *self.frame_rate.as_integer_ratio(),
+            *self.time_base.as_integer_ratio(),
+            *self.sample_aspect.as_integer_ratio(),
+            self.colour_primaries,
+            self.colour_transfer,
+            self.colour_matrix,
+            self.colour_range,
+            self.segment_frames,
+            *PATCH,
+            *BLOCK,
+            layout.ROUTER_CODES[self.router],
+            layout.ALLOCATION_CODES[self.allocation],
+            self.keep_map_coding,
+            self.token_coding,
+            self.target_rate_ppm,
+            self.model_sha256,
+        )
+        tails = (bytes(self.levels), self.model_name.encode(), self.encoder.encode())
+        return fixed + b"".join(bytes([len(tail)]) + tail for tail in tails)
+
+
+def unpack_header(payload: bytes) -> Header:
+    """Header of a HEAD payload whose CRC32C was right.
+
+    Raises:
+        InputError: a newer format version, or a value that version 1 does not allow.
+    """
+    version = int.from_bytes(payload[:2], "little")
+    if version > layout.FORMAT_VERSION:
+        known = layout.FORMAT_VERSION
+        raise InputError(
+            f"format version {version} is newer than {known}, the newest known here: update infotok"
+        )
+    if len(payload) < layout.HEAD_STRUCT.size or version != layout.FORMAT_VERSION:
+        raise InputError(f"format version {version} with a header of {len(payload)} bytes is not allowed")
+    names = [name for name, _ in layout.HEAD_FIELDS]
+    value = dict(zip(names, layout.HEAD_STRUCT.unpack_from(payload), strict=True))
+    patch = (value["patch_frames"], value["patch_rows"], value["patch_columns"])
+    block = (value["block_steps"], value["block_rows"], value["block_columns"])
+    if value["flags"] or patch != PATCH or block != BLOCK:
+        raise InputError(
+            f"flags {value['flags']}, patch {patch} or block {block} are unknown here: update infotok"
+        )
+    levels, at = _take(payload, layout.HEAD_STRUCT.size)
+    model_name, at = _take(payload, at)
+    encoder, at = _take(payload, at)
+    if at != len(payload):
+        raise InputError(f"{len(payload) - at} bytes too many")
+    _one_of("router", value["router"], _ROUTERS)
+    _one_of("allocation", value["allocation"], _ALLOCATIONS)
+    return Header(
+        width=value["width"],
+        height=value["height"],
+        frame_rate=_ratio("frame rate", value["frame_rate_num"], value["frame_rate_den"]),
+        time_base=_ratio("time base", value["time_base_num"], value["time_base_den"]),
+        sample_aspect=_ratio("sample aspect", value["sample_aspect_num"], value["sample_aspect_den"]),
+        colour_primaries=value["colour_primaries"],
+        colour_transfer=value["colour_transfer"],
+        colour_matrix=value["colour_matrix"],
+        colour_range=value["colour_range"],
+        segment_frames=value["segment_frames"],
+        levels=tuple(levels),
+        router=_ROUTERS[value["router"]],
+        allocation=_ALLOCATIONS[value["allocation"]],
+        keep_map_coding=value["keep_map_coding"],
+        token_coding=value["token_coding"],
+        target_rate_ppm=value["target_rate_ppm"],
+        model_name=_decode("model name", model_name),
+        model_sha256=value["model_sha256"],
+        encoder=_decode("encoder", encoder),
+    )
+
+
+def counts_fault(header: Header, frames: int, tokens: int, map_bytes: int, token_bytes: int) -> str | None:
+    """What is wrong with the counts of one segment, or None."""
+    if not 1 <= frames <= header.segment_frames:
+        return f"{frames} frames, allowed are 1..{header.segment_frames}"
+    positions = header.positions(frames)
+    limit = layout.max_coded_bytes(positions)
+    if tokens > positions:
+        return f"{tokens} tokens for {positions} positions"
+    if map_bytes > limit or token_bytes > limit:
+        return f"payloads of {map_bytes} and {token_bytes} bytes, allowed are {limit} each"
+    if header.token_coding == 0 and token_bytes != 2 * tokens:
+        return f"{token_bytes} bytes for {tokens} tokens of 2 bytes"
+    return None
+
+
+def _between(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise InputError(f"{name} {value} is out of range: the .itk format allows {low}..{high}")
+
+
+def _one_of(name: str, value: object, known: Collection[object]) -> None:
+    if value not in known:
+        choices = ", ".join(str(choice) for choice in known)
+        raise InputError(f"{name} {value!r} is unknown here (known: {choices}): update infotok")
+
+
+def _fraction(name: str, value: Fraction) -> None:
+    if not (0 < value.numerator <= MAX_U32 and value.denominator <= MAX_U32):
+        raise InputError(f"{name} {value} is out of range: both parts must be 1..{MAX_U32}")
+
+
+def _text(name: str, value: str, shortest: int, longest: int) -> None:
+    if not value.isprintable():
+        raise InputError(f"{name} {value!r} holds characters that cannot be printed")
+    _between(f"bytes of the {name}", len(value.encode()), shortest, longest)
+
+
+def _ratio(name: str, numerator: int, denominator: int) -> Fraction:
+    if denominator == 0 or math.gcd(numerator, denominator) != 1:
+        raise InputError(f"{name} {numerator}/{denominator} is not in lowest terms")
+    return Fraction(numerator, denominator)
+
+
+def _take(payload: bytes, at: int) -> tuple[bytes, int]:
+    """A byte string after its one-byte length at `at`, and where the next one starts."""
+    end = at + 1 + payload[at] if at < len(payload) else at + 1
+    if end > len(payload):
+        raise InputError(f"{end - len(payload)} bytes too few")
+    return payload[at + 1 : end], end
+
+
+def _decode(name: str, raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{name} {raw!r} is not UTF-8") from error

@@ -1,0 +1,250 @@
+"""Reads .itk files: header and index at once, segments one by one, every byte under a check.
+
+Whatever the bytes are, the only exception is InputError: one line with the file, what is wrong, where, and
+the way out.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from infotok_cli.container import layout
+from infotok_cli.container.diagnose import explain_missing_end
+from infotok_cli.container.header import Header, counts_fault, unpack_header
+from infotok_cli.container.layout import IndexEntry, Segment
+from infotok_cli.errors import InputError
+
+AGAIN = "copy the file again, or encode the video again"
+_CHUNK_BYTES = 1 << 20
+
+
+class ItkReader:
+    """An open .itk file; use as a context manager. Opening checks header, index and footer."""
+
+    header: Header
+    index: tuple[IndexEntry, ...]
+    total_frames: int
+    size_bytes: int
+
+    def __init__(self, path: str | Path) -> None:
+        """Open `path`, a regular file.
+
+        Raises:
+            InputError: missing, empty, a folder, unreadable, no .itk file, truncated, damaged, or made in a
+                newer format version.
+        """
+        self._name = str(path) if str(path).isprintable() else repr(str(path))
+        self._file = self._open(path)
+        try:
+            self.size_bytes = os.fstat(self._file.fileno()).st_size
+            if not self.size_bytes:
+                raise self._error("is empty: give an .itk file")
+            self._check_magic()
+            self.header, self._head_end = self._read_head()
+            self.index, self.total_frames, self._index_offset = self._read_index()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> ItkReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; header and index stay."""
+        self._file.close()
+
+    def segments(self) -> Iterator[Segment]:
+        """All segments in order, read one at a time; raises InputError at the first damaged one."""
+        for number in range(len(self.index)):
+            yield self.read_segment(number)
+
+    def read_segment(self, number: int) -> Segment:
+        """Read one segment and nothing else of the file.
+
+        Raises:
+            IndexError: `number` is not in 0..len(index)-1.
+            InputError: the segment is damaged.
+        """
+        if not 0 <= number < len(self.index):
+            raise IndexError(f"segment {number} of {len(self.index)}")
+        entry = self.index[number]
+        section = self._read(entry.offset, entry.length)
+        kind, length, check = layout.SECTION_STRUCT.unpack_from(section)
+        payload = section[layout.SECTION_STRUCT.size :]
+        if check != layout.section_crc(kind, length, payload):
+            raise self._segment_error(number, "checksum differs")
+        self._check_segment_start(number, kind, length, payload)
+        at = layout.SEGMENT_STRUCT.size
+        return Segment(
+            number=number,
+            frames=entry.frames,
+            tokens=entry.tokens,
+            map_payload=payload[at : at + entry.map_bytes],
+            token_payload=payload[at + entry.map_bytes :],
+        )
+
+    def verify(self) -> None:
+        """Check every byte of the file against its checksum, in constant memory.
+
+        Raises:
+            InputError: naming the first damaged part.
+        """
+        self._check_magic()
+        self._read_head()
+        for number, entry in enumerate(self.index):
+            self._verify_segment(number, entry)
+        self._read_index()
+
+    def time_range_seconds(self, number: int) -> tuple[float, float]:
+        """Start and end of segment `number`, in seconds from the first frame."""
+        first = number * self.header.segment_frames
+        last = first + self.index[number].frames
+        return float(first / self.header.frame_rate), float(last / self.header.frame_rate)
+
+    def _open(self, path: str | Path) -> BinaryIO:
+        try:
+            status = os.stat(path)
+            if stat.S_ISDIR(status.st_mode):
+                raise self._error("is a folder: give an .itk file")
+            if not stat.S_ISREG(status.st_mode):
+                raise self._error("is no regular file, so its index cannot be found: save it to a file first")
+            return open(path, "rb")
+        except FileNotFoundError as error:
+            raise self._error("does not exist: check the name") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise self._error(f"cannot be opened ({reason}): check name and permissions") from error
+
+    def _check_magic(self) -> None:
+        start = self._read(0, min(self.size_bytes, len(layout.MAGIC)))
+        if start != layout.MAGIC:
+            if layout.MAGIC.startswith(start):
+                raise self._error(f"is truncated at byte {self.size_bytes}, inside the magic: {AGAIN}")
+            raise self._error("is no .itk file (wrong first bytes): give one made by 'infotok encode'")
+
+    def _read_head(self) -> tuple[Header, int]:
+        """The header and the offset after its section."""
+        payload = self._read_section(layout.HEAD, len(layout.MAGIC), "header")
+        try:
+            header = unpack_header(payload)
+        except InputError as error:
+            way_out = "" if "update infotok" in str(error) else ": encode the video again"
+            raise self._error(f"header (byte {len(layout.MAGIC)}): {error}{way_out}") from error
+        return header, len(layout.MAGIC) + layout.SECTION_STRUCT.size + len(payload)
+
+    def _read_index(self) -> tuple[tuple[IndexEntry, ...], int, int]:
+        """Index entries, total frames and the offset of the INDX section, all consistent with each other."""
+        footer_at = self.size_bytes - layout.FOOTER_STRUCT.size
+        footer = self._read(max(0, footer_at), min(self.size_bytes, layout.FOOTER_STRUCT.size))
+        if footer_at < self._head_end or not footer.endswith(layout.END_MAGIC):
+            raise self._error(f"{self._explain_missing_end()}: {AGAIN}")
+        offset, check, _ = layout.FOOTER_STRUCT.unpack(footer)
+        if check != layout.crc32c(footer[:8]):
+            raise self._error(f"footer (byte {footer_at}) is damaged, checksum differs: {AGAIN}")
+        if not self._head_end <= offset < footer_at:
+            raise self._error(f"footer (byte {footer_at}) places the index at byte {offset}: {AGAIN}")
+        payload = self._read_section(layout.INDX, offset, "index")
+        fault = offset + layout.SECTION_STRUCT.size + len(payload) != footer_at
+        fault = fault or (len(payload) - layout.INDEX_STRUCT.size) % layout.INDEX_ENTRY_STRUCT.size != 0
+        if fault:
+            raise self._error(f"index (byte {offset}) does not end at the footer (byte {footer_at}): {AGAIN}")
+        count, total_frames = layout.INDEX_STRUCT.unpack_from(payload)
+        rows = layout.INDEX_ENTRY_STRUCT.iter_unpack(payload[layout.INDEX_STRUCT.size :])
+        index = tuple(IndexEntry(*row) for row in rows)
+        if count != len(index) or not index or total_frames != sum(entry.frames for entry in index):
+            raise self._error(f"index (byte {offset}): counts contradict each other: {AGAIN}")
+        self._check_entries(index, offset)
+        return index, total_frames, offset
+
+    def _explain_missing_end(self) -> str:
+        try:
+            return explain_missing_end(self._file, self._head_end, self.header)
+        except OSError as error:
+            return f"cannot be read ({error.strerror})"
+
+    def _check_entries(self, index: tuple[IndexEntry, ...], index_offset: int) -> None:
+        """Sections must follow each other from the header to the index; counts must be within limits."""
+        at = self._head_end
+        for number, entry in enumerate(index):
+            fault = counts_fault(self.header, entry.frames, entry.tokens, entry.map_bytes, entry.token_bytes)
+            length = layout.segment_section_bytes(entry.map_bytes, entry.token_bytes)
+            if (entry.offset, entry.length) != (at, length):
+                found = f"{entry.length} bytes at byte {entry.offset}"
+                fault = fault or f"{found}, expected {length} bytes at byte {at}"
+            if number + 1 < len(index) and entry.frames != self.header.segment_frames:
+                fault = f"{entry.frames} frames before the last segment"
+            if fault is not None:
+                raise self._error(f"index (byte {index_offset}), segment {number}: {fault}: {AGAIN}")
+            at += entry.length
+        if at != index_offset:
+            raise self._error(f"index (byte {index_offset}): segments end at byte {at}: {AGAIN}")
+
+    def _check_segment_start(self, number: int, kind: bytes, length: int, start: bytes) -> None:
+        """The section at an entry's offset must be the segment that the entry promises."""
+        entry = self.index[number]
+        counts = (number, entry.frames, entry.tokens, entry.map_bytes, entry.token_bytes)
+        whole = length + layout.SECTION_STRUCT.size == entry.length
+        if kind != layout.SEGM or not whole or layout.SEGMENT_STRUCT.unpack_from(start) != counts:
+            raise self._segment_error(number, "differs from the index")
+
+    def _verify_segment(self, number: int, entry: IndexEntry) -> None:
+        kind, length, check = layout.SECTION_STRUCT.unpack(
+            self._read(entry.offset, layout.SECTION_STRUCT.size)
+        )
+        crc = layout.section_crc(kind, length)
+        at, end = entry.offset + layout.SECTION_STRUCT.size, entry.offset + entry.length
+        start = self._read(at, layout.SEGMENT_STRUCT.size)
+        while at < end:
+            chunk = self._read(at, min(_CHUNK_BYTES, end - at))
+            crc = layout.crc32c(chunk, crc)
+            at += len(chunk)
+        if crc != check:
+            raise self._segment_error(number, "checksum differs")
+        self._check_segment_start(number, kind, length, start)
+
+    def _read_section(self, kind: bytes, offset: int, what: str) -> bytes:
+        """Payload of the section of this kind at `offset`."""
+        room = self.size_bytes - offset - layout.SECTION_STRUCT.size
+        if room < 0:
+            raise self._error(f"is truncated at byte {self.size_bytes}, inside the {what}: {AGAIN}")
+        found, length, check = layout.SECTION_STRUCT.unpack(self._read(offset, layout.SECTION_STRUCT.size))
+        if found != kind or length > layout.MAX_PAYLOAD_BYTES[kind]:
+            raise self._error(f"{what} (byte {offset}) is damaged, its type or length is wrong: {AGAIN}")
+        if length > room:
+            raise self._error(f"{what} (byte {offset}) is damaged or the file truncated: {AGAIN}")
+        payload = self._read(offset + layout.SECTION_STRUCT.size, length)
+        if check != layout.section_crc(kind, length, payload):
+            raise self._error(f"{what} (byte {offset}) is damaged, checksum differs: {AGAIN}")
+        return payload
+
+    def _read(self, offset: int, length: int) -> bytes:
+        try:
+            self._file.seek(offset)
+            data = self._file.read(length)
+        except OSError as error:
+            raise self._error(
+                f"cannot be read at byte {offset} ({error.strerror}): check the disk"
+            ) from error
+        if len(data) != length:
+            raise self._error(
+                f"ends inside bytes {offset}..{offset + length - 1}: it changed while being read"
+            )
+        return data
+
+    def _segment_error(self, number: int, what: str) -> InputError:
+        start, end = self.time_range_seconds(number)
+        place = f"segment {number} ({start:.3f} s to {end:.3f} s, byte {self.index[number].offset})"
+        return self._error(f"{place} is damaged, {what}: {AGAIN}")
+
+    def _error(self, message: str) -> InputError:
+        return InputError(f"{self._name}: {message}")

@@ -1,0 +1,159 @@
+"""Quality and rate figures: PSNR, SSIM, bits per pixel, BPP16. Pure numpy on uint8 frames."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+PEAK = 255.0
+PSNR_CAP = 100.0
+"""What an identical frame counts as in an average, in dB."""
+
+SSIM_TAPS = 11
+SSIM_SIGMA = 1.5
+SSIM_C1 = (0.01 * PEAK) ** 2
+SSIM_C2 = (0.03 * PEAK) ** 2
+
+LUMA_BT601 = (0.299, 0.587, 0.114)
+
+Pixels = NDArray[np.uint8]
+Values = NDArray[np.float64]
+
+
+def mean_squared_error(reference: Pixels, decoded: Pixels) -> Values:
+    """Mean squared error of each frame, `[T]`, of two videos `[T, H, W, 3]`, RGB 0..255."""
+    _check_pair(reference, decoded)
+    errors = np.empty(len(reference))
+    for index, (one, other) in enumerate(zip(reference, decoded, strict=True)):
+        # uint8 wraps around on subtraction, so the difference is taken in a signed type.
+        difference = one.astype(np.int16) - other
+        errors[index] = np.einsum("ijk,ijk->", difference, difference, dtype=np.int64) / difference.size
+    return errors
+
+
+def psnr(reference: Pixels, decoded: Pixels) -> Values:
+    """PSNR of each frame in dB, `[T]`, peak 255, over all RGB samples; inf for identical frames."""
+    errors = mean_squared_error(reference, decoded)
+    with np.errstate(divide="ignore"):
+        values: Values = 10 * np.log10(PEAK**2 / errors)
+    return values
+
+
+def pooled_psnr(reference: Pixels, decoded: Pixels) -> float:
+    """PSNR in dB of the mean squared error over the whole video; inf if all is identical."""
+    error = float(mean_squared_error(reference, decoded).mean())
+    return 10 * math.log10(PEAK**2 / error) if error else math.inf
+
+
+def average_psnr(values: Values, cap: float = PSNR_CAP) -> float:
+    """Mean of per-frame PSNR in dB; frames above `cap`, identical ones among them, count as `cap`."""
+    return float(np.minimum(values, cap).mean())
+
+
+def ssim(reference: Pixels, decoded: Pixels) -> Values:
+    """SSIM of each frame, `[T]`, -1..1, on BT.601 luma; 1 for identical frames.
+
+    Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural
+    similarity", IEEE TIP 13(4), 2004: Gaussian window of 11 taps, sigma 1.5, K1 0.01, K2 0.03, peak
+    255, mean over all windows that lie inside the picture, no downsampling beforehand. A side shorter
+    than 11 pixels takes the largest odd window that fits, renormalised.
+    """
+    _check_pair(reference, decoded)
+    rows = gaussian_window(reference.shape[1])
+    columns = gaussian_window(reference.shape[2])
+    pairs = zip(reference, decoded, strict=True)
+    return np.array([_ssim_of_luma(luma(one), luma(other), rows, columns) for one, other in pairs])
+
+
+def average_ssim(values: Values) -> float:
+    """Mean of per-frame SSIM."""
+    return float(values.mean())
+
+
+def bits_per_pixel(size_bytes: int, frames: int, height: int, width: int) -> float:
+    """Real bits of a file per pixel of the video: 8 size / (frames height width)."""
+    return 8 * size_bytes / _positive(frames * height * width, "pixels")
+
+
+def bpp16(kept_tokens: int, positions: int) -> float:
+    """Nominal rate as the InfoTok paper counts it: token rate plus 1/16 for a raw one-bit map.
+
+    1 + 1/16 when every position is kept.
+    """
+    return kept_tokens / _positive(positions, "positions") + 1 / 16
+
+
+def luma(picture: Pixels) -> NDArray[np.float32]:
+    """BT.601 luma `[H, W]`, 0..255, of RGB `[H, W, 3]`."""
+    weighted: NDArray[np.float32] = np.matmul(picture, np.array(LUMA_BT601, np.float32))
+    return weighted
+
+
+def gaussian_window(side: int) -> NDArray[np.float32]:
+    """Gaussian of at most 11 taps, an odd number that fits into `side` samples, summing to 1."""
+    taps = min(SSIM_TAPS, side if side % 2 else side - 1)
+    offsets = np.arange(taps) - taps // 2
+    weights = np.exp(-(offsets**2) / (2 * SSIM_SIGMA**2))
+    window: NDArray[np.float32] = (weights / weights.sum()).astype(np.float32)
+    return window
+
+
+def _ssim_of_luma(
+    one: NDArray[np.float32],
+    other: NDArray[np.float32],
+    rows: NDArray[np.float32],
+    columns: NDArray[np.float32],
+) -> float:
+    # Variances do not depend on an offset, and without one float32 keeps their low digits.
+    offset = np.float32((one.mean() + other.mean()) / 2)
+    x, y = one - offset, other - offset
+    # Both variances enter the formula only as a sum: four filtered maps suffice.
+    mean_x, mean_y, squares, product = _filter(np.stack([x, y, x * x + y * y, x * y]), rows, columns)
+    covariance = product - mean_x * mean_y
+    variances = squares - mean_x * mean_x - mean_y * mean_y
+    mean_x += offset
+    mean_y += offset
+    structure = (2 * covariance + SSIM_C2) / (variances + SSIM_C2)
+    brightness = (2 * mean_x * mean_y + SSIM_C1) / (mean_x * mean_x + mean_y * mean_y + SSIM_C1)
+    return float((structure * brightness).mean(dtype=np.float64))
+
+
+def _filter(
+    maps: NDArray[np.float32], rows: NDArray[np.float32], columns: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Separable filter of `[N, H, W]` with symmetric windows, whole windows only."""
+    return _filter_axis(_filter_axis(maps, rows, axis=1), columns, axis=2)
+
+
+def _filter_axis(maps: NDArray[np.float32], window: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    taps = len(window)
+    length = maps.shape[axis] - taps + 1
+    before = (slice(None),) * axis
+
+    def shifted(by: int) -> NDArray[np.float32]:
+        return maps[(*before, slice(by, by + length))]
+
+    total: NDArray[np.float32] = shifted(taps // 2) * window[taps // 2]
+    pair = np.empty_like(total)
+    for tap in range(taps // 2):
+        np.add(shifted(tap), shifted(taps - 1 - tap), out=pair)
+        pair *= window[tap]
+        total += pair
+    return total
+
+
+def _check_pair(reference: Pixels, decoded: Pixels) -> None:
+    if reference.shape != decoded.shape or reference.ndim != 4 or reference.shape[3] != 3:
+        raise ValueError(f"cannot compare {reference.shape} with {decoded.shape}: both must be [T, H, W, 3]")
+    if reference.dtype != np.uint8 or decoded.dtype != np.uint8:
+        raise ValueError(f"cannot compare {reference.dtype} with {decoded.dtype}: both must be uint8")
+    if not reference.size:
+        raise ValueError(f"cannot compare videos without pixels: {reference.shape}")
+
+
+def _positive(count: int, what: str) -> int:
+    if count <= 0:
+        raise ValueError(f"a rate needs at least one of its {what}, got {count}")
+    return count

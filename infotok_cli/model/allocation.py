@@ -1,0 +1,130 @@
+"""Where the tokens go: error maps and a target rate in, integer keep maps out.
+
+Pure functions of their arguments, in float32 with ties broken by segment and grid order, so that the
+same maps give the same tokens everywhere. One multiplier decides within and across segments: every
+step (a block's next level, or one more position) has a worth per token, and steps are taken from the
+worthiest down until the target is spent. Because all clipping (the floor of one token a block, the
+ceiling of all positions) is part of that list, the target is met exactly to within the last step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infotok_cli.blocks import Grid, block_capacity, block_grid, keep_from_levels
+
+STEP_WORTH = (1.0, 0.5, 0.25)
+"""Worth per token, relative to a block's error, of going from 1/8 of its positions to 1/4, on to 1/2, to all."""
+
+ERROR_POWER = 1.5
+"""Power of the mean absolute error that a token's gain follows; see docs/LOG.md for the comparison."""
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """Tokens of one segment."""
+
+    keep: NDArray[np.bool_]
+    """`[t, h, w]`"""
+    levels: NDArray[np.uint8] | None
+    """`[bt, bh, bw]` tokens per block, None when single positions were ranked."""
+
+    @property
+    def tokens(self) -> int:
+        return int(self.keep.sum())
+
+
+def allocate_blocks(errors: Sequence[NDArray[np.float32]], rate: float) -> list[Allocation]:
+    """Choose a level for every block of every segment.
+
+    errors: maps `[t, h, w]`, non-negative (NaN counts as 0). rate: target average token rate in
+    (0, 1]. The tokens of all segments together are the most that do not exceed the target, in whole
+    steps of at most 4 tokens; never less than one a block.
+    """
+    grids = [_grid(error) for error in errors]
+    capacities = [block_capacity(grid) for grid in grids]
+    worths, costs = [], []
+    for error, capacity in zip(errors, capacities, strict=True):
+        base = _block_means(error, capacity) ** np.float32(ERROR_POWER)
+        for doubling in range(3):
+            # A block of n positions starts at 1/n of them: cut blocks miss the first doublings.
+            step = np.round(np.log2(8 / capacity)).astype(int) + doubling
+            exists = step < 3
+            worth = base * np.asarray(STEP_WORTH, np.float32)[np.minimum(step, 2)]
+            worths.append(np.where(exists, worth, -1).ravel())
+            costs.append(np.where(exists, 1 << doubling, 0).ravel())
+    worth, cost = np.concatenate(worths), np.concatenate(costs)
+    # Stable on (segment, doubling, grid order), so a block's doublings stay in their order too.
+    order = np.argsort(-worth, kind="stable")
+    floor = sum(capacity.size for capacity in capacities)
+    spent = np.cumsum(cost[order]) + floor
+    taken = np.zeros(len(worth), np.uint8)
+    taken[order] = (spent <= _target(rate, grids)) & (cost[order] > 0)
+    allocations, offset = [], 0
+    for grid, capacity in zip(grids, capacities, strict=True):
+        size = capacity.size
+        steps = taken[offset : offset + 3 * size].reshape(3, *capacity.shape).sum(axis=0)
+        levels = (1 << steps).astype(np.uint8)
+        allocations.append(Allocation(keep=keep_from_levels(levels, grid), levels=levels))
+        offset += 3 * size
+    return allocations
+
+
+def allocate_positions(errors: Sequence[NDArray[np.float32]], rate: float) -> list[Allocation]:
+    """Keep the positions of highest error over all segments (the paper's rule), one at least in each.
+
+    errors: maps `[t, h, w]`, non-negative (NaN counts as 0). rate: target average in (0, 1], met to
+    within half a token, or one token a segment where that is more.
+    """
+    grids = [_grid(error) for error in errors]
+    flat = [np.nan_to_num(np.asarray(error, np.float32)).ravel().copy() for error in errors]
+    for error in flat:
+        error[int(error.argmax())] = np.inf
+    worth = np.concatenate(flat)
+    count = max(len(flat), _target(rate, grids))
+    taken = np.zeros(len(worth), np.bool_)
+    taken[np.argsort(-worth, kind="stable")[:count]] = True
+    parts = np.split(taken, np.cumsum([error.size for error in flat])[:-1])
+    return [Allocation(keep=part.reshape(grid), levels=None) for part, grid in zip(parts, grids, strict=True)]
+
+
+def even_map(grid: Grid) -> NDArray[np.float32]:
+    """A nearly constant error map whose small differences spread any rate evenly over `grid`.
+
+    With it, both allocations become the data-agnostic baseline (`--router fixed`). The differences
+    are a golden-ratio sequence over blocks, too small to reorder levels.
+    """
+    blocks = block_grid(grid)
+    ratio = (5**0.5 - 1) / 2
+    per_block = (np.arange(np.prod(blocks)) * ratio % 1).reshape(blocks)
+    for axis in range(3):
+        per_block = np.repeat(per_block, 2, axis=axis)
+    t, y, x = np.indices(grid)
+    within = ((t % 2) * 4 + (y % 2) * 2 + x % 2) * ratio % 1
+    return (1 + 0.1 * per_block[: grid[0], : grid[1], : grid[2]] + 1e-3 * within).astype(np.float32)
+
+
+def _grid(error: NDArray[np.float32]) -> Grid:
+    t, h, w = error.shape
+    return (t, h, w)
+
+
+def _target(rate: float, grids: Sequence[Grid]) -> int:
+    """Tokens that `rate` buys: the nearest integer, halves up."""
+    positions = sum(t * h * w for t, h, w in grids)
+    return int(Fraction(rate) * positions + Fraction(1, 2))
+
+
+def _block_means(error: NDArray[np.float32], capacity: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Mean error of the positions of each block, `[bt, bh, bw]`."""
+    bt, bh, bw = capacity.shape
+    padded = np.zeros((2 * bt, 2 * bh, 2 * bw), np.float32)
+    t, h, w = error.shape
+    padded[:t, :h, :w] = np.nan_to_num(np.asarray(error, np.float32))
+    sums = padded.reshape(bt, 2, bh, 2, bw, 2).sum(axis=(1, 3, 5), dtype=np.float32)
+    return np.asarray(sums / capacity, np.float32)

@@ -1,0 +1,136 @@
+"""A loaded model on a device: numpy in, numpy out, one segment at a time."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from infotok_cli.errors import UsageError
+from infotok_cli.model.tokenizer import Analysis
+from infotok_cli.model.weights import LoadedModel
+from infotok_kernels import error_map
+
+DeviceName = Literal["auto", "cpu", "cuda"]
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how a model runs."""
+
+    device: torch.device
+    precision: Literal["bf16", "fp32"]
+
+
+def choose_runtime(device: str = "auto") -> Runtime:
+    """CUDA when asked for or found; bfloat16 wherever the processor multiplies it in hardware.
+
+    Raises UsageError for an unknown device or CUDA that is not there.
+    """
+    if device not in ("auto", "cpu", "cuda"):
+        raise UsageError(f"--device {device!r} is unknown: choose auto, cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch finds no CUDA device here; choose auto or cpu")
+    if device != "cpu" and torch.cuda.is_available():
+        return Runtime(torch.device("cuda"), "bf16")
+    return Runtime(torch.device("cpu"), "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32")
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Ask glibc to hold on to freed memory instead of giving each large tensor back.
+
+    Without it every large tensor costs a page fault per 4 KiB, which more than halves the speed of
+    attention on CPUs (docs/LOG.md). Does nothing on other C libraries.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(_M_MMAP_MAX, 0)
+    mallopt(_M_TRIM_THRESHOLD, 512 << 20)
+    mallopt(_M_TOP_PAD, 64 << 20)
+
+
+class Engine:
+    """Runs a model's three calls on segments; holds no state between them."""
+
+    def __init__(self, loaded: LoadedModel, runtime: Runtime) -> None:
+        keep_freed_memory()
+        self.loaded = loaded
+        self.runtime = runtime
+        self._model = loaded.tokenizer.to(runtime.device).eval()
+        if runtime.precision == "bf16":
+            # Autocast would convert these weights anew for every segment.
+            for stack in (self._model.encoder, self._model.compressor, self._model.decompressor, self._model.decoder):
+                for layer in stack.modules():
+                    if isinstance(layer, nn.Linear):
+                        layer.to(torch.bfloat16)
+
+    def _autocast(self) -> torch.autocast:
+        runtime = self.runtime
+        return torch.autocast(runtime.device.type, torch.bfloat16, enabled=runtime.precision == "bf16")
+
+    def _video(self, frames: NDArray[np.uint8]) -> Tensor:
+        return torch.from_numpy(frames).to(self.runtime.device)[None].float() / 127.5 - 1
+
+    def _keep(self, keep: NDArray[np.bool_]) -> Tensor:
+        return torch.from_numpy(keep).to(self.runtime.device)[None]
+
+    @torch.inference_mode()
+    def analyze(self, frames: NDArray[np.uint8]) -> Analysis:
+        """Encoder on one segment `[T, H, W, 3]`, any T, H, W >= 1."""
+        with self._autocast():
+            return self._model.analyze(self._video(frames))
+
+    @staticmethod
+    def predicted_error(analysis: Analysis) -> NDArray[np.float32]:
+        """The head's error map `[t, h, w]`: mean absolute error at full rate, pixels in [-1, 1]."""
+        error: NDArray[np.float32] = analysis.log_error[0].exp().cpu().numpy()
+        return error
+
+    @torch.inference_mode()
+    def exact_error(self, frames: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.float32]:
+        """The real error map `[t, h, w]`, from a full-rate reconstruction."""
+        keep = torch.ones(analysis.log_error.shape, dtype=torch.bool, device=self.runtime.device)
+        with self._autocast():
+            codes, _ = self._model.compress(analysis, keep)
+            shown = self._model.reconstruct(codes, keep)
+        count, height, width, _ = frames.shape
+        error: NDArray[np.float32] = (
+            error_map(self._video(frames), shown[:, :count, :height, :width])[0].cpu().numpy()
+        )
+        return error
+
+    @torch.inference_mode()
+    def compress(self, analysis: Analysis, keep: NDArray[np.bool_]) -> NDArray[np.uint16]:
+        """Token ids of the kept positions, in grid order."""
+        with self._autocast():
+            _, ids = self._model.compress(analysis, self._keep(keep))
+        kept: NDArray[np.uint16] = ids[0].cpu().numpy()[keep].astype(np.uint16)
+        return kept
+
+    @torch.inference_mode()
+    def reconstruct(
+        self, ids: NDArray[np.uint16], keep: NDArray[np.bool_], frames: int, height: int, width: int
+    ) -> NDArray[np.uint8]:
+        """Frames `[frames, height, width, 3]` of the ids of kept positions in grid order."""
+        whole = np.zeros(keep.shape, np.int64)
+        whole[keep] = ids
+        kept = self._keep(keep)
+        with self._autocast():
+            codes = self._model.codes_of(torch.from_numpy(whole).to(self.runtime.device)[None], kept)
+            shown = self._model.reconstruct(codes, kept)[0, :frames, :height, :width]
+        pixels: NDArray[np.uint8] = shown.add(1).mul(127.5).round().clamp(0, 255).byte().cpu().numpy()
+        return pixels

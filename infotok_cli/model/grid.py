@@ -1,0 +1,75 @@
+"""Tensor views of a token grid: patches, 2x2x2 blocks in spread order, ranks of kept tokens."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from infotok_cli.blocks import SPREAD_ORDER
+from infotok_cli.config import PATCH
+
+CELLS = len(SPREAD_ORDER)
+"""Positions in a whole block."""
+
+_ORDER = [4 * t + 2 * y + x for t, y, x in SPREAD_ORDER]
+_BACK = sorted(range(CELLS), key=_ORDER.__getitem__)
+
+
+def pad_video(video: Tensor, multiple: tuple[int, int, int]) -> Tensor:
+    """Repeat the last frame, row and column of `[B, T, H, W, 3]` up to multiples of `multiple`."""
+    for axis, side in enumerate(multiple, start=1):
+        size = video.shape[axis]
+        if size % side:
+            index = torch.arange(-(-size // side) * side, device=video.device).clamp_max(size - 1)
+            video = video.index_select(axis, index)
+    return video
+
+
+def patchify(video: Tensor) -> Tensor:
+    """`[B, 4t, 8h, 8w, 3]` to patches `[B, t, h, w, 768]`."""
+    batch, frames, height, width, _ = video.shape
+    steps, rows, columns = PATCH
+    cells = video.reshape(batch, frames // steps, steps, height // rows, rows, width // columns, columns, 3)
+    return cells.permute(0, 1, 3, 5, 2, 4, 6, 7).flatten(4)
+
+
+def unpatchify(patches: Tensor) -> Tensor:
+    """Patches `[B, t, h, w, 768]` back to `[B, 4t, 8h, 8w, 3]`."""
+    batch, t, h, w, _ = patches.shape
+    cells = patches.reshape(batch, t, h, w, *PATCH, 3).permute(0, 1, 4, 2, 5, 3, 6, 7)
+    return cells.reshape(batch, t * PATCH[0], h * PATCH[1], w * PATCH[2], 3)
+
+
+def to_blocks(x: Tensor, *, repeat_edges: bool = False) -> Tensor:
+    """`[B, t, h, w, C]` to `[B, bt, bh, bw, 8, C]`, cells in spread order.
+
+    Cells beyond an odd edge are zeros, or copies of the last position with `repeat_edges`.
+    """
+    if repeat_edges:
+        x = pad_video(x, (2, 2, 2))
+    else:
+        _, t, h, w, _ = x.shape
+        x = torch.nn.functional.pad(x, (0, 0, 0, w % 2, 0, h % 2, 0, t % 2))
+    batch, t, h, w, channels = x.shape
+    cells = x.reshape(batch, t // 2, 2, h // 2, 2, w // 2, 2, channels)
+    cells = cells.permute(0, 1, 3, 5, 2, 4, 6, 7).flatten(4, 6)
+    return cells[..., _ORDER, :]
+
+
+def from_blocks(cells: Tensor, grid: tuple[int, int, int]) -> Tensor:
+    """Inverse of `to_blocks`: `[B, bt, bh, bw, 8, C]` to `[B, t, h, w, C]`, cut to `grid`."""
+    batch, bt, bh, bw, _, channels = cells.shape
+    x = cells[..., _BACK, :].reshape(batch, bt, bh, bw, 2, 2, 2, channels)
+    x = x.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(batch, 2 * bt, 2 * bh, 2 * bw, channels)
+    return x[:, : grid[0], : grid[1], : grid[2]]
+
+
+def kept_ranks(keep: Tensor) -> tuple[Tensor, Tensor]:
+    """Rank of each kept position among its block's kept ones, and the block's tokens.
+
+    keep: bool `[B, t, h, w]`. Returns ranks `[B, bt, bh, bw, 8]` int64, cells in spread order, 8
+    where nothing is kept, and counts `[B, bt, bh, bw]` int64.
+    """
+    cells = to_blocks(keep[..., None].to(torch.int64))[..., 0]
+    ranks = cells.cumsum(dim=-1) - 1
+    return torch.where(cells > 0, ranks, CELLS), cells.sum(dim=-1)

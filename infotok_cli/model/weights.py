@@ -1,0 +1,107 @@
+"""Weights files: strict loading, saving, and naming by hash. Tensors and strings only, no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from infotok_cli.config import ModelConfig
+from infotok_cli.errors import ModelError
+from infotok_cli.model.tokenizer import Tokenizer
+
+CONFIG_KEY = "infotok.config"
+CALIBRATION_KEY = "infotok.calibration"
+TRAINING_KEY = "infotok.training"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to run and the facts that travel with its file."""
+
+    tokenizer: Tokenizer
+    config: ModelConfig
+    mean_error: float
+    """Calibration E[err]: mean absolute error at full rate over the training clips, pixels in [-1, 1]."""
+    sha256: str
+    """Hex digest of the weights file."""
+    path: Path
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def save_model(path: Path, model: Tokenizer, tensors: Mapping[str, Tensor], mean_error: float, training: str) -> str:
+    """Write `tensors` (a state dict of `model`) in half precision; returns the file's sha256.
+
+    The block transform stays in float32: refinement amplifies rounding. training: JSON text on how
+    the weights came about.
+    """
+    stored = {
+        name: tensor.detach().cpu().to(torch.float32 if _exact(name) else torch.float16).contiguous()
+        if tensor.is_floating_point()
+        else tensor.cpu()
+        for name, tensor in tensors.items()
+    }
+    metadata = {
+        CONFIG_KEY: model.config.to_json(),
+        CALIBRATION_KEY: json.dumps({"mean_error": mean_error}),
+        TRAINING_KEY: training,
+    }
+    temporary = path.with_name(f".{path.name}.partial")
+    save_file(stored, temporary, metadata)
+    os.replace(temporary, path)
+    return file_sha256(path)
+
+
+def _exact(name: str) -> bool:
+    return name in ("transform.scale", "transform.mean")
+
+
+def load_model(path: Path) -> LoadedModel:
+    """Read a weights file onto the CPU in float32.
+
+    Raises ModelError when the file is missing, no safetensors file, was not made by infotok, or its
+    tensors are not exactly those its config asks for.
+    """
+    if not path.is_file():
+        raise ModelError(f"model file {path} does not exist: give --model a .safetensors file")
+    try:
+        with safe_open(path, framework="pt") as reader:
+            metadata = reader.metadata() or {}
+            if CONFIG_KEY not in metadata:
+                raise ModelError(f"model file {path} holds no infotok model: its metadata lacks {CONFIG_KEY}")
+            config = ModelConfig.from_json(metadata[CONFIG_KEY])
+            mean_error = float(json.loads(metadata[CALIBRATION_KEY])["mean_error"])
+            tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise ModelError(f"model file {path} cannot be read: {str(error).splitlines()[0]}") from error
+    model = build_model(config, tensors, str(path))
+    return LoadedModel(
+        tokenizer=model, config=config, mean_error=mean_error, sha256=file_sha256(path), path=path
+    )
+
+
+def build_model(config: ModelConfig, tensors: Mapping[str, Tensor], source: str) -> Tokenizer:
+    """A model of `config` holding exactly `tensors`, as float32; ModelError names `source` if they differ."""
+    analysis = tensors.get("transform.analysis")
+    if analysis is None or analysis.dim() != 2:
+        raise ModelError(f"model file {source} lacks the tensor transform.analysis")
+    model = Tokenizer(config, analysis.shape[0])
+    wide = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    try:
+        model.load_state_dict(wide, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"model file {source} does not fit its config: {reason}") from error
+    return model.eval()

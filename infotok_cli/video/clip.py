@@ -1,0 +1,140 @@
+"""What is known about a video before its frames: size, rate, colour tags, orientation. No FFmpeg here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Frame = NDArray[np.uint8]
+"""One picture `[H, W, 3]` or a run of them `[T, H, W, 3]`, RGB, 0..255."""
+
+STILL_IMAGE_RATE = Fraction(1)
+"""Frame rate given to a still image: shown again as a video, it lasts one second."""
+
+FALLBACK_RATE = Fraction(25)
+HIGHEST_RATE = 1000
+LOWEST_RATE = Fraction(1, 3600)
+
+UNSPECIFIED = 2
+"""H.273 code of a colour property nobody wrote down (also used here for the range)."""
+
+SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+"""H.273 matrix code to the converter's code; 10 (constant luminance) is treated as 9."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Colour:
+    """Colour tags as ITU-T H.273 codes; 2 is unspecified everywhere."""
+
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+    matrix: int = UNSPECIFIED
+    """MatrixCoefficients; 0 is RGB, 1 BT.709, 5 and 6 BT.601, 9 BT.2020."""
+    full_range: int = UNSPECIFIED
+    """VideoFullRangeFlag: 0 limited, 1 full; 2 (no H.273 code) when the file does not say."""
+
+    def matrix_for(self, height: int) -> int:
+        """H.273 code to convert YCbCr with: the tag; without one BT.709 from 720 lines on, BT.601 below."""
+        if self.matrix in SWSCALE_MATRIX:
+            return self.matrix
+        return 1 if height >= 720 else 6
+
+
+BT709 = Colour(primaries=1, transfer=1, matrix=1, full_range=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoInfo:
+    """Facts about one input video; sizes are those of the picture as shown, after rotation."""
+
+    path: Path
+    width: int
+    height: int
+    frame_rate: Fraction
+    """Average frames per second; 1 for a still image."""
+    time_base: Fraction
+    """Seconds per tick of the container's clock; one frame where the container has no clock."""
+    sample_aspect: Fraction
+    """Width of a pixel over its height, as shown."""
+    colour: Colour
+    codec: str
+    duration_seconds_from_container: float | None
+    """As declared; may be wrong, and None when nothing is declared."""
+    frames_from_container: int | None
+    """As declared; may be wrong, and None when nothing is declared."""
+    is_still_image: bool
+    has_audio: bool
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """One of the eight ways to lay a decoded picture down: transpose first, then flips."""
+
+    transpose: bool = False
+    flip_rows: bool = False
+    flip_columns: bool = False
+
+    @classmethod
+    def from_display_matrix(cls, matrix: bytes) -> Orientation:
+        """Read FFmpeg's display matrix (nine int32, `[a b u; c d v; x y w]`), to the nearest right angle.
+
+        It maps a picture point (x, y) to (a x + c y, b x + d y).
+        """
+        a, b, _, c, d = (int(v) for v in np.frombuffer(matrix, np.int32, count=5))
+        if abs(b) > abs(a):
+            return cls(transpose=True, flip_rows=b < 0, flip_columns=c < 0)
+        return cls(flip_rows=d < 0, flip_columns=a < 0)
+
+    @classmethod
+    def from_rotation(cls, degrees: float) -> Orientation:
+        """Counterclockwise rotation, to the nearest right angle."""
+        quarter = round(degrees / 90) % 4
+        return cls(transpose=quarter % 2 == 1, flip_rows=quarter in (1, 2), flip_columns=quarter in (2, 3))
+
+    def apply(self, picture: Frame) -> Frame:
+        """Picture `[H, W, 3]` as it is to be shown; contiguous."""
+        if self.transpose:
+            picture = picture.transpose(1, 0, 2)
+        if self.flip_rows:
+            picture = picture[::-1]
+        if self.flip_columns:
+            picture = picture[:, ::-1]
+        return np.ascontiguousarray(picture)
+
+
+def scaled_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
+    """Width and height with `short_side` pixels on the shorter side; the other is rounded, at least 1."""
+    if short_side is None:
+        return width, height
+    shorter = min(width, height)
+    return (
+        max(1, (2 * width * short_side + shorter) // (2 * shorter)),
+        max(1, (2 * height * short_side + shorter) // (2 * shorter)),
+    )
+
+
+def sensible_rate(*candidates: Fraction | None) -> Fraction:
+    """First candidate between 1/3600 and 1000 frames per second, else 25.
+
+    Containers report 0, or their clock (90000), when they do not know. A rate that no camera has
+    and that is within 1/10000 of n or n/1.001 is a rounding of it.
+    """
+    for rate in candidates:
+        if rate is not None and LOWEST_RATE <= rate <= HIGHEST_RATE:
+            return _without_clock_rounding(Fraction(rate))
+    return FALLBACK_RATE
+
+
+def _without_clock_rounding(rate: Fraction) -> Fraction:
+    if rate.denominator <= 1001:
+        return rate
+    whole = round(rate)
+    ntsc = Fraction(round(rate * Fraction(1001, 1000)) * 1000, 1001)
+    for standard in (Fraction(whole), ntsc):
+        if standard and abs(rate / standard - 1) < Fraction(1, 10000):
+            return standard
+    return rate

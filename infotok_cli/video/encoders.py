@@ -1,0 +1,79 @@
+"""Which FFmpeg encoders are used, and with what pixel formats, options and colour tags."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import av
+from av.video.format import VideoFormat
+
+from infotok_cli.errors import UsageError
+from infotok_cli.video.clip import Colour
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """How one FFmpeg encoder is driven."""
+
+    name: str
+    pixel_format: str = "yuv420p"
+    odd_pixel_format: str = "yuv420p"
+    """For an odd width or height; encoders that round 4:2:0 sizes up need 4:4:4 here."""
+    default_crf: int | None = None
+    """None: the encoder has no quality setting."""
+    options: tuple[tuple[str, str], ...] = ()
+
+
+ENCODERS = {
+    "h264": Encoder(name="libx264", odd_pixel_format="yuv444p", default_crf=18),
+    "hevc": Encoder(
+        name="libx265",
+        odd_pixel_format="yuv444p",
+        default_crf=20,
+        options=(("x265-params", "log-level=none"),),
+    ),
+    "av1": Encoder(name="libsvtav1", default_crf=25),
+    "vp9": Encoder(name="libvpx-vp9", default_crf=24, options=(("b", "0"), ("row-mt", "1"))),
+    "ffv1": Encoder(
+        name="ffv1", pixel_format="bgr0", odd_pixel_format="bgr0", options=(("level", "3"), ("slicecrc", "1"))
+    ),
+}
+"""Short codec names; ffv1 is lossless in RGB."""
+
+WHOLE_FORMATS = ("yuv444p", "yuv444p10le", "gbrp", "rgb24", "bgr24", "bgr0", "rgba", "bgra")
+HALVED_FORMATS = ("yuv420p", "yuv422p", "yuv422p10le")
+"""Pixel formats to try with encoders not listed above; halved ones need even sizes."""
+
+
+def find_encoder(codec: str) -> Encoder:
+    """Settings for a short codec name or an FFmpeg encoder; UsageError for one that is not there."""
+    short = {encoder.name: encoder for encoder in ENCODERS.values()}
+    chosen = ENCODERS.get(codec) or short.get(codec)
+    known = f"choose {', '.join(ENCODERS)} or an FFmpeg video encoder"
+    try:
+        found = av.codec.Codec(chosen.name if chosen else codec, "w")
+    except (av.FFmpegError, ValueError) as error:
+        raise UsageError(f"codec {codec!r} is not available: {known}") from error
+    if found.type != "video":
+        raise UsageError(f"codec {codec!r} is for {found.type}: {known}")
+    if chosen:
+        return chosen
+    offered = [offer.name for offer in found.video_formats or []]
+    whole = next((name for name in WHOLE_FORMATS if name in offered), "")
+    halved = next((name for name in HALVED_FORMATS if name in offered), whole)
+    if not halved:
+        raise UsageError(f"codec {codec!r} takes no pixel format that can be made from RGB: {known}")
+    return Encoder(name=codec, pixel_format=halved, odd_pixel_format=whole)
+
+
+def writable_colour(colour: Colour, height: int, pixel_format: str) -> Colour:
+    """Colour tags with which a picture of this format can be converted and written."""
+    if VideoFormat(pixel_format).is_rgb:
+        return dataclasses.replace(colour, matrix=0, full_range=1)
+    from_rgb = colour.matrix == 0
+    return dataclasses.replace(
+        colour,
+        matrix=colour.matrix_for(height),
+        full_range=1 if colour.full_range == 1 and not from_rgb else 0,
+    )

@@ -1,0 +1,237 @@
+"""One opened video file: which stream to read, where to seek, and what counts as damage.
+
+Damage is a corrupt packet, a decoder error, or an end before the place the container's own index
+or duration promises. FFmpeg itself only logs these and goes on. Damage that a decoder conceals without an
+error (random bits that still parse, a wrong FFV1 checksum) cannot be told from here.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import NoReturn, Self
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from infotok_cli.errors import InputError
+
+TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
+"""FFmpeg demuxers that draw any text file as a picture of a terminal."""
+
+STILL_BRANDS = frozenset({"avif", "heic", "mif1"})
+
+NO_TIMESTAMPS = 0x80
+"""AVFMT_NOTIMESTAMPS: raw streams, whose frames carry no times."""
+
+SEEK_STEPS_SECONDS = (0, 10, 100)
+"""How much earlier to look when a seek lands behind the frame that was asked for."""
+
+MISSING_END_SECONDS = Fraction(1, 2)
+"""How much earlier than its declared duration a Matroska file may end."""
+
+
+class Source:
+    """An open container and its video stream; a context manager.
+
+    Raises InputError, naming the file, if there is no video to be read in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.container = _open(path)
+        try:
+            self.stream = _video_stream(self.container, path)
+        except InputError:
+            self.container.close()
+            raise
+        self.stream.thread_type = "AUTO"
+        self.stream.codec_context.options = {"err_detect": "explode"}
+        name = self.container.format.name
+        self.is_still_image = (
+            name.endswith("_pipe")
+            or name == "image2"
+            or self.container.metadata.get("major_brand", "").strip() in STILL_BRANDS
+        )
+        # AVI counts frames: with B-frames its times are those of decoding, not of showing.
+        counts_frames = name == "avi" or bool(self.container.format.flags & NO_TIMESTAMPS)
+        self.has_clock = not (self.is_still_image or counts_frames)
+        self._delivered = 0
+        self._decoded = 0
+        self._sought = False
+        self._last_position = -1
+        self._end_tick = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.container.close()
+
+    def packets(self) -> Iterator[Packet[VideoStream]]:
+        """All packets of the stream; an empty one at the end flushes the decoder."""
+        return self.container.demux(self.stream)
+
+    def packets_before(self, tick: Fraction, first_tick: int) -> Iterator[Packet[VideoStream]] | None:
+        """Packets from a key frame shown at or before `tick`.
+
+        None if seeking finds none: the file must then be opened again and read from its beginning.
+        """
+        if not self.has_clock:
+            return None
+        for seconds in SEEK_STEPS_SECONDS:
+            target = int(tick - seconds / self._time_base)
+            if target <= first_tick:
+                break
+            try:
+                self.container.seek(target, stream=self.stream)
+                packets = self.packets()
+                key = next((packet for packet in packets if packet.is_keyframe), None)
+            except av.FFmpegError:
+                break
+            # Frames shown before their key frame may lean on ones that the seek skipped.
+            if key is not None and key.pts is not None and key.pts <= tick:
+                self._sought = True
+                return chain([key], packets)
+        return None
+
+    def decode(self, packets: Iterator[Packet[VideoStream]]) -> Iterator[VideoFrame]:
+        """Frames in the order they are shown, from the first key frame on; InputError at damage."""
+        started = False
+        try:
+            for packet in packets:
+                started = started or packet.is_keyframe or packet.size == 0
+                if not started:
+                    continue
+                if packet.is_corrupt:
+                    # What the decoder still holds is whole, and may be all that was asked for.
+                    yield from self._whole(self.stream.decode(None))
+                    self._refuse(packet)
+                self._note(packet)
+                yield from self._whole(packet.decode())
+        except av.FFmpegError as error:
+            raise InputError(f"{self.path}: is damaged {self._place()}: {self._way_out()}") from error
+        self._check_end()
+
+    @property
+    def _time_base(self) -> Fraction:
+        return self.stream.time_base or Fraction(1, av.time_base)
+
+    def _note(self, packet: Packet[VideoStream]) -> None:
+        if not packet.size:
+            return
+        self._delivered += 1
+        self._last_position = packet.pos if packet.pos is not None else -1
+        if packet.pts is not None:
+            self._end_tick = max(self._end_tick, packet.pts + (packet.duration or 0))
+
+    def _whole(self, frames: list[VideoFrame]) -> Iterator[VideoFrame]:
+        for frame in frames:
+            if frame.is_corrupt:
+                raise InputError(f"{self.path}: is damaged {self._place()}: {self._way_out()}")
+            self._decoded += 1
+            yield frame
+
+    def _refuse(self, packet: Packet[VideoStream]) -> NoReturn:
+        if packet.pos is not None and packet.pos + packet.size >= os.path.getsize(self.path):
+            self._refuse_end()
+        raise InputError(f"{self.path}: is damaged {self._place()}: {self._way_out()}")
+
+    def _check_end(self) -> None:
+        """Compare where the stream ended with where the container says it does."""
+        stream = self.stream
+        name = self.container.format.name
+        if name == "avi":
+            ended_early = self._delivered < stream.frames and not self._sought
+        elif name.startswith("mov"):
+            entries = stream.index_entries
+            ended_early = len(entries) > 0 and self._last_position < entries[-1].pos
+        elif name.startswith("matroska"):
+            declared = self._declared_end_seconds()
+            ended_early = self._end_tick * self._time_base < declared - MISSING_END_SECONDS
+        else:
+            ended_early = False
+        if ended_early:
+            self._refuse_end()
+
+    def _declared_end_seconds(self) -> Fraction:
+        """End of a Matroska stream: its own tag, else the file's duration if it is alone in it, else 0."""
+        tag = self.stream.metadata.get("DURATION", "")
+        try:
+            hours, minutes, seconds = (Fraction(part) for part in tag.strip("\0 ").split(":"))
+            return hours * 3600 + minutes * 60 + seconds
+        except ValueError:
+            pass
+        if len(self.container.streams) == 1 and self.container.duration:
+            return Fraction(self.container.duration, av.time_base)
+        return Fraction(0)
+
+    def _refuse_end(self) -> NoReturn:
+        if self._sought:
+            amount = "it ends before its last frame"
+        elif self.stream.frames:
+            amount = f"{self._decoded} of {self.stream.frames} frames could be read"
+        else:
+            amount = f"{self._decoded} frames could be read, more are promised"
+        raise InputError(f"{self.path}: is truncated: {amount}: {self._way_out()}")
+
+    def _place(self) -> str:
+        return "after the seek" if self._sought else f"after frame {self._decoded}"
+
+    def _way_out(self) -> str:
+        return "get a whole copy, or stop before the damage with --end"
+
+
+def _open(path: Path) -> InputContainer:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError(f"{path}: is a folder, not a video: name one file")
+        if not stat.S_ISREG(mode):
+            raise InputError(f"{path}: is not a regular file: save the video to a file first")
+        with path.open("rb") as file:
+            head = file.read(12)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file: check the path") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if not head:
+        raise InputError(f"{path}: is empty (0 bytes): get a whole copy")
+    try:
+        # With an explicit protocol a name with a colon is not taken for an address, nor one with
+        # a percent sign for a pattern of image files.
+        container = av.open(
+            f"file:{path.absolute()}", mode="r", options={"pattern_type": "none"}, metadata_errors="replace"
+        )
+    except (av.FFmpegError, ValueError) as error:
+        if head[4:8] == b"ftyp":
+            raise InputError(f"{path}: is truncated or damaged (no index): get a whole copy") from error
+        raise InputError(f"{path}: is not a video: give a file that FFmpeg can read") from error
+    if container.format.name in TEXT_FORMATS:
+        container.close()
+        raise InputError(f"{path}: is not a video but text: give a file that FFmpeg can read")
+    return container
+
+
+def _video_stream(container: InputContainer, path: Path) -> VideoStream:
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    best = container.streams.best("video")
+    if not streams:
+        kinds = sorted({stream.type for stream in container.streams if stream.type != "video"})
+        what = f"has only {' and '.join(kinds)}, no video" if kinds else "has no video in it"
+        raise InputError(f"{path}: {what}: give a file with a video stream")
+    chosen = next((stream for stream in streams if stream is best), streams[0])
+    if chosen.codec_context is None:
+        raise InputError(f"{path}: its video codec is not known to FFmpeg: convert it to H.264 first")
+    return chosen

@@ -1,0 +1,275 @@
+"""Video files out: encoded with FFmpeg into one file, or as a folder of PNG pictures.
+
+Sizes, frame counts and frame rates come back exactly. The caller chooses temporary names for
+`VideoWriter` (they must keep the suffix); `PngWriter` has its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self, cast
+
+import av
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from infotok_cli.errors import OutputError, UsageError
+from infotok_cli.video.clip import BT709, Colour, Frame
+from infotok_cli.video.encoders import Encoder, find_encoder, writable_colour
+from infotok_cli.video.pixels import YuvConverter
+
+SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+
+FRAME_NAME = "frame-{:06d}.png"
+FRAME_PATTERN = "frame-*.png"
+
+
+class FrameWriter(Protocol):
+    """What both writers offer; a context manager that finishes on success and gives up on an error."""
+
+    def write(self, frames: Frame) -> None: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def is_png_folder(path: str | Path) -> bool:
+    """Whether an output name means a folder of pictures: it ends in a slash, has no suffix or is a folder."""
+    return str(path).endswith(("/", os.sep)) or not Path(path).suffix or Path(path).is_dir()
+
+
+class VideoWriter:
+    """Encodes frames into one file of constant frame rate.
+
+    `codec` is a short name of `ENCODERS` or an FFmpeg encoder; None takes h264, or vp9 for .webm.
+    `crf` is the encoder's quality number (lower is better); None takes a near-transparent one.
+    Even sizes become 4:2:0. Odd ones keep their exact size, as 4:4:4 in H.264 and HEVC.
+    A matrix that is RGB, unspecified or not convertible is replaced by BT.709 or BT.601 by height,
+    a range that is unspecified by limited, and the replacement is what the file is tagged with.
+
+    Raises UsageError for a codec, suffix, size or rate that do not go together, OutputError if the
+    file cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        width: int,
+        height: int,
+        frame_rate: Fraction,
+        *,
+        codec: str | None = None,
+        crf: int | None = None,
+        colour: Colour = BT709,
+        sample_aspect: Fraction = Fraction(1),
+    ) -> None:
+        self._path = Path(path)
+        self._shape = (height, width, 3)
+        self._rate = Fraction(frame_rate)
+        self._count = 0
+        if self._path.suffix.lower() not in SUFFIXES:
+            raise UsageError(
+                f"{path}: cannot write a {self._path.suffix or 'nameless'} file: choose {', '.join(SUFFIXES)}"
+            )
+        encoder = find_encoder(codec or ("vp9" if self._path.suffix.lower() == ".webm" else "h264"))
+        odd = bool(width % 2 or height % 2)
+        pixel_format = encoder.odd_pixel_format if odd else encoder.pixel_format
+        if not pixel_format:
+            raise UsageError(f"codec {encoder.name} cannot write odd sizes ({width}x{height}): choose h264")
+        self._colour = writable_colour(colour, height, pixel_format)
+        self._converter = YuvConverter(pixel_format, self._colour)
+        with _reported(self._path):
+            self._container = av.open(f"file:{self._path.absolute()}", mode="w")
+        try:
+            self._stream = self._add_stream(encoder, crf, pixel_format, sample_aspect)
+        except BaseException:
+            self.abort()
+            raise
+
+    def _add_stream(
+        self, encoder: Encoder, crf: int | None, pixel_format: str, sample_aspect: Fraction
+    ) -> VideoStream:
+        options = dict(encoder.options)
+        quality = encoder.default_crf if crf is None else crf
+        if quality is not None and encoder.default_crf is not None:
+            options["crf"] = str(quality)
+        elif crf is not None:
+            raise UsageError(f"codec {encoder.name} has no quality setting: leave it out")
+        if encoder.name == "libsvtav1":
+            # The library prints its settings unless told otherwise, and reads only the environment.
+            os.environ.setdefault("SVT_LOG", "1")
+        height, width, _ = self._shape
+        try:
+            stream = cast(
+                VideoStream, self._container.add_stream(encoder.name, rate=self._rate, options=options)
+            )
+        except ValueError as error:
+            raise UsageError(
+                f"{self._path}: a {self._path.suffix} file cannot hold {encoder.name}: "
+                "choose .mkv or another codec"
+            ) from error
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = width, height, pixel_format
+        context.time_base = 1 / self._rate
+        context.sample_aspect_ratio = sample_aspect
+        context.color_primaries = self._colour.primaries
+        context.color_trc = self._colour.transfer
+        context.colorspace = self._colour.matrix
+        context.color_range = 2 if self._colour.full_range == 1 else 1
+        if encoder.name == "libx265" and self._path.suffix.lower() != ".mkv":
+            context.codec_tag = "hvc1"
+        try:
+            self._container.start_encoding()
+        except OSError as error:
+            raise OutputError(f"{self._path}: cannot be written: {error.strerror or error}") from error
+        except (av.FFmpegError, ValueError) as error:
+            raise UsageError(
+                f"codec {encoder.name} cannot write {width}x{height} pixels "
+                f"at {self._rate} frames per second: choose h264"
+            ) from error
+        return stream
+
+    def write(self, frames: Frame) -> None:
+        """Append frames `[T, H, W, 3]`, RGB 0..255; raises OutputError if the disk refuses them."""
+        for picture in frames:
+            _check_picture(picture, self._shape)
+            frame = self._converter(picture)
+            frame.pts = self._count
+            frame.time_base = 1 / self._rate
+            self._count += 1
+            with _reported(self._path):
+                self._container.mux(self._stream.encode(frame))
+
+    def close(self) -> None:
+        """Finish the file; raises OutputError if that fails or if no frame was written."""
+        if not self._count:
+            self.abort()
+            raise OutputError(f"{self._path}: cannot be written: there are no frames to put into it")
+        with _reported(self._path):
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+
+    def abort(self) -> None:
+        """Close the file without finishing it; what it holds so far is left to the caller."""
+        with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+            self._container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.abort()
+
+
+class PngWriter:
+    """Writes frame-000001.png, frame-000002.png, ... into a folder, all or nothing.
+
+    Pictures are gathered in a hidden folder beside the target and moved at `close`. A target that
+    holds anything is refused, unless `overwrite` is set and all it holds is earlier frames.
+    Raises OutputError.
+    """
+
+    def __init__(self, folder: str | Path, width: int, height: int, *, overwrite: bool = False) -> None:
+        self._folder = Path(folder).absolute()
+        self._shape = (height, width, 3)
+        self._count = 0
+        self._refuse_contents(overwrite)
+        context = av.CodecContext.create("png", "w")
+        context.width, context.height, context.pix_fmt = width, height, "rgb24"
+        context.time_base = Fraction(1)
+        # With more threads the encoder hands pictures out late.
+        context.thread_count = 1
+        self._context = context
+        with _reported(self._folder):
+            self._partial = Path(tempfile.mkdtemp(prefix=f".{self._folder.name}-", dir=self._folder.parent))
+
+    def _refuse_contents(self, overwrite: bool) -> None:
+        folder = self._folder
+        if not folder.exists():
+            return
+        if not folder.is_dir():
+            raise OutputError(f"{folder}: is a file: name a folder for the pictures")
+        with _reported(folder):
+            names = [entry.name for entry in folder.iterdir()]
+        if names and not overwrite:
+            raise OutputError(f"{folder}: is not empty: name another folder or allow overwriting")
+        strangers = sorted(name for name in names if not Path(name).match(FRAME_PATTERN))
+        if strangers:
+            raise OutputError(f"{folder}: holds {strangers[0]}, which is no frame: name another folder")
+
+    def write(self, frames: Frame) -> None:
+        """Append frames `[T, H, W, 3]`, RGB 0..255; raises OutputError if the disk refuses them."""
+        for picture in frames:
+            _check_picture(picture, self._shape)
+            frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame.pts = self._count
+            self._count += 1
+            with _reported(self._folder):
+                content = b"".join(bytes(packet) for packet in self._context.encode(frame))
+                (self._partial / FRAME_NAME.format(self._count)).write_bytes(content)
+
+    def close(self) -> None:
+        """Move the pictures into place."""
+        try:
+            with _reported(self._folder):
+                if self._folder.exists():
+                    for old in self._folder.glob(FRAME_PATTERN):
+                        old.unlink()
+                    for new in sorted(self._partial.iterdir()):
+                        new.replace(self._folder / new.name)
+                    self._partial.rmdir()
+                else:
+                    # mkdtemp makes folders private; the result gets the usual rights.
+                    mask = os.umask(0)
+                    os.umask(mask)
+                    self._partial.chmod(0o777 & ~mask)
+                    self._partial.rename(self._folder)
+        except OutputError:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        """Throw the pictures away; the target is left as it was."""
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.abort()
+
+
+def _check_picture(picture: Frame, shape: tuple[int, int, int]) -> None:
+    if picture.shape != shape or picture.dtype != np.uint8:
+        raise ValueError(f"frame is {picture.dtype} {picture.shape}, but the video is uint8 {shape}")
+
+
+@contextlib.contextmanager
+def _reported(path: Path) -> Iterator[None]:
+    """Turn failures of the disk or the encoder into an OutputError that names the output."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    except av.FFmpegError as error:
+        raise OutputError(f"{path}: the encoder failed: {error.strerror or error}") from error

@@ -1,0 +1,36 @@
+"""The router's error map in torch: mean absolute error of each token-grid position."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def error_map(
+    video: Tensor, reconstruction: Tensor, patch: tuple[int, int, int] = (4, 8, 8), *, frames: int | None = None
+) -> Tensor:
+    """Mean |video - reconstruction| over RGB and each `patch` of pixels.
+
+    video, reconstruction: `[B, T, H, W, 3]`, same range; any T, H, W >= 1. frames: real frames, when
+    the last ones are padding. Returns float32 `[B, ceil(T/4), ceil(H/8), ceil(W/8)]` in that range;
+    pixels outside the picture and padded frames are left out of the means; a position with none is 0.
+    Raises ValueError when the shapes differ.
+    """
+    if video.shape != reconstruction.shape or video.dim() != 5:
+        raise ValueError(f"video {tuple(video.shape)} and reconstruction {tuple(reconstruction.shape)} differ")
+    _, steps, height, width, _ = video.shape
+    difference = (video.float() - reconstruction.float()).abs().mean(dim=-1)
+    inside = torch.ones((1, steps, height, width), device=video.device)
+    if frames is not None:
+        difference = difference[:, :frames]
+        inside = inside[:, :frames]
+    pad = [0, -width % patch[2], 0, -height % patch[1], 0, -(-steps // patch[0]) * patch[0] - difference.shape[1]]
+
+    def block_sum(values: Tensor) -> Tensor:
+        padded = F.pad(values, pad)
+        shape = [size // side for size, side in zip(padded.shape[1:], patch, strict=True)]
+        cells = padded.view(-1, shape[0], patch[0], shape[1], patch[1], shape[2], patch[2])
+        return cells.sum(dim=(2, 4, 6))
+
+    return block_sum(difference) / block_sum(inside).clamp_min(1)

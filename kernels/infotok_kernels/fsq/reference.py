@@ -1,0 +1,89 @@
+"""Finite scalar quantization in torch: hidden vector to token id, and back.
+
+Each of C channels is projected, bounded to [-1, 1] and rounded to the nearest of its L evenly
+spaced levels; a token id is the mixed-radix number of the level indices, first channel least.
+Source: Mentzer et al., Finite Scalar Quantization (arXiv 2309.15505); the bound is a clamp instead
+of tanh, so that a linear path through the quantizer stays linear, and levels are symmetric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class _BoundAndRound(torch.autograd.Function):
+    """Nearest level in [-1, 1]; the gradient passes straight through.
+
+    Outside [-1, 1] only gradients that lead back inside pass, so a saturated channel recovers.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, steps: Tensor) -> Tensor:
+        ctx.save_for_backward(values)
+        half = steps / 2
+        return ((values.clamp(-1, 1) + 1) * half).round() / half - 1
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (values,) = ctx.saved_tensors
+        gradient = gradients[0]
+        # A descent step moves against the gradient: outwards above 1 when it is negative.
+        blocked = ((values > 1) & (gradient < 0)) | ((values < -1) & (gradient > 0))
+        return gradient.masked_fill(blocked, 0.0), None
+
+
+def _steps(levels: Sequence[int], like: Tensor) -> Tensor:
+    return torch.tensor([level - 1 for level in levels], dtype=like.dtype, device=like.device)
+
+
+def _radix(levels: Sequence[int], device: torch.device) -> Tensor:
+    weights = [1]
+    for level in levels[:-1]:
+        weights.append(weights[-1] * level)
+    return torch.tensor(weights, dtype=torch.int64, device=device)
+
+
+def codes_to_ids(codes: Tensor, levels: Sequence[int]) -> Tensor:
+    """Token ids `[...]` int64 of codes `[..., C]` in [-1, 1] that lie on the levels."""
+    steps = _steps(levels, codes)
+    digits = ((codes + 1) * (steps / 2)).round().to(torch.int64)
+    return (digits * _radix(levels, codes.device)).sum(dim=-1)
+
+
+def ids_to_codes(ids: Tensor, levels: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
+    """Codes `[..., C]` in [-1, 1] of token ids `[...]`; ids must lie in 0..product(levels)-1."""
+    sizes = torch.tensor(list(levels), dtype=torch.int64, device=ids.device)
+    digits = ids.to(torch.int64)[..., None] // _radix(levels, ids.device) % sizes
+    wide = digits.to(dtype)
+    return wide * 2 / _steps(levels, wide) - 1
+
+
+def fsq_encode(hidden: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Project, bound and round.
+
+    hidden: `[..., D]`. weight: `[C, D]`. bias: `[C]`. levels: C level counts, each >= 2.
+    Returns codes `[..., C]` (differentiable, straight-through, float32 or better) and token ids
+    `[...]` int64. The projection runs in float32 whatever autocast says: ids should not hang on
+    the rounding of half precision. Raises ValueError if shapes and levels do not agree.
+    """
+    if weight.shape[0] != len(levels) or bias.shape != (len(levels),) or weight.shape[1] != hidden.shape[-1]:
+        raise ValueError(
+            f"hidden {tuple(hidden.shape)}, weight {tuple(weight.shape)}, bias {tuple(bias.shape)} "
+            f"do not fit {len(levels)} levels"
+        )
+    with torch.autocast(hidden.device.type, enabled=False):
+        wide = hidden if hidden.dtype == torch.float64 else hidden.float()
+        values = F.linear(wide, weight.to(wide.dtype), bias.to(wide.dtype))
+        codes: Tensor = _BoundAndRound.apply(values, _steps(levels, values))
+    return codes, codes_to_ids(codes.detach(), levels)
+
+
+def fsq_decode(ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int]) -> Tensor:
+    """Unpack ids `[...]` to codes and project them: `[..., D]` with weight `[D, C]`, bias `[D]`."""
+    codes = ids_to_codes(ids, levels, weight.dtype)
+    return F.linear(codes, weight, bias)

@@ -1,0 +1,254 @@
+"""Whatever happens to the bytes, the answer is an InputError of one line that names the file."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from infotok_cli.container import layout
+from infotok_cli.container.header import Header, unpack_header
+from infotok_cli.container.reader import ItkReader
+from infotok_cli.container.writer import ItkWriter
+from infotok_cli.errors import InputError
+
+
+def read_all(path: Path) -> None:
+    with ItkReader(path) as reader:
+        reader.verify()
+        list(reader.segments())
+
+
+def refused(path: Path, data: bytes) -> str:
+    """The message for a file of these bytes; fails if it is accepted or anything else is raised."""
+    path.write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        read_all(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
+def test_every_changed_byte_is_detected(small_file: Path, mask: int) -> None:
+    whole = small_file.read_bytes()
+    read_all(small_file)
+    for at in range(len(whole)):
+        refused(small_file, whole[:at] + bytes([whole[at] ^ mask]) + whole[at + 1 :])
+
+
+def test_verify_alone_and_segments_alone_find_a_changed_segment(small_file: Path) -> None:
+    whole = small_file.read_bytes()
+    with ItkReader(small_file) as reader:
+        first, second = reader.index[0].offset, reader.index[1].offset
+    for at in range(first, second):
+        small_file.write_bytes(whole[:at] + bytes([whole[at] ^ 0x20]) + whole[at + 1 :])
+        with ItkReader(small_file) as reader:
+            with pytest.raises(InputError, match=r"segment 0 \(0\.000 s to 0\.267 s, byte 133\) is damaged"):
+                reader.verify()
+            with pytest.raises(InputError, match="segment 0"):
+                reader.read_segment(0)
+            assert reader.read_segment(1).tokens == 5
+
+
+def test_every_truncation_is_detected(small_file: Path) -> None:
+    whole = small_file.read_bytes()
+    with ItkReader(small_file) as reader:
+        ends = [entry.offset + entry.length for entry in reader.index]
+    for length in range(len(whole)):
+        message = refused(small_file, whole[:length])
+        if length >= ends[0] - reader.index[0].length:
+            count = sum(end <= length for end in ends)
+            assert f"{count} whole segment" in message
+            assert f"truncated at byte {length}" in message
+
+
+@pytest.mark.parametrize("extra", [1, 19, 20, 21, 4096])
+def test_trailing_bytes_are_refused(small_file: Path, extra: int) -> None:
+    whole = small_file.read_bytes()
+    assert f"{extra} trailing bytes after its end at byte {len(whole)}" in refused(
+        small_file, whole + bytes(extra)
+    )
+
+
+def test_a_file_after_a_file_is_refused(small_file: Path) -> None:
+    whole = small_file.read_bytes()
+    refused(small_file, whole + whole)
+    refused(small_file, whole + whole[-20:])
+
+
+def test_kinds_of_wrong_input_have_their_own_message(tmp_path: Path) -> None:
+    cases = {"missing.itk": "does not exist", "folder.itk": "is a folder", "pipe.itk": "no regular file"}
+    (tmp_path / "folder.itk").mkdir()
+    os.mkfifo(tmp_path / "pipe.itk")
+    for name, message in cases.items():
+        with pytest.raises(InputError, match=message):
+            ItkReader(tmp_path / name)
+    path = tmp_path / "a.itk"
+    assert "is empty" in refused(path, b"")
+    assert "is no .itk file" in refused(path, b"\x00\x00\x00\x18ftypmp42")
+    assert "inside the magic" in refused(path, layout.MAGIC[:5])
+    assert "inside the header" in refused(path, layout.MAGIC + b"HEA")
+    with pytest.raises(InputError, match="cannot be opened"):
+        ItkReader("zero\0byte.itk")
+
+
+def test_a_name_with_a_line_break_stays_on_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        ItkReader(tmp_path / "two\nlines.itk")
+    assert "\n" not in str(caught.value)
+
+
+def with_head(whole: bytes, payload: bytes) -> bytes:
+    """The file with another HEAD payload under a right checksum."""
+    length = layout.SECTION_STRUCT.unpack_from(whole, 8)[1]
+    rest = whole[8 + layout.SECTION_STRUCT.size + length :]
+    return layout.MAGIC + layout.frame_section(layout.HEAD, payload) + payload + rest
+
+
+def test_newer_versions_are_told_from_damage(small_file: Path) -> None:
+    whole = small_file.read_bytes()
+    message = refused(small_file, with_head(whole, b"\x02\x00 all else may differ"))
+    assert "format version 2 is newer" in message
+    assert message.endswith("update infotok")
+    newer_without_checksum = whole[:20] + b"\x02" + whole[21:]
+    assert "damaged" in refused(small_file, newer_without_checksum)
+    for payload in (b"", b"\x01", b"\x00\x00", b"\x01\x00"):
+        assert "header" in refused(small_file, with_head(whole, payload))
+
+
+def test_header_fields_out_of_range_are_refused_by_name(
+    small_file: Path, make_header: Callable[..., Header]
+) -> None:
+    whole, payload = small_file.read_bytes(), make_header().pack()
+    offsets, at = {}, 0
+    for name, code in layout.HEAD_FIELDS:
+        offsets[name] = at
+        at += layout.layout_of(((name, code),)).size
+    for name, value in [
+        ("flags", 1),
+        ("width", 0),
+        ("frame_rate_den", 0),
+        ("patch_rows", 16),
+        ("router", 3),
+        ("allocation", 2),
+        ("keep_map_coding", 1),
+        ("token_coding", 1),
+        ("colour_range", 3),
+        ("segment_frames", 5),
+    ]:
+        size = layout.layout_of(tuple(field for field in layout.HEAD_FIELDS if field[0] == name)).size
+        start = offsets[name]
+        changed = payload[:start] + value.to_bytes(size, "little") + payload[start + size :]
+        assert name.split("_")[0] in refused(small_file, with_head(whole, changed)).lower()
+    assert "bytes too many" in refused(small_file, with_head(whole, payload + b"x"))
+    assert "bytes too few" in refused(small_file, with_head(whole, payload[:-1]))
+    not_utf8 = payload.replace(b"small", b"sm\xffll")
+    assert "not UTF-8" in refused(small_file, with_head(whole, not_utf8))
+
+
+def rebuilt(whole: bytes, entries: Sequence[tuple[int, ...]], count: int, frames: int, offset: int) -> bytes:
+    """The file with another index, footer and right checksums."""
+    payload = layout.INDEX_STRUCT.pack(count, frames)
+    payload += b"".join(layout.INDEX_ENTRY_STRUCT.pack(*entry) for entry in entries)
+    start = int.from_bytes(whole[-20:-12], "little")
+    return whole[:start] + layout.frame_section(layout.INDX, payload) + payload + layout.pack_footer(offset)
+
+
+def test_an_index_that_lies_is_refused(small_file: Path) -> None:
+    whole = small_file.read_bytes()
+    with ItkReader(small_file) as reader:
+        rows = [(e.offset, e.length, e.frames, e.tokens, e.map_bytes, e.token_bytes) for e in reader.index]
+    start = int.from_bytes(whole[-20:-12], "little")
+    assert rebuilt(whole, rows, 3, 19, start) == whole
+
+    def change(row: int, column: int, by: int) -> list[tuple[int, ...]]:
+        changed = [list(values) for values in rows]
+        changed[row][column] += by
+        return [tuple(values) for values in changed]
+
+    assert "counts contradict" in refused(small_file, rebuilt(whole, rows, 4, 19, start))
+    assert "counts contradict" in refused(small_file, rebuilt(whole, rows, 3, 18, start))
+    assert "counts contradict" in refused(small_file, rebuilt(whole, [], 0, 0, start))
+    assert "segment 1" in refused(small_file, rebuilt(whole, change(1, 0, 1), 3, 19, start))
+    assert "segment 0" in refused(small_file, rebuilt(whole, change(0, 1, 5), 3, 19, start))
+    assert "before the last" in refused(small_file, rebuilt(whole, change(0, 2, -1), 3, 18, start))
+    assert "tokens for" in refused(small_file, rebuilt(whole, change(0, 3, 1000), 3, 19, start))
+    assert "expected 39 bytes" in refused(small_file, rebuilt(whole, change(0, 4, -1), 3, 19, start))
+    assert "segments end" in refused(small_file, rebuilt(whole, rows[:2], 2, 16, start))
+    assert "differs from the index" in refused(small_file, rebuilt(whole, change(2, 2, -1), 3, 18, start))
+    assert "places the index" in refused(small_file, rebuilt(whole, rows, 3, 19, 1 << 60))
+    assert "places the index" in refused(small_file, rebuilt(whole, rows, 3, 19, 8))
+    assert "index" in refused(small_file, rebuilt(whole, rows, 3, 19, rows[2][0]))
+
+
+def test_lengths_are_limited_before_memory_is_taken(small_file: Path) -> None:
+    whole = small_file.read_bytes()
+    huge = layout.SECTION_STRUCT.pack(layout.HEAD, 0xFFFFFFFF, 0)
+    assert "type or length" in refused(small_file, layout.MAGIC + huge + whole[20:])
+    start = int.from_bytes(whole[-20:-12], "little")
+    huge = layout.SECTION_STRUCT.pack(layout.INDX, 0xFFFFFFFF, 0)
+    assert "type or length" in refused(small_file, whole[:start] + huge + whole[start + 12 :])
+
+
+def test_a_file_that_shrinks_while_open_is_an_input_error(small_file: Path) -> None:
+    with ItkReader(small_file) as reader:
+        os.truncate(small_file, 150)
+        with pytest.raises(InputError, match="changed while being read"):
+            list(reader.segments())
+        with pytest.raises(InputError, match="changed while being read"):
+            reader.verify()
+
+
+@given(st.binary(max_size=400))
+@settings(max_examples=200, deadline=None)
+def test_any_header_payload_gives_a_header_or_an_input_error(payload: bytes) -> None:
+    for start in (b"", b"\x01\x00\x00\x00"):
+        try:
+            unpack_header(start + payload)
+        except InputError:
+            continue
+
+
+def two_segments() -> bytes:
+    """Bytes of a file of two segments."""
+    header = Header(
+        width=8,
+        height=8,
+        frame_rate=Fraction(25),
+        time_base=Fraction(1, 25),
+        segment_frames=4,
+        levels=(8, 8),
+        router="fixed",
+        allocation="position",
+        target_rate_ppm=0,
+        model_name="m",
+        model_sha256=bytes(32),
+        encoder="",
+    )
+    stream = io.BytesIO()
+    writer = ItkWriter(stream, header)
+    for frames in (4, 1):
+        writer.write_segment(frames=frames, tokens=1, map_payload=b"\x01", token_payload=b"\x02\x03")
+    writer.finish()
+    return stream.getvalue()
+
+
+EXAMPLE = two_segments()
+
+
+@given(st.integers(0, 400), st.binary(min_size=1, max_size=40))
+@settings(max_examples=200, deadline=None)
+def test_overwritten_stretches_are_detected(
+    tmp_path_factory: pytest.TempPathFactory, at: int, new: bytes
+) -> None:
+    changed = EXAMPLE[:at] + new + EXAMPLE[at + len(new) :]
+    if changed != EXAMPLE:
+        refused(tmp_path_factory.getbasetemp() / "stretch.itk", changed)

@@ -1,0 +1,207 @@
+"""docs/FORMAT.md is the normative text; its tables, limits and examples must agree with the code."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+
+import google_crc32c
+import numpy as np
+import pytest
+
+from infotok_cli.blocks import BLOCK, SPREAD_ORDER, token_grid
+from infotok_cli.config import PATCH
+from infotok_cli.container import layout
+from infotok_cli.container.header import Header
+from infotok_cli.container.reader import ItkReader
+from infotok_cli.container.writer import ItkWriter
+from infotok_cli.entropy import keep_map, range_coder
+from infotok_cli.entropy.keep_map import encode_levels, encode_positions
+from infotok_cli.entropy.token_ids import pack_ids, unpack_ids
+
+TEXT = (Path(__file__).parents[1] / "docs" / "FORMAT.md").read_text(encoding="utf-8")
+SIZES = {"u8": 1, "u16": 2, "u32": 4, "u64": 8}
+CODES = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q"}
+
+
+def tables(*columns: str) -> list[list[list[str]]]:
+    """Rows of cells of every table with these column names, in the order of the text."""
+    head = "| " + " | ".join(columns) + " |\n"
+    found = []
+    for part in TEXT.split(head)[1:]:
+        rows = []
+        for line in part.splitlines()[1:]:
+            if not line.startswith("|"):
+                break
+            rows.append([cell.strip() for cell in line.strip("|").split("|")])
+        found.append(rows)
+    assert found, f"no table with columns {columns}"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("number", "fields"),
+    [
+        (0, layout.SECTION_FIELDS),
+        (1, layout.HEAD_FIELDS),
+        (2, layout.SEGMENT_FIELDS),
+        (3, layout.INDEX_FIELDS),
+        (4, layout.INDEX_ENTRY_FIELDS),
+        (5, layout.FOOTER_FIELDS),
+    ],
+    ids=["section", "head", "segment", "index", "index entry", "footer"],
+)
+def test_field_tables(number: int, fields: layout.Fields) -> None:
+    every = tables("offset", "size", "type", "name", "meaning")
+    assert len(every) == 6
+    at, stated = 0, []
+    for offset, size, kind, name, _ in every[number]:
+        assert int(offset) == at
+        plain = re.fullmatch(r"bytes\[(\d+)\]", kind)
+        assert int(size) == (int(plain[1]) if plain else SIZES[kind])
+        stated.append((name, f"{plain[1]}s" if plain else CODES[kind]))
+        at += int(size)
+    assert tuple(stated) == fields
+    assert layout.layout_of(fields).size == at
+
+
+def test_sizes_named_in_the_text() -> None:
+    assert f"frame of {layout.SECTION_STRUCT.size} bytes" in TEXT
+    assert f"| footer | {layout.FOOTER_STRUCT.size} bytes |" in TEXT
+    assert f"At byte {layout.HEAD_STRUCT.size} of the payload" in TEXT
+    assert f"{layout.segment_section_bytes(0, 0)} + map_bytes + token_bytes" in TEXT
+    assert f"| magic | `{layout.MAGIC.hex(' ')}` |" in TEXT
+    assert f"`{layout.END_MAGIC.hex(' ')}`" in TEXT
+    assert f"format version {layout.FORMAT_VERSION}" in TEXT.splitlines()[0]
+    assert "`2 * positions + 16`" in TEXT
+    assert layout.max_coded_bytes(1000) == 2 * 1000 + 16
+
+
+def test_limits() -> None:
+    (rows,) = tables("name", "value", "of")
+    stated = {name: int(value) for name, value, _ in rows}
+    in_code = {name: value for name, value in vars(layout).items() if name.startswith("MAX_")}
+    in_code.pop("MAX_SEGMENT_FRAMES")  # the one of config, under another name
+    in_code.pop("MAX_PAYLOAD_BYTES")
+    assert stated == in_code
+    assert {
+        layout.HEAD: stated["MAX_HEAD_BYTES"],
+        layout.SEGM: stated["MAX_SEGMENT_BYTES"],
+        layout.INDX: stated["MAX_INDEX_BYTES"],
+    } == layout.MAX_PAYLOAD_BYTES
+
+
+def test_values_named_in_the_header_table() -> None:
+    meaning = {row[3]: row[4] for row in tables("offset", "size", "type", "name", "meaning")[1]}
+    for name, codes in (("router", layout.ROUTER_CODES), ("allocation", layout.ALLOCATION_CODES)):
+        assert meaning[name] == ", ".join(f"{code} = {word}" for word, code in codes.items())
+    assert meaning["colour_range"] == "0 = unspecified, 1 = limited, 2 = full"
+    assert (layout.RANGE_UNSPECIFIED, layout.RANGE_LIMITED, layout.RANGE_FULL) == (0, 1, 2)
+    for name, value in zip(("patch_frames", "patch_rows", "patch_columns"), PATCH, strict=True):
+        assert meaning[name].startswith(f"{value}:")
+    for name, value in zip(("block_steps", "block_rows", "block_columns"), BLOCK, strict=True):
+        assert meaning[name].startswith(f"{value}:")
+
+
+def test_checksum() -> None:
+    assert google_crc32c.value(b"123456789") == 0xE3069283
+    assert '"123456789" gives 0xE3069283' in TEXT
+
+
+def test_nested_order_of_positions() -> None:
+    (rows,) = tables("rank", "t", "y", "x")
+    assert [tuple(map(int, row)) for row in rows] == [(rank, *at) for rank, at in enumerate(SPREAD_ORDER)]
+
+
+def test_initial_probabilities_of_levels() -> None:
+    (rows,) = tables("before", "up", "left 0", "left 1", "left 2", "left 3")
+    stated = tuple(tuple(tuple(map(int, cell.split())) for cell in row[2:]) for row in rows)
+    assert stated == keep_map.LEVEL_START
+    befores = ["none", "0", "1", "2", "3"]
+    assert [row[:2] for row in rows] == [[before, str(up)] for before in befores for up in range(4)]
+
+
+def test_initial_probabilities_of_positions() -> None:
+    (rows,) = tables("n", "nothing before", "dropped before", "kept before")
+    assert [int(row[0]) for row in rows] == list(range(16))
+    columns = zip(*(map(int, row[1:]) for row in rows), strict=True)
+    assert tuple(columns) == keep_map.POSITION_START
+
+
+def test_adaptation() -> None:
+    assert "rate = 65536 / min(12 + n, 60)" in TEXT
+    expected = [65536 // min(12 + seen, 60) for seen in range(len(range_coder.RATES))]
+    assert list(range_coder.RATES) == expected
+    assert len(range_coder.RATES) == 60 - 12 + 1
+
+
+def test_coding_examples() -> None:
+    """The three short examples of sections 5 and 6."""
+    coder = re.search(r"initial probabilities 32768 and 6400, contexts 0 1 0 1 0 0 1 1, "
+                      r"bits 1 0 0 1 1 1 0 1 give `([0-9a-f ]+)`", TEXT)  # fmt: skip
+    assert coder is not None
+    bits, contexts = [1, 0, 0, 1, 1, 1, 0, 1], [0, 1, 0, 1, 0, 0, 1, 1]
+    assert range_coder.encode_bits(bits, contexts, [32768, 6400]).hex(" ") == coder[1]
+    levels = re.search(r"grid \[2, 4, 4\], levels 1 2 / 4 8 give `([0-9a-f ]+)`", TEXT)
+    assert levels is not None
+    assert encode_levels(np.array([[[1, 2], [4, 8]]], np.uint8), (2, 4, 4)).hex(" ") == levels[1]
+    keep = re.search(r"grid \[1, 2, 3\], map 1 0 0 / 1 1 0 gives `([0-9a-f ]+)`", TEXT)
+    assert keep is not None
+    assert encode_positions(np.array([[[1, 0, 0], [1, 1, 0]]], np.bool_)).hex(" ") == keep[1]
+
+
+def dumped() -> bytes:
+    """Bytes of the hex dump of section 8."""
+    data = bytearray()
+    for offset, line in re.findall(r"^([0-9a-f]{8})  ([0-9a-f ]+)$", TEXT, re.MULTILINE):
+        assert int(offset, 16) == len(data)
+        data += bytes.fromhex(line)
+    assert f"A file of {len(data)} bytes." in TEXT
+    return bytes(data)
+
+
+def test_the_example_file_is_what_the_writer_writes() -> None:
+    header = Header(
+        width=16,
+        height=12,
+        frame_rate=Fraction(24000, 1001),
+        time_base=Fraction(1, 24000),
+        segment_frames=4,
+        levels=(8, 8, 8, 5, 5, 5),
+        router="fast",
+        allocation="block",
+        target_rate_ppm=500_000,
+        model_name="small",
+        model_sha256=bytes(range(32)),
+        encoder="infotok 1",
+    )
+    stream = BytesIO()
+    writer = ItkWriter(stream, header)
+    for frames, level, ids in ((4, 4, [0, 1, 256, 63_999]), (1, 1, [4660])):
+        grid = token_grid(frames, header.height, header.width)
+        assert header.grid(frames) == grid
+        writer.write_segment(
+            frames=frames,
+            tokens=len(ids),
+            map_payload=encode_levels(np.array([[[level]]], np.uint8), grid),
+            token_payload=pack_ids(np.array(ids), header.levels),
+        )
+    writer.finish()
+    assert stream.getvalue() == dumped()
+
+
+def test_the_example_file_reads_as_described(tmp_path: Path) -> None:
+    path = tmp_path / "example.itk"
+    path.write_bytes(dumped())
+    with ItkReader(path) as reader:
+        reader.verify()
+        first, second = reader.segments()
+        assert unpack_ids(first.token_payload, first.tokens, reader.header.levels).tolist() == [
+            0,
+            1,
+            256,
+            63_999,
+        ]
+        assert unpack_ids(second.token_payload, second.tokens, reader.header.levels).tolist() == [4660]
