@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from infotok_cli.metrics import (
     average_psnr,
     average_ssim,
@@ -18,7 +20,6 @@ from infotok_cli.metrics import (
     psnr,
     ssim,
 )
-from numpy.typing import NDArray
 
 Video = NDArray[np.uint8]
 

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from infotok_cli.container import layout
 from infotok_cli.container.diagnose import explain_missing_end
@@ -51,7 +51,7 @@ class ItkReader:
             self._file.close()
             raise
 
-    def __enter__(self) -> ItkReader:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

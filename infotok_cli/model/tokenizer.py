@@ -54,7 +54,7 @@ class Tokenizer(nn.Module):
         self.count_in = nn.Embedding(CELLS + 1, width)
         self.compressor = Stack(config, config.compressor_blocks)
         self.code_norm = RmsNorm(width)
-        self.to_code = nn.Linear(width + channels, channels)
+        self.to_code = nn.Linear(width, channels)
         self.mask = nn.Parameter(torch.zeros(width))
         self.code_in = nn.Linear(channels, width)
         self.block_in = nn.Linear(CELLS * channels, CELLS * width)
@@ -68,12 +68,9 @@ class Tokenizer(nn.Module):
 
     def _initialize(self) -> None:
         """At the start only the linear path speaks: corrections begin at zero."""
-        channels = len(self.config.levels)
         for layer in (self.patch_out, self.to_code):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        with torch.no_grad():
-            self.to_code.weight[:, -channels:] = torch.eye(channels)
         for embedding in (self.rank_in, self.count_in, self.rank_out, self.count_out):
             nn.init.normal_(embedding.weight, std=0.3)
         nn.init.normal_(self.mask, std=0.3)
@@ -109,16 +106,25 @@ class Tokenizer(nn.Module):
         slots = analysis.slots.unflatten(-1, (CELLS, channels))
         offsets = slots - self._round_slots(analysis.slots).unflatten(-1, (CELLS, channels))
         half = (torch.tensor(self.config.levels, device=slots.device) - 1) / 2
-        both = torch.cat((slots.clamp(-1.5, 1.5), (offsets * half).clamp(-1, 1)), dim=-1)
+        both = torch.cat((slots, (offsets * half).clamp(-1, 1)), dim=-1)
         both = torch.cat((both, torch.zeros_like(both[..., :1, :])), dim=-2)
         own = both.gather(-2, ranks[..., None].expand(*ranks.shape, 2 * channels))
         hidden = analysis.features + from_blocks(
             self.slot_in(own) + self.rank_in(ranks) + self.count_in(counts)[..., None, :], grid
         ).to(analysis.features.dtype)
         hidden = self.compressor(hidden)
-        linear = from_blocks(own[..., :channels], grid)
-        final = torch.cat((self.code_norm(hidden).float(), linear), dim=-1)
-        codes, ids = fsq_encode(final, self.to_code.weight, self.to_code.bias, self.config.levels)
+        # A channel that a later kept token refines is left to the transform: nudging it would only
+        # make the refinement wrong.
+        open_channels = torch.cat((self.transform.is_last(counts), torch.zeros_like(both[..., :1, :channels])), dim=-2)
+        gain = from_blocks(open_channels.gather(-2, ranks[..., None].expand(*ranks.shape, channels)), grid)
+        codes, ids = fsq_encode(
+            self.code_norm(hidden),
+            self.to_code.weight,
+            self.to_code.bias,
+            self.config.levels,
+            gain=gain,
+            offset=from_blocks(own[..., :channels], grid),
+        )
         return codes * keep[..., None], ids
 
     def codes_of(self, ids: Tensor, keep: Tensor) -> Tensor:

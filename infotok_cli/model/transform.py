@@ -57,6 +57,17 @@ class BlockTransform(nn.Module):
         energy = left[..., REPORTED] + outside[..., None].clamp_min(0)
         return values, 0.5 * (energy / cells.shape[-1] + 1e-6).log()
 
+    def is_last(self, counts: Tensor) -> Tensor:
+        """Whether no later kept slot refines a channel's coefficient: float 0 or 1 `[..., 8, C]`.
+
+        counts: kept tokens of each block, `[...]` int64.
+        """
+        same = self.source[:, None] == self.source[None, :]
+        order = torch.arange(len(self.source), device=same.device)
+        later = torch.where(same & (order[None, :] > order[:, None]), order[None, :], len(order))
+        next_slot = later.min(dim=1).values // (len(order) // CELLS)
+        return (next_slot >= counts[..., None]).float().unflatten(-1, (CELLS, -1))
+
     def synthesize(self, slot_codes: Tensor) -> Tensor:
         """Patches of blocks, `[B, bt, bh, bw, 8, 768]` float32, of slot codes `[B, bt, bh, bw, S]` (0: absent)."""
         with torch.autocast(slot_codes.device.type, enabled=False):

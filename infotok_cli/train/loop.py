@@ -31,6 +31,12 @@ from infotok_cli.train.transform_fit import fit_transform, start_from_blocks
 
 TRANSFORM_BLOCKS = 65536
 GRADIENT_LIMIT = 1.0
+ADAM_SHARE = 0.15
+"""Learning rate of everything outside the blocks, relative to that of the blocks' matrices."""
+
+SYNTHESIS_SHARE = 0.005
+"""Learning rate of the synthesis basis, whose entries are about 0.01, relative to the same."""
+
 SPIKE = 20.0
 """A gradient norm this many times its running mean is left out."""
 
@@ -232,11 +238,16 @@ def make_optimizers(model: Tokenizer, learning_rate: float) -> list[torch.optim.
     Source: Jordan et al., Muon (kellerjordan.github.io/posts/muon), as torch ships it.
     """
     stacks = ("encoder.", "compressor.", "decompressor.", "decoder.")
-    matrices, rest = [], []
+    matrices, rest, synthesis = [], [], [model.transform.synthesis]
     for name, parameter in model.named_parameters():
-        (matrices if name.startswith(stacks) and parameter.dim() == 2 else rest).append(parameter)
+        if parameter is not model.transform.synthesis:
+            (matrices if name.startswith(stacks) and parameter.dim() == 2 else rest).append(parameter)
     muon = torch.optim.Muon(matrices, lr=learning_rate, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
-    adam = torch.optim.AdamW(rest, lr=learning_rate / 2, betas=(0.9, 0.98), weight_decay=0.0)
+    groups = [
+        {"params": rest, "lr": learning_rate * ADAM_SHARE},
+        {"params": synthesis, "lr": learning_rate * SYNTHESIS_SHARE},
+    ]
+    adam = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0)
     optimizers: list[torch.optim.Optimizer] = [muon, adam]
     for optimizer in optimizers:
         for group in optimizer.param_groups:

@@ -28,6 +28,8 @@ from infotok_cli.video.pixels import YuvConverter
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 
+X265_DELAY_FRAMES = 2
+
 FRAME_NAME = "frame-{:06d}.png"
 FRAME_PATTERN = "frame-*.png"
 
@@ -107,7 +109,7 @@ class VideoWriter:
             raise UsageError(f"codec {encoder.name} has no quality setting: leave it out")
         if encoder.name == "libsvtav1":
             # The library prints its settings unless told otherwise, and reads only the environment.
-            os.environ.setdefault("SVT_LOG", "1")
+            os.environ.setdefault("SVT_LOG", "0")
         height, width, _ = self._shape
         try:
             stream = cast(
@@ -156,7 +158,12 @@ class VideoWriter:
             self.abort()
             raise OutputError(f"{self._path}: cannot be written: there are no frames to put into it")
         with _reported(self._path):
-            self._container.mux(self._stream.encode(None))
+            packets = self._stream.encode(None)
+            if self._count <= X265_DELAY_FRAMES and self._stream.codec_context.name == "libx265":
+                # Videos this short come with decoding times from memory that x265 never set.
+                for packet in packets:
+                    packet.dts = packet.pts
+            self._container.mux(packets)
             self._container.close()
 
     def abort(self) -> None:

@@ -19,13 +19,18 @@ def test_appears_whole(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["out.itk"]
 
 
+def write_half(path: Path, overwrite: bool, error: type[BaseException]) -> None:
+    with atomic_output(path, overwrite=overwrite) as file:
+        file.write(b"half")
+        raise error
+
+
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
 def test_leaves_nothing_and_keeps_the_old_file(tmp_path: Path, error: type[BaseException]) -> None:
     path = tmp_path / "out.itk"
     for overwrite in (False, True):
-        with pytest.raises(error), atomic_output(path, overwrite=overwrite) as file:
-            file.write(b"half")
-            raise error
+        with pytest.raises(error):
+            write_half(path, overwrite, error)
         assert os.listdir(tmp_path) == (["out.itk"] if overwrite else [])
         path.write_bytes(b"old")
     assert path.read_bytes() == b"old"
@@ -56,8 +61,7 @@ def test_a_new_file_follows_the_umask(tmp_path: Path) -> None:
 
 def test_a_file_that_appeared_meanwhile_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "out.itk"
-    with pytest.raises(OutputError, match="exists already"), atomic_output(path) as file:
-        file.write(b"ours")
+    with pytest.raises(OutputError, match="exists already"), atomic_output(path):
         path.write_bytes(b"theirs")
     assert path.read_bytes() == b"theirs"
     assert os.listdir(tmp_path) == ["out.itk"]
@@ -112,8 +116,7 @@ def test_lends_a_path_with_the_same_suffix(tmp_path: Path) -> None:
         assert temporary.parent == tmp_path
         temporary.write_bytes(b"video")
     assert path.read_bytes() == b"video"
-    with pytest.raises(KeyboardInterrupt), atomic_path(path, overwrite=True) as temporary:
-        temporary.write_bytes(b"half")
+    with pytest.raises(KeyboardInterrupt), atomic_path(path, overwrite=True):
         raise KeyboardInterrupt
     assert path.read_bytes() == b"video"
     assert os.listdir(tmp_path) == ["out.mp4"]

@@ -70,7 +70,7 @@ def make_video(
             stream.codec_context.sample_aspect_ratio = aspect
         if rotation is not None or mirrored:
             stream.set_display_rotation(rotation or 0, hflip=mirrored)
-        sound = cast(AudioStream, container.add_stream("aac", rate=48000)) if audio_seconds else None
+        sound = container.add_stream("aac", rate=48000) if audio_seconds else None
         for index, picture in enumerate(pictures):
             frame = VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixel_format)
             frame.pts = index if ticks is None else ticks[index]
@@ -86,7 +86,7 @@ def make_planes(path: Path, planes: Frames, pixel_format: str, tags: dict[str, A
     """Lossless video of one frame with exactly these planes `[3, H, W]` (or `[H, W]` for gray)."""
     frame = VideoFrame.from_ndarray(planes, format=pixel_format)
     with av.open(str(path), mode="w") as container:
-        stream = cast(VideoStream, container.add_stream("ffv1", rate=25))
+        stream = container.add_stream("ffv1", rate=25)
         stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, pixel_format
         for name, value in (tags or {}).items():
             setattr(stream.codec_context, name, value)
@@ -114,7 +114,7 @@ def make_image(path: Path, picture: NDArray[np.uint8], codec: str, pixel_format:
 def make_sound(path: Path, seconds: float = 0.5) -> Path:
     """File with silence and no video."""
     with av.open(str(path), mode="w") as container:
-        _add_silence(container, cast(AudioStream, container.add_stream("aac", rate=48000)), seconds)
+        _add_silence(container, container.add_stream("aac", rate=48000), seconds)
     return path
 
 

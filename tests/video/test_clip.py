@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+
 from infotok_cli.video.clip import Colour, Orientation, scaled_size, sensible_rate
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from make_video import Frames, moving_shapes
+
 from infotok_cli.errors import OutputError
 from infotok_cli.video.reader import open_video
 from infotok_cli.video.writer import PngWriter
-from make_video import Frames, moving_shapes
 
 
 def pictures_in(folder: Path) -> Frames:
@@ -41,9 +42,9 @@ def test_an_empty_folder_is_used(tmp_path: Path) -> None:
 
 
 def test_an_error_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), PngWriter(tmp_path / "shots", 8, 8) as writer:
-        writer.write(moving_shapes(2, 8, 8))
-        raise KeyError
+    writer = PngWriter(tmp_path / "shots", 8, 8)
+    with pytest.raises(ValueError, match="the video is uint8"), writer:
+        writer.write(moving_shapes(2, 8, 9))
     assert list(tmp_path.iterdir()) == []
 
 

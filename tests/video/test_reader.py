@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from make_video import Frames, make_image, make_planes, make_video, moving_shapes
+
 from infotok_cli.errors import InputError
 from infotok_cli.video.clip import Colour
 from infotok_cli.video.reader import open_video
-from make_video import Frames, make_image, make_planes, make_video, moving_shapes
 
 
 def read_all(path: Path, **range_and_size: Any) -> Frames:
@@ -85,7 +86,8 @@ def planes_of(rgb: Frames, matrix: int, full: bool) -> Frames:
     cb, cr = (blue - luma) / (2 - 2 * blue_weight), (red - luma) / (2 - 2 * red_weight)
     scale = (0, 255, 255) if full else (16, 219, 224)
     planes = np.stack([luma * scale[1] + scale[0], cb * scale[2] + 128, cr * scale[2] + 128])
-    return np.clip(planes.round(), 0, 255).astype(np.uint8)
+    clipped: Frames = np.clip(planes.round(), 0, 255).astype(np.uint8)
+    return clipped
 
 
 @pytest.mark.parametrize("full", [False, True])
@@ -169,14 +171,16 @@ def test_exif_orientation_of_a_photo_is_applied(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (5, 7), (40, 30)])
 def test_still_image_is_a_video_of_one_frame(
-    tmp_path: Path, name: str, codec: str, pixel_format: str, limit: float, height: int, width: int
+    tmp_path: Path, *, name: str, codec: str, pixel_format: str, limit: float, height: int, width: int
 ) -> None:
     picture = moving_shapes(1, height, width)[0]
     path = make_image(tmp_path / name, picture, codec, pixel_format)
     with open_video(path) as reader:
         info = reader.info
         frames = list(reader.frames())
-    assert (info.is_still_image, info.frames_from_container, info.frame_rate) == (True, 1, 1)
+    assert info.is_still_image
+    assert info.frames_from_container == 1
+    assert info.frame_rate == Fraction(1)
     assert (info.width, info.height) == (width, height)
     assert len(frames) == 1
     assert mean_error(frames[0], picture) <= limit

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from infotok_cli.errors import UsageError
-from infotok_cli.video import source as source_module
-from infotok_cli.video.reader import open_video
+from av.packet import Packet
+from av.video.stream import VideoStream
 from make_video import make_image, make_video, moving_shapes
+
+from infotok_cli.errors import UsageError
+from infotok_cli.video.reader import open_video
+from infotok_cli.video.source import Source
 
 FRAMES = 16
 
@@ -82,14 +85,14 @@ def test_seeking_skips_what_is_not_asked_for(tmp_path: Path, monkeypatch: pytest
         tmp_path / "long.mp4", moving_shapes(200, 16, 16), rate=10, group=10, options={"bf": "0"}
     )
     decoded: list[int] = []
-    note = source_module.Source._note
+    note = Source._note
 
-    def counting(self: source_module.Source, packet: source_module.Packet[source_module.VideoStream]) -> None:
+    def counting(self: Source, packet: Packet[VideoStream]) -> None:
         decoded.append(packet.size)
         note(self, packet)
 
     with open_video(path) as reader:
-        monkeypatch.setattr(source_module.Source, "_note", counting)
+        monkeypatch.setattr(Source, "_note", counting)
         assert len(list(reader.frames(15.0, 15.2))) == 2
     assert len(decoded) < 30
 
@@ -105,7 +108,7 @@ def test_range_between_two_frames_is_refused(tmp_path: Path) -> None:
     path = make_video(tmp_path / "clip.mp4", moving_shapes(FRAMES, 32, 48), rate=10)
     with (
         open_video(path) as reader,
-        pytest.raises(UsageError, match="no frame is shown from 0.52 s to 0.58 s"),
+        pytest.raises(UsageError, match=r"no frame is shown from 0.52 s to 0.58 s"),
     ):
         next(reader.frames(0.52, 0.58))
 
@@ -114,5 +117,5 @@ def test_start_in_a_still_image(tmp_path: Path) -> None:
     path = make_image(tmp_path / "one.png", moving_shapes(1, 8, 8)[0], "png", "rgb24")
     with open_video(path) as reader:
         assert len(list(reader.frames(0, 1))) == 1
-        with pytest.raises(UsageError, match="lasts 1.000 s"):
+        with pytest.raises(UsageError, match=r"lasts 1.000 s"):
             next(reader.frames(1.0))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from infotok_cli.errors import InputError
 from infotok_cli.video.segments import pad_frames, plan_segments, read_segments
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from infotok_cli.errors import OutputError, UsageError
-from infotok_cli.video.clip import BT709, Colour
-from infotok_cli.video.reader import VideoInfo, open_video
-from infotok_cli.video.writer import VideoWriter, is_png_folder
 from make_video import Frames, moving_shapes
+
+from infotok_cli.errors import OutputError, UsageError
+from infotok_cli.video.clip import BT709, Colour, VideoInfo
+from infotok_cli.video.reader import open_video
+from infotok_cli.video.writer import VideoWriter, is_png_folder
 
 NTSC = Fraction(30000, 1001)
 
@@ -39,7 +40,8 @@ def test_h264_keeps_every_size(tmp_path: Path, height: int, width: int) -> None:
     info, frames = read_back(path)
     assert (info.width, info.height, info.codec) == (width, height, "h264")
     assert frames.shape == source.shape
-    assert mean_error(frames, source) < 8
+    # A picture of four pixels shares one colour.
+    assert mean_error(frames, source) < (12 if height * width <= 4 else 6)
 
 
 @pytest.mark.parametrize(
@@ -52,13 +54,14 @@ def test_h264_keeps_every_size(tmp_path: Path, height: int, width: int) -> None:
         ("out.mp4", "av1", "libdav1d", 6),
         ("out.webm", None, "vp9", 6),
         ("out.mkv", "ffv1", "ffv1", 0),
-        ("out.mp4", "mpeg4", "mpeg4", 8),
+        ("out.mp4", "ffv1", "ffv1", 0),
     ],
 )
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (65, 97)])
 def test_codecs(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
+    *,
     name: str,
     codec: str | None,
     read_as: str,
@@ -66,8 +69,6 @@ def test_codecs(
     height: int,
     width: int,
 ) -> None:
-    if codec == "mpeg4" and width % 2:
-        pytest.skip("refused, see test_odd_size_that_a_codec_cannot_write")
     source = moving_shapes(6, height, width)
     path = tmp_path / name
     with VideoWriter(path, width, height, NTSC, codec=codec) as writer:
@@ -92,6 +93,18 @@ def test_rate_and_count_are_exact(tmp_path: Path, rate: Fraction, count: int, su
     info, frames = read_back(path)
     assert len(frames) == count
     assert info.frame_rate == rate
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize("codec", ["hevc", "av1", "vp9"])
+def test_short_videos(tmp_path: Path, codec: str, count: int) -> None:
+    path = tmp_path / "out.mp4"
+    for _ in range(4):
+        with VideoWriter(path, 64, 64, NTSC, codec=codec) as writer:
+            writer.write(moving_shapes(count, 64, 64))
+        info, frames = read_back(path)
+        assert (len(frames), info.frame_rate) == (count, NTSC)
+        path.unlink()
 
 
 @pytest.mark.parametrize("odd_rate", [Fraction(123457, 1000), Fraction(7, 3), Fraction(90000, 3001)])
@@ -160,7 +173,7 @@ def test_quality_number_changes_the_size(tmp_path: Path) -> None:
         ("out.mp4", "h265", None, "codec 'h265' is not available: choose h264, hevc, av1, vp9, ffv1"),
         ("out.mp4", "aac", None, "codec 'aac' is for audio: choose h264"),
         ("out.webm", "h264", None, "a .webm file cannot hold libx264: choose .mkv"),
-        ("out.mp4", "ffv1", None, "a .mp4 file cannot hold ffv1: choose .mkv"),
+        ("out.webm", "hevc", None, "a .webm file cannot hold libx265: choose .mkv"),
         ("out.jpg", None, None, r"cannot write a .jpg file: choose .mp4"),
         ("out", None, None, r"cannot write a nameless file: choose .mp4"),
         ("out.mkv", "ffv1", 18, "codec ffv1 has no quality setting"),
@@ -184,6 +197,15 @@ def test_size_that_a_codec_cannot_write(
         VideoWriter(tmp_path / "out.mp4", side, side, Fraction(25), codec=codec)
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
+
+
+def test_encoder_by_its_ffmpeg_name(tmp_path: Path) -> None:
+    source = moving_shapes(6, 64, 96)
+    with VideoWriter(tmp_path / "out.mp4", 96, 64, NTSC, codec="mpeg4") as writer:
+        writer.write(source)
+    info, frames = read_back(tmp_path / "out.mp4")
+    assert info.codec == "mpeg4"
+    assert mean_error(frames, source) < 8
 
 
 def test_odd_size_that_a_codec_cannot_write(tmp_path: Path) -> None:

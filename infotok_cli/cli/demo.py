@@ -1,0 +1,115 @@
+"""`infotok demo`: a made-up clip, encoded, measured and decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infotok_cli.cli import options
+from infotok_cli.cli.output import emit, tell
+from infotok_cli.config import EncodeOptions
+from infotok_cli.errors import OutputError
+
+if TYPE_CHECKING:
+    from infotok_cli.codec.report import StatsReport
+
+SAMPLE, TOKENS, DECODED = "sample.mp4", "sample.itk", "decoded.mp4"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(demo)
+
+
+def demo(
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Where the files go; it is made if need be.")
+    ] = Path("infotok-demo"),
+    rate: Annotated[
+        float, typer.Option("--rate", metavar="R", help="Token rate, 0.125 to 1.", rich_help_panel="Tokens")
+    ] = 0.5,
+    model: options.Model = None,
+    device: options.Device = "auto",
+) -> None:
+    """Make a short clip that goes from still to busy, encode it, show where its tokens went, decode it.
+
+    Writes sample.mp4, sample.itk and decoded.mp4; replaces those of an earlier demo.
+
+    \b
+    Examples:
+      infotok demo
+      infotok demo trial/ --rate 0.25
+    """
+    wanted = EncodeOptions(rate=rate)
+    sample, tokens, decoded = (folder / name for name in (SAMPLE, TOKENS, DECODED))
+    _make_folder(folder)
+    for target in (sample, tokens, decoded):
+        options.check_file_output(target, overwrite=True)
+
+    from infotok_cli.cli import render
+    from infotok_cli.cli.stats_view import print_stats
+    from infotok_cli.codec.decode import decode_file
+    from infotok_cli.codec.encode import encode_file
+    from infotok_cli.codec.models import load_engine
+    from infotok_cli.codec.report import report_stats
+
+    engine = load_engine(model, device)
+    write_sample(sample)
+    tell(render.encode_line(encode_file(sample, tokens, engine, wanted, overwrite=True)))
+    report = report_stats(tokens)
+    print_stats(report)
+    emit("\n" + "\n".join(phase_lines(report)) + "\n")
+    tell(render.decode_line(decode_file(tokens, decoded, engine, overwrite=True)))
+    emit(f"PSNR of {decoded} against {sample}: {psnr_of(sample, decoded):.2f} dB")
+    emit(f"Compare them side by side, or try: infotok inspect {tokens}")
+
+
+def write_sample(path: Path) -> None:
+    """Write the made-up clip as a video, in place of what is there."""
+    from infotok_cli.codec.sample import FRAME_RATE, SIDE, sample_frames
+    from infotok_cli.container.atomic import atomic_path
+    from infotok_cli.video.writer import VideoWriter
+
+    with (
+        atomic_path(path, overwrite=True) as temporary,
+        VideoWriter(temporary, SIDE, SIDE, FRAME_RATE) as video,
+    ):
+        for frame in sample_frames():
+            video.write(frame[None])
+
+
+def phase_lines(report: StatsReport) -> Iterator[str]:
+    """What each phase of the clip cost, as lines."""
+    from infotok_cli.codec.sample import FRAME_RATE, PHASE_FRAMES, PHASES
+
+    seconds = float(PHASE_FRAMES / FRAME_RATE)
+    for number, phase in enumerate(PHASES):
+        start, end = number * seconds, (number + 1) * seconds
+        inside = [row for row in report.segments if start <= (row.start_seconds + row.end_seconds) / 2 < end]
+        tokens, positions = sum(row.tokens for row in inside), sum(row.positions for row in inside)
+        rate = f"token rate {tokens / positions:.3f}" if positions else "no segment of its own"
+        yield f"{phase:<6} {start:.2f} s to {end:.2f} s: {tokens:>7,} tokens, {rate}"
+
+
+def psnr_of(reference: Path, decoded: Path) -> float:
+    """PSNR in dB over all frames of two videos of the same size."""
+    import numpy as np
+
+    from infotok_cli.metrics import PEAK, mean_squared_error
+    from infotok_cli.video.reader import open_video
+
+    with open_video(reference) as one, open_video(decoded) as other:
+        errors = [
+            mean_squared_error(a[None], b[None])[0] for a, b in zip(one.frames(), other.frames(), strict=True)
+        ]
+    return float(10 * np.log10(PEAK**2 / np.mean(errors)))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}: name another folder") from error

@@ -1,0 +1,151 @@
+"""`infotok encode`: a video becomes an .itk file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from infotok_cli.cli import options
+from infotok_cli.cli.output import emit, tell
+from infotok_cli.config import AllocationName, EncodeOptions, RouterName
+
+if TYPE_CHECKING:
+    from infotok_cli.video.clip import VideoInfo
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(encode)
+
+
+def encode(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="INPUT", help="A video or an image, anything FFmpeg can read.", show_default=False
+        ),
+    ],
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT.itk",
+            help="The file to write.",
+            show_default="INPUT with the suffix .itk, in INPUT's folder",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+    rate: Annotated[
+        float,
+        typer.Option(
+            "--rate",
+            metavar="R",
+            help="Token rate, 0.125 to 1: the share of positions (4 frames of 8x8 pixels) that get a token, "
+            "on average.",
+            rich_help_panel=options.TOKENS_PANEL,
+        ),
+    ] = 0.5,
+    router: Annotated[
+        str,
+        typer.Option(
+            "--router",
+            metavar="fast|exact|fixed",
+            help="What decides where tokens go: fast predicts the error of the picture, exact measures it "
+            "(slower), fixed spreads evenly.",
+            rich_help_panel=options.TOKENS_PANEL,
+        ),
+    ] = "fast",
+    allocation: Annotated[
+        str,
+        typer.Option(
+            "--allocation",
+            metavar="block|position",
+            help="What gets tokens: blocks of 2x2x2 positions, or each position by itself (for comparison).",
+            rich_help_panel=options.TOKENS_PANEL,
+        ),
+    ] = "block",
+    segment_frames: Annotated[
+        int | None,
+        typer.Option(
+            "--segment-frames",
+            metavar="N",
+            help="Frames in a segment, which is coded on its own: a multiple of 4, at most 64.",
+            show_default="the model's",
+            rich_help_panel=options.TOKENS_PANEL,
+        ),
+    ] = None,
+    start: options.Start = None,
+    end: options.End = None,
+    short_side: Annotated[
+        int | None,
+        typer.Option(
+            "--short-side",
+            metavar="PIXELS",
+            help="Resize so that the shorter side has this many pixels.",
+            show_default="as it is",
+            rich_help_panel=options.SELECTION_PANEL,
+        ),
+    ] = None,
+    model: options.Model = None,
+    device: options.Device = "auto",
+) -> None:
+    """Encode a video into tokens, as an .itk file.
+
+    Still and simple parts get few tokens, busy ones many; --rate sets the average.
+
+    \b
+    Examples:
+      infotok encode clip.mp4                              writes clip.itk
+      infotok encode clip.mp4 -o small.itk --rate 0.25
+      infotok encode film.mkv --start 60 --end 90 --short-side 256
+    """
+    wanted = EncodeOptions(
+        rate=rate,
+        router=cast(RouterName, router),  # checked there, as all the others
+        allocation=cast(AllocationName, allocation),
+        short_side=short_side,
+        segment_frames=segment_frames,
+        start_seconds=start,
+        end_seconds=end,
+    )
+    options.check_input(source)
+    target = output or source.with_suffix(".itk")
+    options.check_distinct(source, target)
+    options.check_file_output(target, overwrite)
+
+    from infotok_cli.cli import render
+    from infotok_cli.cli.progress import progress
+    from infotok_cli.video.reader import open_video
+
+    with open_video(source) as video:
+        total = expected_frames(video.info, start, end)
+    with progress(total) as bar:
+        bar.describe("loading the model")
+        from infotok_cli.codec.encode import encode_file
+        from infotok_cli.codec.models import load_engine
+
+        engine = load_engine(model, device)
+        bar.describe("encoding")
+        report = encode_file(source, target, engine, wanted, overwrite=overwrite, progress=bar.update)
+    if as_json:
+        emit(render.json_of_run(report))
+    else:
+        tell(render.encode_line(report))
+
+
+def expected_frames(info: VideoInfo, start: float | None, end: float | None) -> int | None:
+    """Frames between start and end as far as the container tells; None when it does not."""
+    if info.frames_from_container:
+        seconds = float(info.frames_from_container / info.frame_rate)
+    elif info.duration_seconds_from_container:
+        seconds = info.duration_seconds_from_container
+    else:
+        return None
+    seconds = min(seconds, end or seconds) - (start or 0.0)
+    return max(1, round(seconds * info.frame_rate))

@@ -1,0 +1,129 @@
+"""Options that several commands share, and the checks of arguments that need no file to be read."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infotok_cli.errors import InputError, UsageError
+
+OUTPUT_PANEL = "Output"
+TOKENS_PANEL = "Tokens"
+SELECTION_PANEL = "What is read"
+MODEL_PANEL = "Model"
+
+
+def seconds(value: float | None) -> float | None:
+    """Check a time: finite and not negative."""
+    if value is not None and not (math.isfinite(value) and value >= 0):
+        raise UsageError(f"time {value:g} is no time: give seconds from the beginning, 0 or more")
+    return value
+
+
+Start = Annotated[
+    float | None,
+    typer.Option(
+        "--start",
+        metavar="SECONDS",
+        help="Leave out what is shown before this time.",
+        callback=seconds,
+        show_default="the beginning",
+        rich_help_panel=SELECTION_PANEL,
+    ),
+]
+End = Annotated[
+    float | None,
+    typer.Option(
+        "--end",
+        metavar="SECONDS",
+        help="Leave out what is shown from this time on.",
+        callback=seconds,
+        show_default="the end",
+        rich_help_panel=SELECTION_PANEL,
+    ),
+]
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME|PATH",
+        help="A packaged model or a .safetensors file.",
+        show_default="INFOTOK_MODEL if it is set, else small",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda",
+        help="Where the model runs; auto takes CUDA when it is there.",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        "-y",
+        help="Replace an output that exists.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=OUTPUT_PANEL),
+]
+ItkFile = Annotated[
+    Path, typer.Argument(metavar="FILE.itk", help="A file made by 'infotok encode'.", show_default=False)
+]
+
+
+def check_distinct(source: Path, target: Path) -> None:
+    """Raise UsageError when input and output are the same file, links followed."""
+    try:
+        same = os.path.samefile(source, target)
+    except (OSError, ValueError):
+        same = os.path.realpath(source) == os.path.realpath(target)
+    if same:
+        raise UsageError(f"{target}: is the input itself: name another output with -o")
+
+
+def check_input(source: Path) -> None:
+    """Raise InputError when there is no file at `source`; what is wrong with it is found when it is read."""
+    try:
+        is_folder, exists = source.is_dir(), source.exists()
+    except OSError as error:
+        raise InputError(f"{source}: cannot be opened: {error.strerror}: check the name") from error
+    if is_folder:
+        raise InputError(f"{source}: is a folder: name one file")
+    if not exists:
+        raise InputError(f"{source}: does not exist: check the name")
+
+
+def check_file_output(target: Path, overwrite: bool) -> None:
+    """Raise OutputError unless a file can be written at `target`; leaves everything as it was.
+
+    Asks the very code that will write the output, before anything slow happens.
+    """
+    from infotok_cli.container.atomic import atomic_path
+
+    class _EnoughKnownError(Exception):
+        pass
+
+    try:
+        with atomic_path(target, overwrite):
+            raise _EnoughKnownError
+    except _EnoughKnownError:
+        pass
+
+
+def check_folder_output(target: Path, overwrite: bool) -> None:
+    """As `check_file_output`, for a folder of pictures."""
+    from infotok_cli.video.writer import PngWriter
+
+    PngWriter(target, 1, 1, overwrite=overwrite).abort()

@@ -1,0 +1,184 @@
+"""Reports as text: one line, an aligned table, JSON or CSV. Nothing is printed here."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from infotok_cli.codec.decode import DecodeReport
+    from infotok_cli.codec.encode import EncodeReport
+    from infotok_cli.codec.report import FileReport, SegmentReport, StatsReport
+
+
+def size(count: int) -> str:
+    """Bytes for people, in powers of 1000: 512 B, 45.1 kB, 1.20 GB."""
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    digits = 0 if unit == "B" or value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:.{digits}f} {unit}"
+
+
+def ratio(value: Fraction) -> str:
+    """A fraction with its denominator, also when that is 1: 24/1."""
+    return f"{value.numerator}/{value.denominator}"
+
+
+def frames_per_second(value: Fraction) -> str:
+    """A frame rate for people: 24 fps, 29.97 fps (30000/1001)."""
+    return f"{value} fps" if value.denominator == 1 else f"{float(value):.6g} fps ({ratio(value)})"
+
+
+def counted(count: int, what: str) -> str:
+    """A number and its noun: 1 frame, 1,200 frames."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def encode_line(report: EncodeReport) -> str:
+    """What an encode did, on one line."""
+    return (
+        f"{report.input} ({size(report.input_bytes)}) -> {report.output} ({size(report.size_bytes)}): "
+        f"{counted(report.tokens, 'token')}, token rate {report.token_rate:.3f}, "
+        f"{report.bpp:.4f} bits per pixel, {report.speed:.1f}x real time"
+    )
+
+
+def decode_line(report: DecodeReport) -> str:
+    """What a decode did, on one line."""
+    return (
+        f"{report.input} ({size(report.input_bytes)}) -> {report.output} ({size(report.output_bytes)}): "
+        f"{counted(report.frames, 'frame')} of {report.width}x{report.height} at "
+        f"{frames_per_second(report.frame_rate)}, {report.speed:.1f}x real time"
+    )
+
+
+def json_of_run(report: EncodeReport | DecodeReport) -> str:
+    """All fields of an encode's or decode's report, and its speed, as one JSON object."""
+    values = dataclasses.asdict(report)
+    values["frame_rate"] = ratio(report.frame_rate)
+    return json.dumps(values | {"speed": report.speed})
+
+
+def file_values(report: FileReport) -> dict[str, Any]:
+    """What `inspect --json` shows."""
+    header = report.header
+    return {
+        "path": report.path,
+        "format_version": report.format_version,
+        "width": header.width,
+        "height": header.height,
+        "frames": report.frames,
+        "frame_rate": ratio(header.frame_rate),
+        "duration_seconds": report.duration_seconds,
+        "segment_frames": header.segment_frames,
+        "segments": report.segments,
+        "positions": report.positions,
+        "tokens": report.tokens,
+        "token_rate": report.token_rate,
+        "target_rate": header.target_rate_ppm / 1_000_000,
+        "bpp": report.bpp,
+        "bpp16_nominal": report.bpp16_nominal,
+        "size_bytes": report.size_bytes,
+        "bytes": dataclasses.asdict(report.bytes),
+        "model": {"name": header.model_name, "sha256": header.model_sha256.hex()},
+        "levels": list(header.levels),
+        "router": header.router,
+        "allocation": header.allocation,
+        "encoder": header.encoder,
+    }
+
+
+def json_of_file(report: FileReport) -> str:
+    """`inspect --json`."""
+    return json.dumps(file_values(report), indent=2)
+
+
+def inspect_table(report: FileReport) -> str:
+    """`inspect` for people: names on the left, values on the right."""
+    header, parts, total = report.header, report.bytes, report.size_bytes
+    length = float(header.segment_frames / header.frame_rate)
+    codes = " x ".join(str(level) for level in header.levels)
+    bytes_of = {
+        "  header": parts.header,
+        "  keep maps": parts.map,
+        "  tokens": parts.tokens,
+        "  index": parts.index,
+    }
+    rows = {
+        "file": Path(report.path).name,
+        "format": f"version {report.format_version}, written by {header.encoder or 'an unnamed encoder'}",
+        "video": f"{header.width} x {header.height} pixels, {counted(report.frames, 'frame')}, "
+        f"{frames_per_second(header.frame_rate)}, {report.duration_seconds:.3f} s",
+        "segments": f"{report.segments:,} of {header.segment_frames} frames ({length:.3g} s)",
+        "tokens": f"{report.tokens:,} at {report.positions:,} positions",
+        "token rate": f"{report.token_rate:.3f} (asked for {header.target_rate_ppm / 1e6:g})",
+        "bits per pixel": f"{report.bpp:.4f}",
+        "nominal BPP16": f"{report.bpp16_nominal:.3f}",
+        "router": f"{header.router}, {header.allocation} allocation",
+        "model": f"{header.model_name}, sha256 {header.model_sha256.hex()[:16]}...",
+        "quantizer": f"levels {codes}",
+        "size": f"{size(total)} ({total:,} bytes)",
+    } | {
+        name: f"{count:>{len(f'{total:,}')},} bytes {count / total:6.1%}" for name, count in bytes_of.items()
+    }
+    width = max(map(len, rows))
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+
+
+SEGMENT_COLUMNS = (
+    "segment", "start_seconds", "end_seconds", "frames", "positions", "tokens", "token_rate", "map_bytes",
+    "token_bytes",
+)  # fmt: skip
+
+
+def segment_values(row: SegmentReport) -> dict[str, Any]:
+    """One row of `stats --json` and `stats --csv`, with the keys of `SEGMENT_COLUMNS`."""
+    values = dataclasses.asdict(row)
+    return {name: values["number" if name == "segment" else name] for name in SEGMENT_COLUMNS}
+
+
+def json_of_stats(report: StatsReport) -> str:
+    """`stats --json`: the file, all segments, and the token rate over the frame, rows from the top."""
+    values = {
+        "file": file_values(report.file),
+        "segments": [segment_values(row) for row in report.segments],
+        "rate_over_frame": [[round(rate, 4) for rate in row] for row in report.rate_over_frame.tolist()],
+    }
+    return json.dumps(values)
+
+
+def csv_of_stats(report: StatsReport) -> str:
+    """`stats --csv`: a header line and a line per segment."""
+    rows = (segment_values(row).values() for row in report.segments)
+    return "\n".join([",".join(SEGMENT_COLUMNS), *(",".join(map(str, row)) for row in rows)])
+
+
+def aligned(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows of cells as lines, every column right-aligned."""
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in table]
+
+
+def segment_cells(row: SegmentReport, last: int | None = None) -> list[str]:
+    """A row of the human table; `last` is the last segment where several were merged."""
+    name = str(row.number) if last is None or last == row.number else f"{row.number}-{last}"
+    return [name, f"{row.start_seconds:.3f}", f"{row.end_seconds:.3f}", *count_cells(row)]
+
+
+def count_cells(row: SegmentReport) -> list[str]:
+    """Positions, tokens, rate and bytes of a row."""
+    return [
+        f"{row.positions:,}",
+        f"{row.tokens:,}",
+        f"{row.token_rate:.3f}",
+        f"{row.map_bytes:,}",
+        f"{row.token_bytes:,}",
+    ]

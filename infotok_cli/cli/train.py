@@ -1,0 +1,87 @@
+"""`infotok train`: a frame cache, then a training run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command("train")(train_command)
+
+
+def train_command(
+    clips: Annotated[Path, typer.Argument(help="Folder of videos, or of a frame cache.")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Weights file to write; a checkpoint is kept beside it."),
+    ] = None,
+    make_cache: Annotated[
+        Path | None, typer.Option(help="Only cut CLIPS into a frame cache in this folder.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Stop after this many minutes in all.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Stop after this many steps in all.")] = None,
+    init: Annotated[
+        str | None, typer.Option(help="Start from this model (name or file) instead of from scratch.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name the new model carries.")] = "small",
+    batch: Annotated[int, typer.Option(help="Clips per step.", min=2)] = 8,
+    frames: Annotated[int, typer.Option(help="Frames per training clip, a multiple of 8.", min=8)] = 16,
+    side: Annotated[int, typer.Option(help="Pixels per side of a training clip, a multiple of 16.", min=16)] = 128,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    compile_blocks: Annotated[
+        bool, typer.Option("--compile/--no-compile", help="Compile the transformer blocks first (a minute).")
+    ] = True,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
+) -> None:
+    """Train a model on your own videos, or go on training one.
+
+    CLIPS may be videos: they are cut into a frame cache beside the output first. A run that was
+    interrupted (Ctrl-C ends it cleanly) goes on when the same command is given again.
+
+    Examples:
+
+      infotok train clips/ -o mine.safetensors --minutes 60
+
+      infotok train clips/ --make-cache cache/
+
+      infotok train cache/ -o mine.safetensors --init small --steps 2000
+    """
+    from infotok_cli.cli import train_view
+    from infotok_cli.errors import UsageError
+
+    if make_cache is not None:
+        train_view.cut(clips, make_cache)
+        return
+    if output is None or output.suffix != ".safetensors":
+        raise UsageError(f"--output {output or ''} is needed: name a .safetensors file to write")
+    if minutes is None and steps is None:
+        raise UsageError("--minutes or --steps is needed: say how long to train")
+    if frames % 8 or side % 16:
+        raise UsageError(f"--frames {frames} and --side {side} must be multiples of 8 and 16")
+
+    from infotok_cli.codec.models import find_model
+    from infotok_cli.config import ModelConfig
+    from infotok_cli.model.engine import choose_runtime
+    from infotok_cli.train.data import CropShape
+    from infotok_cli.train.loop import TrainOptions
+
+    options = TrainOptions(
+        cache=train_view.cache_of(clips, output),
+        output=output,
+        config=ModelConfig(name=name),
+        init=find_model(init) if init else None,
+        steps=steps,
+        time_budget_seconds=minutes * 60 if minutes is not None else None,
+        batch=batch,
+        crop=CropShape(frames, side),
+        learning_rate=learning_rate,
+        device=choose_runtime(device).device.type,
+        compile=compile_blocks,
+        seed=seed,
+    )
+    train_view.run(options)

@@ -1,0 +1,65 @@
+"""Progress and output of `infotok train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from infotok_cli.evaluate.sweep import find_clips
+from infotok_cli.train.cache import make_cache
+from infotok_cli.train.data import SHARD_PATTERN
+from infotok_cli.train.loop import Report, TrainOptions, train
+
+_console = Console(stderr=True)
+
+
+def cache_of(clips: Path, output: Path) -> Path:
+    """`clips` itself when it is a frame cache, else one made of its videos beside `output`."""
+    if clips.is_dir() and any(clips.glob(SHARD_PATTERN)):
+        return clips
+    folder = output.with_suffix(".cache")
+    if not any(folder.glob(SHARD_PATTERN)):
+        cut(clips, folder)
+    return folder
+
+
+def cut(clips: Path, folder: Path) -> None:
+    """Make a frame cache with a progress bar."""
+    found = find_clips([clips])
+    with _bar() as progress:
+        task = progress.add_task("cutting tiles", total=len(found))
+        tiles = make_cache(found, folder, lambda *_: progress.advance(task))
+    _console.print(f"{tiles} tiles of {len(found)} videos in {folder}")
+
+
+def run(options: TrainOptions) -> None:
+    """Train with a progress bar; a line is left behind for every held-out measurement."""
+    with _bar() as progress:
+        task = progress.add_task("starting", total=1.0)
+
+        def show(report: Report) -> None:
+            now = report.progress
+            text = f"step {now.step}, PSNR {report.psnr_full:.2f} full, {report.psnr_masked:.2f} masked"
+            progress.update(task, completed=report.share_done, description=text)
+            if report.held is not None:
+                held = ", ".join(f"{rate:g}: {value:.2f} dB" for rate, value in report.held.items())
+                progress.console.print(
+                    f"step {now.step}, {now.clips} clips, {now.seconds / 60:.1f} min, {now.skipped} skipped; "
+                    f"held clips at rate {held}",
+                    highlight=False,
+                )
+
+        digest = train(options, show)
+    _console.print(f"wrote {options.output} ({options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest[:12]})")
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=_console,
+    )

@@ -1,0 +1,100 @@
+"""Make a frame cache: videos cut into square tiles of raw frames, in shards that training maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infotok_cli.errors import InputError, OutputError
+from infotok_cli.train.data import SHARD_PATTERN
+from infotok_cli.video.reader import open_video
+from infotok_cli.video.segments import read_segments
+
+TILE_FRAMES = 32
+TILE_SIDE = 256
+SHARD_TILES = 16
+SHORTEST_FRAMES = 8
+"""A run of fewer frames than this at the end of a video is left out."""
+
+OVERHANG = 32
+"""Pixels beyond a tile from which on a second tile, overlapping the first, is cut."""
+
+
+def make_cache(
+    clips: Sequence[Path], folder: Path, progress: Callable[[Path, int], None] | None = None
+) -> int:
+    """Write shards `tiles-TxHxW-NNNN.npy`, uint8 `[N, T, H, W, 3]`, into `folder`; returns the tiles.
+
+    A tile is 32 frames (the rest of a video: fewer, down to 8) of up to 256x256 pixels, a multiple of
+    8; clips wider or higher than a tile give two that overlap. Files that are no videos are refused
+    with InputError; OutputError when `folder` cannot be written or already holds shards.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made: {error.strerror}") from error
+    if any(folder.glob(SHARD_PATTERN)):
+        raise OutputError(f"{folder} already holds a frame cache: name an empty folder")
+    shards = _Shards(folder)
+    for clip in clips:
+        with open_video(clip) as video:
+            for run in read_segments(video.frames(), TILE_FRAMES):
+                if len(run) >= SHORTEST_FRAMES:
+                    for tile in _tiles(run):
+                        shards.add(tile)
+        if progress is not None:
+            progress(clip, shards.tiles)
+    shards.flush()
+    if not shards.tiles:
+        raise InputError(f"no video of at least {SHORTEST_FRAMES} frames and 8x8 pixels among {len(clips)} files")
+    return shards.tiles
+
+
+def _tiles(run: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+    _, height, width, _ = run.shape
+    side = min(TILE_SIDE, height, width) // 8 * 8
+    if not side:
+        return
+    for y in _corners(height, side):
+        for x in _corners(width, side):
+            yield run[:, y : y + side, x : x + side]
+
+
+def _corners(length: int, side: int) -> list[int]:
+    spare = length - side
+    return [0, spare] if spare >= OVERHANG else [spare // 2]
+
+
+class _Shards:
+    """Gathers tiles of equal shape and writes them in lots."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tiles = 0
+        self._folder = folder
+        self._waiting: dict[tuple[int, ...], list[NDArray[np.uint8]]] = {}
+        self._written: dict[tuple[int, ...], int] = {}
+
+    def add(self, tile: NDArray[np.uint8]) -> None:
+        waiting = self._waiting.setdefault(tile.shape, [])
+        waiting.append(tile.copy())
+        self.tiles += 1
+        if len(waiting) == SHARD_TILES:
+            self._write(tile.shape)
+
+    def flush(self) -> None:
+        for shape, waiting in self._waiting.items():
+            if waiting:
+                self._write(shape)
+
+    def _write(self, shape: tuple[int, ...]) -> None:
+        number = self._written.get(shape, 0)
+        self._written[shape] = number + 1
+        name = f"tiles-{shape[0]:02d}x{shape[1]:03d}x{shape[2]:03d}-{number:04d}.npy"
+        try:
+            np.save(self._folder / name, np.stack(self._waiting[shape]))
+        except OSError as error:
+            raise OutputError(f"{self._folder / name} cannot be written: {error.strerror}") from error
+        self._waiting[shape].clear()

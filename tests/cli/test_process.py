@@ -1,0 +1,149 @@
+"""What only a process of its own can show: signals, pipes, full disks, bugs, and help."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from make_video import make_video, moving_shapes
+
+from infotok_cli import __version__
+from infotok_cli.cli import app
+
+Run = Callable[..., Any]
+Spawn = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pictures = np.concatenate([moving_shapes(16, 128, 160)] * 60)
+    return make_video(
+        tmp_path_factory.mktemp("long") / "long.mp4", pictures, options={"preset": "ultrafast"}, group=250
+    )
+
+
+def wait_for_temporary_file(process: subprocess.Popen[str], folder: Path) -> None:
+    """Wait until the output is being written, not only tried."""
+    seen = 0
+    deadline = time.monotonic() + 60
+    while seen < 10 and process.poll() is None and time.monotonic() < deadline:
+        seen = seen + 1 if list(folder.glob(".infotok-*")) else 0
+        time.sleep(0.02)
+    assert process.poll() is None, process.communicate()
+    assert seen
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_encode_leaves_nothing(
+    spawn: Spawn, long_clip: Path, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    target = tmp_path / "long.itk"
+    target.write_text("old")
+    process = spawn("encode", long_clip, "-o", target, "--router", "exact", "-y")
+    wait_for_temporary_file(process, tmp_path)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (code, "")
+    assert err == ("infotok: interrupted\n" if number == signal.SIGINT else "")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_disk_full(spawn: Spawn, encoded: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
+
+    process = spawn("decode", encoded, preexec_fn=limit)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (5, "")
+    assert err.startswith("infotok: error: ")
+    assert err.count("\n") == 1
+    assert list(encoded.parent.iterdir()) == [encoded]
+
+
+def test_reader_that_leaves(spawn: Spawn, encoded: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = spawn("stats", encoded, stdout=writing)
+    os.close(writing)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_full_standard_output(spawn: Spawn, encoded: Path) -> None:
+    with open("/dev/full", "w") as full:
+        process = spawn("inspect", encoded, stdout=full)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 5
+    assert err.startswith("infotok: error: standard output cannot be written")
+    assert err.count("\n") == 1
+
+
+def test_output_that_cannot_show_blocks(spawn: Spawn, encoded: Path) -> None:
+    process = spawn("stats", encoded, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert out.isascii()
+
+
+def test_installed_script(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("infotok")
+    if not script.exists():
+        pytest.skip("infotok is not installed here")
+    shown = subprocess.run([script, "--version"], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert shown.stdout == f"infotok {__version__}\n"
+
+
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_bug_is_one_line(run: Run, encoded: Path, monkeypatch: pytest.MonkeyPatch, debug: str) -> None:
+    def broken(path: Path) -> None:
+        raise ZeroDivisionError("something\nodd")
+
+    monkeypatch.setattr("infotok_cli.codec.report.report_file", broken)
+    monkeypatch.setenv(app.DEBUG_VARIABLE, debug)
+    result = run("inspect", encoded, code=1)
+    assert result.stdout == ""
+    first, *rest = result.stderr.splitlines()
+    assert first.startswith("infotok: bug: ZeroDivisionError: something odd")
+    assert ("INFOTOK_DEBUG=1" in first) == (not debug)
+    assert ("Traceback" in "".join(rest)) == bool(debug)
+
+
+def test_without_arguments_help_is_shown(run: Run) -> None:
+    bare, asked = run(), run("--help")
+    assert bare.stderr == asked.stderr == ""
+    assert bare.stdout.strip() == asked.stdout.strip()
+    for name in ("encode", "decode", "inspect", "stats", "demo", "train", "eval"):
+        assert f" {name} " in asked.stdout
+
+
+@pytest.mark.parametrize("command", ["encode", "decode", "inspect", "stats", "demo"])
+def test_help_shows_examples_and_fits(run: Run, command: str) -> None:
+    text = run(command, "--help").stdout
+    assert f"infotok {command} " in text
+    assert "Examples:" in text
+    assert "\b" not in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+def test_demo(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "demo"
+    for _ in range(2):
+        result = run("demo", folder)
+        assert sorted(path.name for path in folder.iterdir()) == ["decoded.mp4", "sample.itk", "sample.mp4"]
+    for part in ("token rate over the frame", "still ", "moving ", "busy ", "PSNR of ", str(folder)):
+        assert part in result.stdout
+    assert result.stderr.count("\n") == 2
+    taken = tmp_path / "file"
+    taken.touch()
+    assert "cannot be made" in run("demo", taken, code=5).stderr

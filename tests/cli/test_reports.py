@@ -1,0 +1,156 @@
+"""`infotok inspect` and `infotok stats`: keys, sums, tables and pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from infotok_cli.cli import charts, stats_view
+from infotok_cli.codec.report import SegmentReport, StatsReport, report_stats
+
+Run = Callable[..., Any]
+
+INSPECT_KEYS = {
+    "format_version", "width", "height", "frames", "frame_rate", "duration_seconds", "segment_frames",
+    "segments", "positions", "tokens", "token_rate", "bpp", "bpp16_nominal", "size_bytes", "bytes", "model",
+    "router", "allocation", "target_rate", "encoder", "levels",
+}  # fmt: skip
+
+
+def test_inspect_json(run: Run, encoded: Path) -> None:
+    result = run("inspect", encoded, "--json")
+    assert result.stderr == ""
+    report = json.loads(result.stdout)
+    assert report.keys() >= INSPECT_KEYS
+    assert (report["format_version"], report["frames"], report["segments"]) == (1, 20, 5)
+    assert (report["width"], report["height"], report["segment_frames"]) == (48, 40, 4)
+    assert report["frame_rate"] == "30000/1001"
+    assert report["positions"] == 5 * 5 * 6
+    assert report["size_bytes"] == encoded.stat().st_size == sum(report["bytes"].values())
+    assert report["bytes"].keys() == {"header", "map", "tokens", "index"}
+    assert report["bpp"] == pytest.approx(8 * encoded.stat().st_size / (20 * 40 * 48))
+    assert report["model"].keys() == {"name", "sha256"}
+    assert (report["router"], report["allocation"], report["target_rate"]) == ("fast", "block", 0.5)
+
+
+def test_inspect_table(run: Run, encoded: Path) -> None:
+    lines = run("inspect", encoded).stdout.splitlines()
+    column = lines[0].index("clip.itk")
+    assert all(line[column - 2 : column] == "  " and line[column] for line in lines)
+    text = "\n".join(lines)
+    for part in ("48 x 40 pixels", "20 frames", "29.97 fps (30000/1001)", "asked for 0.5", "tiny, sha256 "):
+        assert part in text
+    assert max(map(len, lines)) <= 80
+
+
+def test_stats_json_adds_up(run: Run, encoded: Path) -> None:
+    report = json.loads(run("stats", encoded, "--json").stdout)
+    rows = report["segments"]
+    assert [row["segment"] for row in rows] == [0, 1, 2, 3, 4]
+    for name, total in (("tokens", "tokens"), ("positions", "positions"), ("frames", "frames")):
+        assert sum(row[name] for row in rows) == report["file"][total]
+    assert sum(row["map_bytes"] for row in rows) == report["file"]["bytes"]["map"]
+    assert sum(row["token_bytes"] for row in rows) == report["file"]["bytes"]["tokens"]
+    assert rows[0]["start_seconds"] == 0
+    assert rows[-1]["end_seconds"] == pytest.approx(report["file"]["duration_seconds"])
+    carried = np.array(report["rate_over_frame"])
+    assert carried.shape == (5, 6)
+    assert carried.mean() == pytest.approx(report["file"]["token_rate"], abs=1e-3)
+
+
+def test_stats_csv_has_the_same_rows(run: Run, encoded: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(run("stats", encoded, "--csv").stdout)))
+    expected = json.loads(run("stats", encoded, "--json").stdout)["segments"]
+    assert [{name: float(value) for name, value in row.items()} for row in rows] == expected
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_stats_fit_the_terminal(run: Run, encoded: Path, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = run("stats", encoded).stdout.splitlines()
+    assert "\x1b" not in "".join(lines)
+    assert lines[0].split()[:3] == ["segment", "start", "s"]
+    assert [line.split()[0] for line in lines[1:6]] == ["0", "1", "2", "3", "4"]
+    assert lines[7].split()[0] == "total"
+    # The numbers of the table take 65 columns; all else gives way.
+    assert max(len(line) for line in lines) <= max(width, 70)
+    assert any(line.startswith("token rate over time") for line in lines)
+    assert any(line.startswith("token rate over the frame") for line in lines)
+
+
+def long_report(report: StatsReport, count: int) -> StatsReport:
+    """The report repeated to `count` segments of one second, number n with n tokens at 1000 positions."""
+    rows = tuple(
+        SegmentReport(
+            number=n, start_seconds=n, end_seconds=n + 1.0, frames=16, positions=1000, tokens=n,
+            token_rate=n / 1000, map_bytes=1, token_bytes=2 * n,
+        )
+        for n in range(count)
+    )  # fmt: skip
+    return StatsReport(file=report.file, segments=rows, rate_over_frame=report.rate_over_frame)
+
+
+def test_long_files_are_merged_on_request_only(encoded: Path) -> None:
+    report = long_report(report_stats(encoded), 130)
+    lines = stats_view.stats_text(report, 80, charts.BLOCKS, merge=False)
+    assert lines[130].split()[0] == "129"
+    lines = stats_view.stats_text(report, 80, charts.BLOCKS, merge=True)
+    assert lines[1].split()[:5] == ["0-2", "0.000", "3.000", "3,000", "3"]
+    assert lines[44].split()[0] == "129"
+    assert lines[46].split()[:5] == ["total", "0.000", "130.000", "130,000", "8,385"]
+    assert "A row stands for 3 neighbouring segments" in lines[48]
+    short = stats_view.stats_text(long_report(report, 60), 80, charts.BLOCKS, merge=True)
+    assert short[60].split()[0] == "59"
+
+
+def test_bar() -> None:
+    assert [charts.bar(value, 4, charts.BLOCKS) for value in (0, 0.5, 0.53125, 1, 7)] == [
+        "", "██", "██▏", "████", "████",
+    ]  # fmt: skip
+    assert charts.bar(0.5, 4, charts.ASCII) == "##"
+
+
+@pytest.mark.parametrize("glyphs", [charts.BLOCKS, charts.ASCII])
+def test_chart_over_time(glyphs: charts.Glyphs) -> None:
+    lines = charts.over_time([1.0, 2.0], [0.125, 0.5], [10, 10], 27, glyphs)
+    assert lines[0] == f" 0.50 {glyphs.axis}{' ' * 10}{glyphs.heights[-1] * 10}"
+    assert lines[-1].split() == ["0", "s", "2.000", "s"]
+    assert {len(line) for line in lines[:1]} == {27}
+    # Columns that several segments share show their mean.
+    many = charts.over_time(list(np.arange(1, 401) / 10), [0.0, 0.5] * 200, [4] * 400, 27, glyphs)
+    assert many[0] == f" 0.25 {glyphs.axis}{glyphs.heights[-1] * 20}"
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (16, 16), (68, 120), (120, 68), (1, 500), (500, 1)])
+@pytest.mark.parametrize("columns", [38, 78])
+def test_heat_map_keeps_its_shape_within_limits(shape: tuple[int, int], columns: int) -> None:
+    values = np.zeros(shape)
+    values[0, 0] = 1
+    lines = charts.heat_map(values, columns, charts.BLOCKS)
+    assert 1 <= len(lines) <= charts.HEAT_MAX_ROWS
+    assert {len(line) for line in lines} == {len(lines[0])}
+    assert 1 <= len(lines[0]) <= columns
+    if min(shape) >= 3:
+        assert len(lines[0]) / len(lines) / 2 == pytest.approx(shape[1] / shape[0], rel=0.1)
+    coloured = charts.heat_map_in_colour(values, columns)
+    assert [sum(len(text) for text, _ in line) for line in coloured] == [len(line) for line in lines]
+
+
+def test_heat_map_shows_where() -> None:
+    values = np.full((8, 8), 0.25)
+    values[:, 4:] = 0.75
+    assert set(charts.heat_map(values, 80, charts.BLOCKS)) == {" " * 8 + "█" * 8}
+    assert charts.scale(values) == (0.25, 0.75)
+    assert charts.scale(np.full((2, 2), 0.5)) == (0, 1)
+
+
+def test_block_means_at_odd_edges() -> None:
+    means = charts.block_means(np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.25]]))
+    assert means.tolist() == [[0.5, 0.5], [0.5, 0.25]]

@@ -1,0 +1,88 @@
+"""What must not be loaded to show help or to look into a file, and how fast help is."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infotok_cli.container.header import Header
+from infotok_cli.container.writer import ItkWriter
+from infotok_cli.entropy.keep_map import encode_positions
+
+HELP_LIMIT_SECONDS = 0.3
+
+PROBE = """
+import sys
+from infotok_cli.cli.app import main
+code = main(sys.argv[2:])
+heavy = [name for name in sys.argv[1].split(",") if name in sys.modules]
+assert not heavy, heavy
+sys.exit(code)
+"""
+
+
+def probe(unwanted: str, *arguments: object) -> str:
+    """Run `infotok` and fail if it loads one of the modules; returns what it printed."""
+    command = [sys.executable, "-P", "-c", PROBE, unwanted, *(str(word) for word in arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], ["--version"], ["encode", "--help"], ["eval", "--help"]]
+)
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    probe("torch,av,numpy,safetensors,infotok_kernels", *arguments)
+
+
+def test_import_of_the_package_loads_nothing_heavy() -> None:
+    code = "import sys, infotok_cli; assert not {'torch', 'av', 'numpy', 'typer'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-P", "-c", code], check=True)
+
+
+@pytest.fixture
+def small_file(tmp_path: Path) -> Path:
+    """An .itk file made without a model."""
+    header = Header(
+        width=24, height=16, frame_rate=Fraction(24), time_base=Fraction(1, 24), segment_frames=8,
+        levels=(8, 8, 8, 5, 5, 5), router="fast", allocation="position", target_rate_ppm=500_000,
+        model_name="none", model_sha256=bytes(32), encoder="test",
+    )  # fmt: skip
+    keep = np.ones((2, 2, 3), np.bool_)
+    keep[0, 0, 0] = False
+    stream = io.BytesIO()
+    writer = ItkWriter(stream, header)
+    writer.write_segment(frames=8, tokens=11, map_payload=encode_positions(keep), token_payload=bytes(22))
+    writer.finish()
+    path = tmp_path / "small.itk"
+    path.write_bytes(stream.getvalue())
+    return path
+
+
+@pytest.mark.parametrize("arguments", [["inspect"], ["inspect", "--json"], ["stats"], ["stats", "--csv"]])
+def test_reports_load_no_torch(small_file: Path, arguments: list[str]) -> None:
+    assert "11" in probe("torch,av,safetensors,infotok_kernels", *arguments, small_file)
+
+
+def test_help_is_quick() -> None:
+    """The best of several runs, less what this machine takes to start Python at all beyond 20 ms."""
+
+    def best(command: list[str]) -> float:
+        times = []
+        for _ in range(5):
+            began = time.perf_counter()
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    bare = best([sys.executable, "-P", "-c", "pass"])
+    shown = best([sys.executable, "-P", "-m", "infotok_cli", "--help"])
+    assert shown - max(0, bare - 0.02) < HELP_LIMIT_SECONDS
