@@ -100,7 +100,9 @@ class EncodeOptions:
             raise UsageError(f"--short-side {self.short_side} is out of range: choose 1 to 8192")
         frames = self.segment_frames
         if frames is not None and (frames % 4 or not 4 <= frames <= MAX_SEGMENT_FRAMES):
-            raise UsageError(f"--segment-frames {frames} is not a multiple of 4 between 4 and {MAX_SEGMENT_FRAMES}")
+            raise UsageError(
+                f"--segment-frames {frames} is not a multiple of 4 between 4 and {MAX_SEGMENT_FRAMES}"
+            )
         if self.start_seconds is not None and self.start_seconds < 0:
             raise UsageError(f"--start {self.start_seconds:g} is negative: give seconds from the beginning")
         if self.end_seconds is not None and self.end_seconds <= (self.start_seconds or 0):

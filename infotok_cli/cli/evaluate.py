@@ -15,10 +15,13 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     clips: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
+    *,
     rates: Annotated[str, typer.Option(help="Token rates, separated by commas.")] = "1,0.75,0.5,0.25",
     routers: Annotated[str, typer.Option(help="Routers: fast, exact, fixed.")] = "fast",
     allocations: Annotated[str, typer.Option(help="Allocations: block, position.")] = "block",
-    short_side: Annotated[int | None, typer.Option(help="Resize the shorter side to this many pixels.")] = None,
+    short_side: Annotated[
+        int | None, typer.Option(help="Resize the shorter side to this many pixels.")
+    ] = None,
     segment_frames: Annotated[int | None, typer.Option(help="Frames per segment, a multiple of 4.")] = None,
     model: Annotated[str | None, typer.Option(help="Name or .safetensors file of the model.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",

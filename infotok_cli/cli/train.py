@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
 
 def train_command(
     clips: Annotated[Path, typer.Argument(help="Folder of videos, or of a frame cache.")],
+    *,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Weights file to write; a checkpoint is kept beside it."),
@@ -30,7 +31,9 @@ def train_command(
     name: Annotated[str, typer.Option(help="Name the new model carries.")] = "small",
     batch: Annotated[int, typer.Option(help="Clips per step.", min=2)] = 8,
     frames: Annotated[int, typer.Option(help="Frames per training clip, a multiple of 8.", min=8)] = 16,
-    side: Annotated[int, typer.Option(help="Pixels per side of a training clip, a multiple of 16.", min=16)] = 128,
+    side: Annotated[
+        int, typer.Option(help="Pixels per side of a training clip, a multiple of 16.", min=16)
+    ] = 128,
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     compile_blocks: Annotated[
@@ -43,12 +46,10 @@ def train_command(
     CLIPS may be videos: they are cut into a frame cache beside the output first. A run that was
     interrupted (Ctrl-C ends it cleanly) goes on when the same command is given again.
 
+    \b
     Examples:
-
       infotok train clips/ -o mine.safetensors --minutes 60
-
       infotok train clips/ --make-cache cache/
-
       infotok train cache/ -o mine.safetensors --init small --steps 2000
     """
     from infotok_cli.cli import train_view

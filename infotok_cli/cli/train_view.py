@@ -52,7 +52,9 @@ def run(options: TrainOptions) -> None:
                 )
 
         digest = train(options, show)
-    _console.print(f"wrote {options.output} ({options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest[:12]})")
+    _console.print(
+        f"wrote {options.output} ({options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest[:12]})"
+    )
 
 
 def _bar() -> Progress:

@@ -104,7 +104,9 @@ def encode_file(
         frames = video.frames(options.start_seconds, options.end_seconds, options.short_side)
         writer = ItkWriter(stream, header)
         map_bytes = token_bytes = tokens = positions = 0
-        for group in _groups(_analyzed(read_segments(frames, header.segment_frames), engine, options), header):
+        for group in _groups(
+            _analyzed(read_segments(frames, header.segment_frames), engine, options), header
+        ):
             for pending, allocation in zip(group, _allocate(group, options), strict=True):
                 keep_payload = pack_keep(allocation)
                 ids = engine.compress(pending.analysis, allocation.keep)

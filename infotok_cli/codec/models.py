@@ -28,7 +28,8 @@ def find_model(name_or_path: str | None) -> Path:
             raise ModelError(f"model file {wanted} does not exist: check --model and {MODEL_VARIABLE}")
         return path
     raise ModelError(
-        f"model {wanted!r} is unknown: choose {', '.join(infotok_weights.names())} or give a .safetensors file"
+        f"model {wanted!r} is unknown: choose {', '.join(infotok_weights.names())} "
+        "or give a .safetensors file"
     )
 
 

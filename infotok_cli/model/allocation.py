@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from infotok_cli.blocks import Grid, block_capacity, block_grid, keep_from_levels
 
 STEP_WORTH = (1.0, 0.5, 0.25)
-"""Worth per token, relative to a block's error, of going from 1/8 of its positions to 1/4, on to 1/2, to all."""
+"""Worth per token, relative to a block's error, of going from 1/8 of its positions to 1/4, to 1/2, to all."""
 
 ERROR_POWER = 1.5
 """Power of the mean absolute error that a token's gain follows; see docs/LOG.md for the comparison."""
@@ -106,7 +106,9 @@ def even_map(grid: Grid) -> NDArray[np.float32]:
         per_block = np.repeat(per_block, 2, axis=axis)
     t, y, x = np.indices(grid)
     within = ((t % 2) * 4 + (y % 2) * 2 + x % 2) * ratio % 1
-    return (1 + 0.1 * per_block[: grid[0], : grid[1], : grid[2]] + 1e-3 * within).astype(np.float32)
+    small = 0.1 * per_block[: grid[0], : grid[1], : grid[2]] + 1e-3 * within
+    spread: NDArray[np.float32] = (1 + small).astype(np.float32)
+    return spread
 
 
 def _grid(error: NDArray[np.float32]) -> Grid:
@@ -127,4 +129,5 @@ def _block_means(error: NDArray[np.float32], capacity: NDArray[np.uint8]) -> NDA
     t, h, w = error.shape
     padded[:t, :h, :w] = np.nan_to_num(np.asarray(error, np.float32))
     sums = padded.reshape(bt, 2, bh, 2, bw, 2).sum(axis=(1, 3, 5), dtype=np.float32)
-    return np.asarray(sums / capacity, np.float32)
+    means: NDArray[np.float32] = np.divide(sums, capacity, dtype=np.float32)
+    return means

@@ -73,7 +73,12 @@ class Engine:
         self._model = loaded.tokenizer.to(runtime.device).eval()
         if runtime.precision == "bf16":
             # Autocast would convert these weights anew for every segment.
-            for stack in (self._model.encoder, self._model.compressor, self._model.decompressor, self._model.decoder):
+            for stack in (
+                self._model.encoder,
+                self._model.compressor,
+                self._model.decompressor,
+                self._model.decoder,
+            ):
                 for layer in stack.modules():
                     if isinstance(layer, nn.Linear):
                         layer.to(torch.bfloat16)

@@ -45,12 +45,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1))
-        mixed = window_attention(
-            qkv, self.query_norm, self.key_norm, window=self.window, shift=self.shift
-        )
+        mixed = window_attention(qkv, self.query_norm, self.key_norm, window=self.window, shift=self.shift)
         x = x + self.out(mixed.flatten(-2))
         hidden = nn.functional.gelu(self.up(self.mlp_norm(x)), approximate="tanh")
-        return x + self.down(hidden)
+        out: Tensor = x + self.down(hidden)
+        return out
 
 
 class Stack(nn.Module):
@@ -58,7 +57,9 @@ class Stack(nn.Module):
 
     def __init__(self, config: ModelConfig, blocks: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList(Block(config, shift=(i % 2) * (config.window // 2)) for i in range(blocks))
+        self.blocks = nn.ModuleList(
+            Block(config, shift=(i % 2) * (config.window // 2)) for i in range(blocks)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         for block in self.blocks:

@@ -1,8 +1,8 @@
 """The model: video to token ids and back, in three calls that the codec and training share.
 
-    analyze      video -> features, slots, predicted error      (encoder and router head)
-    compress     analysis + keep map -> token codes and ids     (compressor and FSQ)
-    reconstruct  token codes + keep map -> video                (decompressor and decoder)
+analyze      video -> features, slots, predicted error      (encoder and router head)
+compress     analysis + keep map -> token codes and ids     (compressor and FSQ)
+reconstruct  token codes + keep map -> video                (decompressor and decoder)
 """
 
 from __future__ import annotations
@@ -88,7 +88,8 @@ class Tokenizer(nn.Module):
         grid: Grid = (features.shape[1], features.shape[2], features.shape[3])
         hints = from_blocks(hints[..., None, :].expand(*hints.shape[:-1], CELLS, HINTS), grid)
         inputs = torch.cat((self.head_norm(features).float(), hints), dim=-1)
-        return (self.head(inputs).float() + hints[..., -1:])[..., 0]
+        log_error: Tensor = (self.head(inputs).float() + hints[..., -1:])[..., 0]
+        return log_error
 
     def _round_slots(self, slots: Tensor) -> Tensor:
         half = (torch.tensor(self.transform.levels, device=slots.device) - 1) / 2
@@ -103,8 +104,8 @@ class Tokenizer(nn.Module):
         grid: Grid = (keep.shape[1], keep.shape[2], keep.shape[3])
         ranks, counts = kept_ranks(keep)
         channels = len(self.config.levels)
-        slots = analysis.slots.unflatten(-1, (CELLS, channels))
-        offsets = slots - self._round_slots(analysis.slots).unflatten(-1, (CELLS, channels))
+        slots = analysis.slots.reshape(*ranks.shape, channels)
+        offsets = slots - self._round_slots(analysis.slots).reshape(slots.shape)
         half = (torch.tensor(self.config.levels, device=slots.device) - 1) / 2
         both = torch.cat((slots, (offsets * half).clamp(-1, 1)), dim=-1)
         both = torch.cat((both, torch.zeros_like(both[..., :1, :])), dim=-2)
@@ -115,7 +116,9 @@ class Tokenizer(nn.Module):
         hidden = self.compressor(hidden)
         # A channel that a later kept token refines is left to the transform: nudging it would only
         # make the refinement wrong.
-        open_channels = torch.cat((self.transform.is_last(counts), torch.zeros_like(both[..., :1, :channels])), dim=-2)
+        open_channels = torch.cat(
+            (self.transform.is_last(counts), torch.zeros_like(both[..., :1, :channels])), dim=-2
+        )
         gain = from_blocks(open_channels.gather(-2, ranks[..., None].expand(*ranks.shape, channels)), grid)
         codes, ids = fsq_encode(
             self.code_norm(hidden),

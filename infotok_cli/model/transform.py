@@ -66,13 +66,13 @@ class BlockTransform(nn.Module):
         order = torch.arange(len(self.source), device=same.device)
         later = torch.where(same & (order[None, :] > order[:, None]), order[None, :], len(order))
         next_slot = later.min(dim=1).values // (len(order) // CELLS)
-        return (next_slot >= counts[..., None]).float().unflatten(-1, (CELLS, -1))
+        return (next_slot >= counts[..., None]).float().reshape(*counts.shape, CELLS, -1)
 
     def synthesize(self, slot_codes: Tensor) -> Tensor:
-        """Patches of blocks, `[B, bt, bh, bw, 8, 768]` float32, of slot codes `[B, bt, bh, bw, S]` (0: absent)."""
+        """Patches `[B, bt, bh, bw, 8, 768]` float32 of slot codes `[B, bt, bh, bw, S]`, else 0."""
         with torch.autocast(slot_codes.device.type, enabled=False):
             flat = slot_codes.float() @ self.synthesis + self.mean
-        return flat.unflatten(-1, (CELLS, -1))
+        return flat.reshape(*flat.shape[:-1], CELLS, -1)
 
 
 def refine(

@@ -41,7 +41,9 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def save_model(path: Path, model: Tokenizer, tensors: Mapping[str, Tensor], mean_error: float, training: str) -> str:
+def save_model(
+    path: Path, model: Tokenizer, tensors: Mapping[str, Tensor], mean_error: float, training: str
+) -> str:
     """Write `tensors` (a state dict of `model`) in half precision; returns the file's sha256.
 
     The block transform stays in float32: refinement amplifies rounding. training: JSON text on how
@@ -60,6 +62,9 @@ def save_model(path: Path, model: Tokenizer, tensors: Mapping[str, Tensor], mean
     }
     temporary = path.with_name(f".{path.name}.partial")
     save_file(stored, temporary, metadata)
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(0o666 & ~umask)
     os.replace(temporary, path)
     return file_sha256(path)
 

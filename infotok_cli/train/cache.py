@@ -49,7 +49,9 @@ def make_cache(
             progress(clip, shards.tiles)
     shards.flush()
     if not shards.tiles:
-        raise InputError(f"no video of at least {SHORTEST_FRAMES} frames and 8x8 pixels among {len(clips)} files")
+        raise InputError(
+            f"no video of at least {SHORTEST_FRAMES} frames and 8x8 pixels among {len(clips)} files"
+        )
     return shards.tiles
 
 

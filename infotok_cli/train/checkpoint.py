@@ -29,6 +29,7 @@ class Progress:
 
 def save_checkpoint(
     path: Path,
+    *,
     model: nn.Module,
     averages: dict[str, Tensor],
     optimizers: list[torch.optim.Optimizer],

@@ -48,7 +48,7 @@ class FrameCache:
     def sample_blocks(self, count: int, random: np.random.Generator) -> NDArray[np.uint8]:
         """`count` random blocks `[count, 8, 16, 16, 3]`, some from each of many tiles."""
         shape, per_tile = CropShape(8, 128), 32
-        blocks = []
+        blocks: list[NDArray[np.uint8]] = []
         while len(blocks) < count:
             for clip in self.sample(16, shape, random):
                 corners = random.integers(shape.side - 16 + 1, size=(per_tile, 2))
@@ -61,7 +61,7 @@ class FrameCache:
         return sum(len(shard) for shard in self.shards)
 
     def sample(self, count: int, shape: CropShape, random: np.random.Generator) -> NDArray[np.uint8]:
-        """`count` random crops `[count, frames, side, side, 3]`, half of them mirrored, half reversed in time.
+        """`count` random crops `[count, frames, side, side, 3]`, mirrored and reversed at random.
 
         Crops may begin at any pixel and frame. A tile shorter than `frames` runs forth and back.
         """
@@ -89,5 +89,7 @@ class FrameCache:
 def _bounce(frames: int, wanted: int, start: int) -> NDArray[np.int64]:
     """Indices from `start` on that turn round at the end of a tile."""
     have = min(wanted, frames - start)
-    cycle = np.concatenate([np.arange(have), np.arange(have - 2, 0, -1)]) if have > 1 else np.zeros(1, np.int64)
+    cycle = (
+        np.concatenate([np.arange(have), np.arange(have - 2, 0, -1)]) if have > 1 else np.zeros(1, np.int64)
+    )
     return np.resize(cycle, wanted).astype(np.int64)

@@ -29,11 +29,15 @@ class HeldOut:
         self.device = device
 
     def _batches(self) -> list[torch.Tensor]:
-        return [part.to(self.device).float() / 127.5 - 1 for part in self.crops.split(8)] if len(self.crops) else []
+        return (
+            [part.to(self.device).float() / 127.5 - 1 for part in torch.split(self.crops, 8)]
+            if len(self.crops)
+            else []
+        )
 
     @torch.no_grad()
     def psnr(self, model: Tokenizer) -> dict[float, float]:
-        """Mean over frames of PSNR in dB by token rate, blocks chosen by the head's error; NaN without crops."""
+        """Mean over frames of PSNR in dB by token rate, blocks chosen by the head; NaN without crops."""
         sums: dict[float, list[float]] = {rate: [] for rate in HELD_RATES}
         for video in self._batches():
             with torch.autocast(video.device.type, torch.bfloat16):

@@ -54,7 +54,7 @@ class TrainOptions:
     steps: int | None = None
     time_budget_seconds: float | None = None
     batch: int = 8
-    crop: CropShape = CropShape(16, 128)
+    crop: CropShape = field(default_factory=lambda: CropShape(16, 128))
     learning_rate: float = 2e-3
     final_share: float = 0.5
     """Share of the run, at its end, over which the learning rate falls to zero."""
@@ -110,7 +110,9 @@ class _Run:
         saved: dict[str, Tensor] = {}
         if options.checkpoint.exists():
             saved, self.progress, config = read_checkpoint(options.checkpoint)
-            self.model = build_model(ModelConfig.from_json(config), select(saved, "model."), str(options.checkpoint))
+            self.model = build_model(
+                ModelConfig.from_json(config), select(saved, "model."), str(options.checkpoint)
+            )
             self.random = np.random.default_rng(options.seed + 1 + self.progress.step)
             self.generator.manual_seed(options.seed + 1 + self.progress.step)
         else:
@@ -122,7 +124,12 @@ class _Run:
             self.averages = {name: t.to(options.device) for name, t in select(saved, "average.").items()}
             restore_optimizers(self.optimizers, saved)
         if options.compile:
-            for stack in (self.model.encoder, self.model.compressor, self.model.decompressor, self.model.decoder):
+            for stack in (
+                self.model.encoder,
+                self.model.compressor,
+                self.model.decompressor,
+                self.model.decoder,
+            ):
                 for block in stack.blocks:
                     block.compile()
         self.began = time.monotonic() - self.progress.seconds
@@ -212,7 +219,14 @@ class _Run:
     def save(self) -> None:
         options = self.options
         config = self.model.config.to_json()
-        save_checkpoint(options.checkpoint, self.model, self.averages, self.optimizers, self.progress, config)
+        save_checkpoint(
+            options.checkpoint,
+            model=self.model,
+            averages=self.averages,
+            optimizers=self.optimizers,
+            progress=self.progress,
+            config_json=config,
+        )
 
     def finish(self, report: Callable[[Report], None]) -> str:
         """Write the averaged weights with their calibration constant."""
@@ -238,7 +252,9 @@ def make_optimizers(model: Tokenizer, learning_rate: float) -> list[torch.optim.
     Source: Jordan et al., Muon (kellerjordan.github.io/posts/muon), as torch ships it.
     """
     stacks = ("encoder.", "compressor.", "decompressor.", "decoder.")
-    matrices, rest, synthesis = [], [], [model.transform.synthesis]
+    matrices: list[Tensor] = []
+    rest: list[Tensor] = []
+    synthesis = [model.transform.synthesis]
     for name, parameter in model.named_parameters():
         if parameter is not model.transform.synthesis:
             (matrices if name.startswith(stacks) and parameter.dim() == 2 else rest).append(parameter)

@@ -46,5 +46,8 @@ def training_losses(model: Tokenizer, video: Tensor, generator: torch.Generator)
     head = (analysis.log_error[:full] - target).abs().mean()
     total = (mse + MSE_FLOOR).log().mean() + HEAD_WEIGHT * head
     return StepLosses(
-        total=total, mse_full=mse[:full].mean().detach(), mse_masked=mse[full:].mean().detach(), head=head.detach()
+        total=total,
+        mse_full=mse[:full].mean().detach(),
+        mse_masked=mse[full:].mean().detach(),
+        head=head.detach(),
     )

@@ -24,7 +24,7 @@ def principal_axes(vectors: Tensor, count: int, sweeps: int = 30) -> tuple[Tenso
     mean = vectors.mean(dim=0)
     size = vectors.shape[1]
     covariance = torch.zeros(size, size)
-    for part in vectors.split(8192):
+    for part in torch.split(vectors, 8192):
         centred = part - mean
         covariance += centred.T @ centred
     covariance /= len(vectors)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from make_video import make_video, moving_shapes
 
 # Help is compared as plain text, also where the surroundings ask for colour. Read at import.

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from make_video import make_sound, make_video, moving_shapes
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from infotok_cli.container import layout
+from make_video import make_sound, make_video, moving_shapes
 
 Refused = Callable[..., str]
 Run = Callable[..., Any]

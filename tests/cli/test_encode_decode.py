@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from make_video import make_image, make_video, moving_shapes
 
 from infotok_cli.video.reader import open_video
+from make_video import make_image, make_video, moving_shapes
 
 Run = Callable[..., Any]
 RATE = Fraction(30000, 1001)

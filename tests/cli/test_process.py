@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from make_video import make_video, moving_shapes
 
 from infotok_cli import __version__
 from infotok_cli.cli import app
+from make_video import make_video, moving_shapes
 
 Run = Callable[..., Any]
 Spawn = Callable[..., subprocess.Popen[str]]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from make_video import Frames, moving_shapes
 
 from infotok_cli.errors import OutputError
 from infotok_cli.video.reader import open_video
 from infotok_cli.video.writer import PngWriter
+from make_video import Frames, moving_shapes
 
 
 def pictures_in(folder: Path) -> Frames:

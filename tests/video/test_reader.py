@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from make_video import Frames, make_image, make_planes, make_video, moving_shapes
 
 from infotok_cli.errors import InputError
 from infotok_cli.video.clip import Colour
 from infotok_cli.video.reader import open_video
+from make_video import Frames, make_image, make_planes, make_video, moving_shapes
 
 
 def read_all(path: Path, **range_and_size: Any) -> Frames:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from make_video import make_image, make_sound, make_video, moving_shapes
 
 from infotok_cli.errors import InputError
 from infotok_cli.video.reader import open_video
+from make_video import make_image, make_sound, make_video, moving_shapes
 
 FASTSTART = {"movflags": "faststart"}
 FRAGMENTS = {"movflags": "frag_keyframe+empty_moov"}

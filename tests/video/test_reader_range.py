@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from av.packet import Packet
 from av.video.stream import VideoStream
-from make_video import make_image, make_video, moving_shapes
 
 from infotok_cli.errors import UsageError
 from infotok_cli.video.reader import open_video
 from infotok_cli.video.source import Source
+from make_video import make_image, make_video, moving_shapes
 
 FRAMES = 16
 

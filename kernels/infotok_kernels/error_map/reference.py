@@ -8,7 +8,11 @@ from torch import Tensor
 
 
 def error_map(
-    video: Tensor, reconstruction: Tensor, patch: tuple[int, int, int] = (4, 8, 8), *, frames: int | None = None
+    video: Tensor,
+    reconstruction: Tensor,
+    patch: tuple[int, int, int] = (4, 8, 8),
+    *,
+    frames: int | None = None,
 ) -> Tensor:
     """Mean |video - reconstruction| over RGB and each `patch` of pixels.
 
@@ -18,14 +22,23 @@ def error_map(
     Raises ValueError when the shapes differ.
     """
     if video.shape != reconstruction.shape or video.dim() != 5:
-        raise ValueError(f"video {tuple(video.shape)} and reconstruction {tuple(reconstruction.shape)} differ")
+        raise ValueError(
+            f"video {tuple(video.shape)} and reconstruction {tuple(reconstruction.shape)} differ"
+        )
     _, steps, height, width, _ = video.shape
     difference = (video.float() - reconstruction.float()).abs().mean(dim=-1)
     inside = torch.ones((1, steps, height, width), device=video.device)
     if frames is not None:
         difference = difference[:, :frames]
         inside = inside[:, :frames]
-    pad = [0, -width % patch[2], 0, -height % patch[1], 0, -(-steps // patch[0]) * patch[0] - difference.shape[1]]
+    pad = [
+        0,
+        -width % patch[2],
+        0,
+        -height % patch[1],
+        0,
+        -(-steps // patch[0]) * patch[0] - difference.shape[1],
+    ]
 
     def block_sum(values: Tensor) -> Tensor:
         padded = F.pad(values, pad)

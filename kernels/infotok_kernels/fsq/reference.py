@@ -92,7 +92,7 @@ def fsq_encode(
             values = values * gain
         if offset is not None:
             values = values + offset
-        codes: Tensor = _BoundAndRound.apply(values, _steps(levels, values))
+        codes: Tensor = _BoundAndRound.apply(values, _steps(levels, values))  # type: ignore[no-untyped-call]
     return codes, codes_to_ids(codes.detach(), levels)
 
 

@@ -137,7 +137,7 @@ def window_attention(
             cosine, sine = rope_table(steps, ys[2], xs[2], head_dim, str(qkv.device))
             q = _rotate(_normalize(_windows(query, ys, xs), query_norm), cosine, sine).to(qkv.dtype)
             k = _rotate(_normalize(_windows(key, ys, xs), key_norm), cosine, sine).to(qkv.dtype)
-            out: Tensor = _Attend.apply(q, k, _windows(value, ys, xs))
+            out: Tensor = _Attend.apply(q, k, _windows(value, ys, xs))  # type: ignore[no-untyped-call]
             out = out.reshape(-1, ys[1], xs[1], out.shape[1], steps, ys[2], xs[2], head_dim)
             out = out.permute(0, 4, 1, 5, 2, 6, 3, 7)
             parts.append(out.reshape(-1, steps, ys[1] * ys[2], xs[1] * xs[2], *out.shape[-2:]))

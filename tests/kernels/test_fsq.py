@@ -1,0 +1,75 @@
+"""FSQ: exact ids, exact inverse, straight-through gradients."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from infotok_kernels import codes_to_ids, fsq_decode, fsq_encode, ids_to_codes
+
+LEVELS = (8, 8, 8, 5, 5, 5)
+
+
+def test_every_id_survives_the_round_trip() -> None:
+    ids = torch.arange(math.prod(LEVELS))
+    codes = ids_to_codes(ids, LEVELS)
+    assert codes.abs().max() == 1
+    assert torch.equal(codes_to_ids(codes, LEVELS), ids)
+    assert len(torch.unique(codes, dim=0)) == len(ids)
+
+
+def test_first_channel_is_the_least_digit() -> None:
+    lowest = -torch.ones(6)
+    assert codes_to_ids(lowest, LEVELS) == 0
+    step = lowest.clone()
+    step[0] += 2 / 7
+    assert codes_to_ids(step, LEVELS) == 1
+    step = lowest.clone()
+    step[3] += 2 / 4
+    assert codes_to_ids(step, LEVELS) == 512
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+def test_codes_are_the_nearest_levels(dtype: torch.dtype, fresh_seed: int) -> None:
+    torch.manual_seed(fresh_seed)
+    hidden = torch.randn(3, 5, 16).to(dtype)
+    weight, bias = torch.randn(6, 16) * 0.2, torch.randn(6) * 0.1
+    codes, ids = fsq_encode(hidden, weight, bias, LEVELS)
+    values = (hidden.double() @ weight.double().T + bias.double()).clamp(-1, 1)
+    for channel, level in enumerate(LEVELS):
+        allowed = torch.linspace(-1, 1, level, dtype=torch.float64)
+        distance = (values[..., channel, None] - allowed).abs()
+        chosen = (values[..., channel] - codes[..., channel].double()).abs()
+        assert (chosen <= distance.min(dim=-1).values + 1e-5).all()
+    assert torch.equal(codes_to_ids(codes, LEVELS), ids)
+    assert 0 <= int(ids.min()) <= int(ids.max()) < 64000
+
+
+def test_gain_and_offset() -> None:
+    hidden, weight, bias = torch.ones(2, 4), torch.ones(6, 4), torch.zeros(6)
+    offset = torch.full((2, 6), -1.0)
+    codes, _ = fsq_encode(hidden, weight, bias, LEVELS, gain=torch.zeros(2, 6), offset=offset)
+    assert torch.equal(codes, offset)
+
+
+def test_gradient_passes_straight_through_and_leads_back_inside() -> None:
+    values = torch.tensor([[0.3, 2.0, -2.0, 2.0, -2.0, 0.0]], requires_grad=True)
+    codes, _ = fsq_encode(values, torch.eye(6), torch.zeros(6), LEVELS)
+    codes.backward(torch.tensor([[0.7, 1.0, 1.0, -1.0, -1.0, -0.5]]))
+    assert values.grad is not None
+    # Descent would push channels 2 and 3 further out: blocked. Channels 1 and 4 come back.
+    assert values.grad.tolist() == [pytest.approx([0.7, 1.0, 0.0, 0.0, -1.0, -0.5])]
+
+
+def test_decode_projects_the_codes(fresh_seed: int) -> None:
+    torch.manual_seed(fresh_seed)
+    ids = torch.randint(0, 64000, (2, 7))
+    weight, bias = torch.randn(12, 6), torch.randn(12)
+    wanted = ids_to_codes(ids, LEVELS) @ weight.T + bias
+    torch.testing.assert_close(fsq_decode(ids, weight, bias, LEVELS), wanted)
+
+
+def test_refuses_shapes_that_do_not_fit() -> None:
+    with pytest.raises(ValueError, match="6 levels"):
+        fsq_encode(torch.zeros(1, 4), torch.zeros(5, 4), torch.zeros(5), LEVELS)
