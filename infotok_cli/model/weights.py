@@ -46,11 +46,10 @@ def save_model(
 ) -> str:
     """Write `tensors` (a state dict of `model`) in half precision; returns the file's sha256.
 
-    The block transform stays in float32: refinement amplifies rounding. training: JSON text on how
-    the weights came about.
+    training: JSON text on how the weights came about.
     """
     stored = {
-        name: tensor.detach().cpu().to(torch.float32 if _exact(name) else torch.float16).contiguous()
+        name: tensor.detach().cpu().to(torch.float16).contiguous()
         if tensor.is_floating_point()
         else tensor.cpu()
         for name, tensor in tensors.items()
@@ -67,10 +66,6 @@ def save_model(
     temporary.chmod(0o666 & ~umask)
     os.replace(temporary, path)
     return file_sha256(path)
-
-
-def _exact(name: str) -> bool:
-    return name in ("transform.scale", "transform.mean")
 
 
 def load_model(path: Path) -> LoadedModel:
@@ -99,10 +94,7 @@ def load_model(path: Path) -> LoadedModel:
 
 def build_model(config: ModelConfig, tensors: Mapping[str, Tensor], source: str) -> Tokenizer:
     """A model of `config` holding exactly `tensors`, as float32; ModelError names `source` if they differ."""
-    analysis = tensors.get("transform.analysis")
-    if analysis is None or analysis.dim() != 2:
-        raise ModelError(f"model file {source} lacks the tensor transform.analysis")
-    model = Tokenizer(config, analysis.shape[0])
+    model = Tokenizer(config)
     wide = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     try:
         model.load_state_dict(wide, strict=True)

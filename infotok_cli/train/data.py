@@ -45,17 +45,6 @@ class FrameCache:
         self._weights = self._weights[:-1] / self._weights[:-1].sum()
         return list(held)
 
-    def sample_blocks(self, count: int, random: np.random.Generator) -> NDArray[np.uint8]:
-        """`count` random blocks `[count, 8, 16, 16, 3]`, some from each of many tiles."""
-        shape, per_tile = CropShape(8, 128), 32
-        blocks: list[NDArray[np.uint8]] = []
-        while len(blocks) < count:
-            for clip in self.sample(16, shape, random):
-                corners = random.integers(shape.side - 16 + 1, size=(per_tile, 2))
-                blocks += [clip[:, y : y + 16, x : x + 16] for y, x in corners]
-        order = random.permutation(len(blocks))[:count]
-        return np.stack([blocks[index] for index in order])
-
     @property
     def tiles(self) -> int:
         return sum(len(shard) for shard in self.shards)

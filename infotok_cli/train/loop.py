@@ -26,16 +26,13 @@ from infotok_cli.train.checkpoint import (
 )
 from infotok_cli.train.data import CropShape, FrameCache
 from infotok_cli.train.heldout import HELD_RATES, HeldOut
+from infotok_cli.train.start import start_from_principal_axes
 from infotok_cli.train.step import training_losses
-from infotok_cli.train.transform_fit import fit_transform, start_from_blocks
 
-TRANSFORM_BLOCKS = 65536
+START_CLIPS = 64
 GRADIENT_LIMIT = 1.0
-ADAM_SHARE = 0.15
+ADAM_SHARE = 0.3
 """Learning rate of everything outside the blocks, relative to that of the blocks' matrices."""
-
-SYNTHESIS_SHARE = 0.005
-"""Learning rate of the synthesis basis, whose entries are about 0.01, relative to the same."""
 
 SPIKE = 20.0
 """A gradient norm this many times its running mean is left out."""
@@ -143,12 +140,10 @@ class _Run:
             from infotok_cli.model.weights import load_model
 
             return load_model(options.init).tokenizer
-        blocks = torch.from_numpy(self.cache.sample_blocks(TRANSFORM_BLOCKS, self.random))
-        state = fit_transform(blocks, options.config.levels)
         torch.manual_seed(options.seed)
-        model = Tokenizer(options.config, len(state["analysis"]))
-        model.transform.load_state_dict(state)
-        start_from_blocks(model, blocks)
+        model = Tokenizer(options.config)
+        clips = self.cache.sample(START_CLIPS, options.crop, self.random)
+        start_from_principal_axes(model, torch.from_numpy(clips))
         return model
 
     def share_done(self) -> float:
@@ -254,16 +249,10 @@ def make_optimizers(model: Tokenizer, learning_rate: float) -> list[torch.optim.
     stacks = ("encoder.", "compressor.", "decompressor.", "decoder.")
     matrices: list[Tensor] = []
     rest: list[Tensor] = []
-    synthesis = [model.transform.synthesis]
     for name, parameter in model.named_parameters():
-        if parameter is not model.transform.synthesis:
-            (matrices if name.startswith(stacks) and parameter.dim() == 2 else rest).append(parameter)
+        (matrices if name.startswith(stacks) and parameter.dim() == 2 else rest).append(parameter)
     muon = torch.optim.Muon(matrices, lr=learning_rate, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
-    groups = [
-        {"params": rest, "lr": learning_rate * ADAM_SHARE},
-        {"params": synthesis, "lr": learning_rate * SYNTHESIS_SHARE},
-    ]
-    adam = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0)
+    adam = torch.optim.AdamW(rest, lr=learning_rate * ADAM_SHARE, betas=(0.9, 0.98), weight_decay=0.0)
     optimizers: list[torch.optim.Optimizer] = [muon, adam]
     for optimizer in optimizers:
         for group in optimizer.param_groups:

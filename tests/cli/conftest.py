@@ -10,7 +10,6 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-import torch
 
 from make_video import make_video, moving_shapes
 
@@ -18,35 +17,19 @@ from make_video import make_video, moving_shapes
 os.environ["_TYPER_FORCE_DISABLE_TERMINAL"] = "1"
 
 from infotok_cli.cli.app import main
-from infotok_cli.config import ModelConfig
-from infotok_cli.model.tokenizer import Tokenizer
-from infotok_cli.model.weights import save_model
+from tiny_model import write_tiny_model
 
 Result = subprocess.CompletedProcess[str]
 Run = Callable[..., Result]
 
 CLIP_FRAMES, CLIP_HEIGHT, CLIP_WIDTH, CLIP_RATE = 20, 40, 48, Fraction(30000, 1001)
-BLOCK_VALUES = 8 * 4 * 8 * 8 * 3
 
 
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a small network with a random linear path: bad pictures, real bytes."""
-    config = ModelConfig(
-        name="tiny", width=64, encoder_blocks=1, compressor_blocks=1, decompressor_blocks=1, decoder_blocks=1,
-        mlp_width=64,
-    )  # fmt: skip
-    slots = 8 * len(config.levels)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = Tokenizer(config, slots)
-        rows = torch.linalg.qr(torch.randn(BLOCK_VALUES, slots)).Q.T
-    model.transform.analysis.copy_(rows)
-    model.transform.source.copy_(torch.arange(slots))
-    model.transform.scale.fill_(4)
-    model.transform.synthesis.data.copy_(4 * rows)
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    save_model(path, model, model.state_dict(), mean_error=0.1, training="{}")
+    write_tiny_model(path)
     return path
 
 

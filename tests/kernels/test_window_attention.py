@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
+
 from infotok_kernels import window_attention, window_runs
 from infotok_kernels.window_attention.reference import rope_table
-from torch import Tensor
 
 
 def spelled_out(qkv: Tensor, query_norm: Tensor, key_norm: Tensor, window: int, shift: int) -> Tensor:
@@ -22,9 +23,7 @@ def spelled_out(qkv: Tensor, query_norm: Tensor, key_norm: Tensor, window: int, 
             xs = [x for x in range(width) if column_window[x] == wx]
             part = qkv[:, :, ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1]
             flat = part.reshape(batch, -1, 3, heads, size).permute(2, 0, 3, 1, 4)
-            cosine, sine = (
-                table.double() for table in rope_table(steps, len(ys), len(xs), size, "cpu")
-            )
+            cosine, sine = (table.double() for table in rope_table(steps, len(ys), len(xs), size, "cpu"))
             turned = []
             for x, weight in ((flat[0], query_norm), (flat[1], key_norm)):
                 normal = x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt() * weight.double()
@@ -66,11 +65,11 @@ def test_agrees_with_the_definition(
 
 def test_gradients_are_those_of_the_definition(fresh_seed: int) -> None:
     torch.manual_seed(fresh_seed)
-    qkv = torch.randn(1, 2, 3, 5, 3, 1, 8, dtype=torch.float64, requires_grad=True)
+    qkv = torch.randn(1, 2, 2, 3, 3, 1, 8, dtype=torch.float64, requires_grad=True)
     norms = torch.rand(2, 8, dtype=torch.float64) + 0.5
 
     def attend(x: Tensor) -> Tensor:
-        return window_attention(x, norms[0], norms[1], window=4, shift=2)
+        return window_attention(x, norms[0], norms[1], window=2, shift=1)
 
     assert torch.autograd.gradcheck(attend, (qkv,), eps=1e-6, atol=1e-4)
 

@@ -9,7 +9,6 @@ from infotok_cli.config import ModelConfig
 from infotok_cli.errors import ModelError
 from infotok_cli.model.grid import from_blocks, kept_ranks, patchify, to_blocks, unpatchify
 from infotok_cli.model.tokenizer import Tokenizer
-from infotok_cli.model.transform import refine
 from infotok_cli.model.weights import build_model, load_model, save_model
 
 
@@ -20,13 +19,10 @@ def small_model() -> Tokenizer:
         mlp_width=96,
     )  # fmt: skip
     torch.manual_seed(0)
-    model = Tokenizer(config, 20)
+    model = Tokenizer(config)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(std=0.05)
-        model.transform.analysis.normal_(std=0.02)
-        model.transform.source.copy_(torch.arange(48) % 20)
-        model.transform.scale.fill_(2.0)
     return model.eval()
 
 
@@ -108,27 +104,6 @@ def test_ranks_number_the_kept_cells_of_a_block() -> None:
     for row, count in zip(ranks.reshape(-1, 8).tolist(), counts.flatten().tolist(), strict=True):
         assert [rank for rank in row if rank < 8] == list(range(count))
     assert int(counts.sum()) == int(keep.sum())
-
-
-def test_refinement_converges_on_the_coefficients(fresh_seed: int) -> None:
-    torch.manual_seed(fresh_seed)
-    coefficients = torch.rand(100, 1) * 2 - 1
-    levels = [8] * 8
-    scale = torch.tensor([(1 / 7) ** stage for stage in range(8)], dtype=torch.float32)
-    values, left = refine(coefficients, torch.zeros(8, dtype=torch.int64), scale, levels)
-    codes = ((values.clamp(-1, 1) + 1) * 3.5).round() / 3.5 - 1
-    torch.testing.assert_close((codes * scale).sum(-1, keepdim=True), coefficients, atol=1e-5, rtol=0)
-    assert (left[:, 0] <= (1 / 7) ** 2 + 1e-6).all()
-    assert (left.diff(dim=-1) <= 1e-6).all()
-
-
-def test_only_the_last_kept_stage_is_open() -> None:
-    model = small_model()
-    transform = model.transform
-    open_all = transform.is_last(torch.tensor([8]))[0].flatten()
-    assert open_all.tolist() == [float(i + 20 >= 48) for i in range(48)]
-    open_four = transform.is_last(torch.tensor([4]))[0].flatten()
-    assert open_four[:24].tolist() == [float(i + 20 >= 24) for i in range(24)]
 
 
 def test_weights_file_round_trip_is_strict(tmp_path: object) -> None:

@@ -63,19 +63,10 @@ def ids_to_codes(ids: Tensor, levels: Sequence[int], dtype: torch.dtype = torch.
     return wide * 2 / _steps(levels, wide) - 1
 
 
-def fsq_encode(
-    hidden: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    levels: Sequence[int],
-    *,
-    gain: Tensor | None = None,
-    offset: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Project, bound and round: values = gain * (hidden weight^T + bias) + offset, codes = nearest levels.
+def fsq_encode(hidden: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Project, bound and round: codes are the levels nearest to hidden weight^T + bias.
 
     hidden: `[..., D]`. weight: `[C, D]`. bias: `[C]`. levels: C level counts, each >= 2.
-    gain, offset: `[..., C]` or None for 1 and 0.
     Returns codes `[..., C]` (differentiable, straight-through, float32 or better) and token ids
     `[...]` int64. The projection runs in float32 whatever autocast says: ids should not hang on
     the rounding of half precision. Raises ValueError if shapes and levels do not agree.
@@ -88,10 +79,6 @@ def fsq_encode(
     with torch.autocast(hidden.device.type, enabled=False):
         wide = hidden if hidden.dtype == torch.float64 else hidden.float()
         values = F.linear(wide, weight.to(wide.dtype), bias.to(wide.dtype))
-        if gain is not None:
-            values = values * gain
-        if offset is not None:
-            values = values + offset
         codes: Tensor = _BoundAndRound.apply(values, _steps(levels, values))  # type: ignore[no-untyped-call]
     return codes, codes_to_ids(codes.detach(), levels)
 

@@ -1,0 +1,38 @@
+"""Where training from scratch begins: principal axes of patches as a linear codec inside the network."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from infotok_cli.model.grid import patchify
+from infotok_cli.model.tokenizer import Tokenizer
+
+
+@torch.no_grad()
+def start_from_principal_axes(model: Tokenizer, clips: Tensor) -> None:
+    """Make the untrained `model` a linear codec of 4x8x8 patches.
+
+    clips: uint8 `[N, T, H, W, 3]`, T a multiple of 4, H and W of 8. The residual stream holds the
+    patch's leading principal components, partly whitened; the quantizer takes the first C of them, two
+    standard deviations at the outer levels; patch embedding and un-embedding are inverse to each other.
+    """
+    patches = patchify(clips.float() / 127.5 - 1).reshape(-1, model.patch_in.in_features)
+    mean = patches.mean(dim=0)
+    centred = patches - mean
+    values, axes = torch.linalg.eigh(centred.T @ centred / len(patches))
+    width = model.config.width
+    values, axes = values.flip(0)[:width].clamp_min(1e-6), axes.flip(1)[:, :width]
+    scale = values**-0.35
+    scale = scale / (values * scale.square()).mean().sqrt()
+    model.patch_in.weight.copy_(axes.T * scale[:, None])
+    model.patch_in.bias.copy_(-(axes.T @ mean) * scale)
+    model.patch_out.weight.copy_(axes / scale)
+    model.patch_out.bias.copy_(mean)
+    channels = len(model.config.levels)
+    reach = 2.0 * values[:channels].sqrt() * scale[:channels]
+    for tensor in (model.to_code.weight, model.to_code.bias, model.code_in.weight, model.code_in.bias):
+        tensor.zero_()
+    for channel in range(channels):
+        model.to_code.weight[channel, channel] = 1 / reach[channel]
+        model.code_in.weight[channel, channel] = reach[channel]

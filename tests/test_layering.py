@@ -1,0 +1,105 @@
+"""Import direction: a module imports only lower ranks, and heavy libraries stay where they belong."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+RANKS = {
+    "infotok_kernels": 0,
+    "infotok_weights": 0,
+    "infotok_cli": 0,  # the package's own __init__
+    "infotok_cli.errors": 0,
+    "infotok_cli.config": 0,
+    "infotok_cli.blocks": 0,
+    "infotok_cli.container": 1,
+    "infotok_cli.entropy": 1,
+    "infotok_cli.video": 1,
+    "infotok_cli.metrics": 1,
+    "infotok_cli.model": 2,
+    "infotok_cli.codec": 3,
+    "infotok_cli.train": 4,
+    "infotok_cli.evaluate": 4,
+    "infotok_cli.cli": 5,
+    "infotok_cli.__main__": 6,
+}
+
+# Rank-0 modules of the package may use each other in this order.
+WITHIN_RANK_0 = ["infotok_cli.errors", "infotok_cli.config", "infotok_cli.blocks"]
+
+LIBRARIES = {
+    "typer": {"infotok_cli.cli"},
+    "rich": {"infotok_cli.cli"},
+    "triton": {"infotok_kernels"},
+    "av": {"infotok_cli.video"},
+    "safetensors": {"infotok_cli.model", "infotok_cli.train"},
+    "google_crc32c": {"infotok_cli.container"},
+    "torch": {"infotok_kernels", "infotok_cli.model", "infotok_cli.train"},
+}
+
+
+def sources() -> list[tuple[str, Path]]:
+    found = []
+    for base in (ROOT, ROOT / "kernels", ROOT / "weights"):
+        for package in base.glob("infotok_*"):
+            for path in package.rglob("*.py"):
+                parts = path.relative_to(base).with_suffix("").parts
+                found.append((".".join(part for part in parts if part != "__init__"), path))
+    return sorted(found)
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def unit(module: str) -> str | None:
+    """The ranked part that a module belongs to, or None for modules that are not ours."""
+    for length in (2, 1):
+        name = ".".join(module.split(".")[:length])
+        if name in RANKS and (length == 2 or module == name or not name.startswith("infotok_cli")):
+            return name
+    return None
+
+
+@pytest.mark.parametrize(
+    ("module", "path"), sources(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_imports_point_downwards(module: str, path: Path) -> None:
+    here = unit(module)
+    assert here is not None, f"{module} has no rank: add it to RANKS"
+    for name in imports(path):
+        there = unit(name)
+        if there is None or there in (here, "infotok_cli"):
+            continue
+        if there in WITHIN_RANK_0 and here in WITHIN_RANK_0:
+            assert WITHIN_RANK_0.index(there) < WITHIN_RANK_0.index(here), f"{module} imports {name}"
+        elif here == "infotok_cli.cli" or RANKS[there] < RANKS[here]:
+            continue
+        else:
+            pytest.fail(f"{module} (rank {RANKS[here]}) imports {name} (rank {RANKS[there]})")
+
+
+@pytest.mark.parametrize(
+    ("module", "path"), sources(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_libraries_stay_in_their_rooms(module: str, path: Path) -> None:
+    for name in imports(path):
+        rooms = LIBRARIES.get(name.split(".")[0])
+        assert rooms is None or unit(module) in rooms, f"{module} imports {name}"
+
+
+def test_checkout_roots_are_not_packages() -> None:
+    for folder in ("kernels", "weights", "tests"):
+        assert not (ROOT / folder / "__init__.py").exists()

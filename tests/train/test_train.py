@@ -1,0 +1,140 @@
+"""Training on the CPU for a few steps: it learns, stops, resumes, and its weights encode."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from infotok_cli.codec.decode import decode_file
+from infotok_cli.codec.encode import encode_file
+from infotok_cli.config import EncodeOptions, ModelConfig
+from infotok_cli.errors import InputError, OutputError
+from infotok_cli.model.engine import Engine, choose_runtime
+from infotok_cli.model.weights import load_model
+from infotok_cli.train.cache import make_cache
+from infotok_cli.train.checkpoint import read_checkpoint
+from infotok_cli.train.data import CropShape, FrameCache
+from infotok_cli.train.loop import Report, TrainOptions, learning_rate_factor, train
+from infotok_cli.train.masking import blocks_by_error, draw_keep
+from make_video import make_video, moving_shapes
+
+TINY = ModelConfig(
+    name="tiny", width=64, encoder_blocks=1, compressor_blocks=1, decompressor_blocks=1, decoder_blocks=1,
+    mlp_width=64,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    return [
+        make_video(folder / f"{width}.mp4", moving_shapes(40, 64, width, seed=width), rate=Fraction(24))
+        for width in (64, 112)
+    ]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory, clips: list[Path]) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    tiles = make_cache(clips, folder)
+    # Of each video one whole run of 32 frames and a rest of 8; the wider one gives two tiles a run.
+    assert tiles == 2 + 4
+    return folder
+
+
+def options(cache: Path, output: Path, steps: int) -> TrainOptions:
+    return TrainOptions(
+        cache=cache,
+        output=output,
+        config=TINY,
+        steps=steps,
+        batch=2,
+        crop=CropShape(8, 32),
+        report_seconds=0.0,
+    )
+
+
+def test_cache_refuses_what_is_none(tmp_path: Path, cache: Path, clips: list[Path]) -> None:
+    with pytest.raises(InputError, match="holds no tiles"):
+        FrameCache(tmp_path)
+    with pytest.raises(OutputError, match="already holds"):
+        make_cache(clips, cache)
+    np.save(tmp_path / "tiles-bad.npy", np.zeros(3))
+    with pytest.raises(InputError, match="not a frame-cache shard"):
+        FrameCache(tmp_path)
+
+
+def test_samples_have_the_asked_shape_whatever_the_tiles(cache: Path) -> None:
+    frames = FrameCache(cache)
+    for shape in (CropShape(8, 32), CropShape(40, 96)):
+        batch = frames.sample(3, shape, np.random.default_rng(0))
+        assert batch.shape == (3, shape.frames, shape.side, shape.side, 3)
+        assert batch.std() > 1
+
+
+def test_training_writes_weights_that_encode_and_decode(
+    cache: Path, clips: list[Path], tmp_path: Path
+) -> None:
+    reports: list[Report] = []
+    output = tmp_path / "tiny.safetensors"
+    digest = train(options(cache, output, 2), reports.append)
+    loaded = load_model(output)
+    assert loaded.sha256 == digest
+    assert loaded.config == TINY
+    assert 0 < loaded.mean_error < 1
+    assert reports[-1].progress.step == 2
+    assert reports[-1].held is not None
+    assert set(reports[-1].held) == {1.0, 0.75, 0.5, 0.25}
+    # Two steps from the principal axes it must already show the picture.
+    assert reports[-1].held[1.0] > 15
+    engine = Engine(loaded, choose_runtime("cpu"))
+    encoded = encode_file(clips[0], tmp_path / "a.itk", engine, EncodeOptions(rate=0.5))
+    decoded = decode_file(tmp_path / "a.itk", tmp_path / "a.mp4", engine)
+    assert decoded.frames == encoded.frames == 40
+
+
+def test_a_run_goes_on_where_it_stopped(cache: Path, tmp_path: Path) -> None:
+    output = tmp_path / "tiny.safetensors"
+    train(options(cache, output, 2), lambda report: None)
+    tensors, progress, _ = read_checkpoint(options(cache, output, 2).checkpoint)
+    assert progress.step == 2
+    assert any(name.startswith("optimizer.0.") for name in tensors)
+    reports: list[Report] = []
+    train(options(cache, output, 3), reports.append)
+    assert reports[0].progress.step == 3
+    again, progress, _ = read_checkpoint(options(cache, output, 3).checkpoint)
+    assert progress.step == 3
+    moved = [n for n, t in again.items() if n.startswith("model.") and not torch.equal(t, tensors[n])]
+    assert len(moved) > 20
+
+
+def test_learning_rate_warms_up_holds_and_falls() -> None:
+    assert learning_rate_factor(0.0, 0, 0.5) == pytest.approx(0.01)
+    assert learning_rate_factor(0.3, 1000, 0.5) == 1
+    assert learning_rate_factor(0.75, 1000, 0.5) == pytest.approx(0.5)
+    assert learning_rate_factor(1.0, 1000, 0.5) == 0
+
+
+@pytest.mark.parametrize("rate", [0.125, 0.4, 0.75, 1.0])
+def test_training_masks_agree_with_the_codec(rate: float) -> None:
+    """The allocation training sees is the one encoding makes, up to one step."""
+    from infotok_cli.model.allocation import allocate_blocks
+
+    error = torch.rand(4, 8, 8).mul(3)
+    keep = blocks_by_error(error, rate)
+    (allocation,) = allocate_blocks([error.exp().numpy()], rate)
+    assert abs(int(keep.sum()) - allocation.tokens) <= 4
+    assert float((keep.numpy() == allocation.keep).mean()) > 0.97
+
+
+def test_drawn_masks_cover_the_rates() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rates = draw_keep(torch.randn(64, 4, 8, 8), generator).float().mean(dim=(1, 2, 3))
+    assert rates.min() >= 0.12
+    assert rates.max() <= 1
+    assert rates.min() < 0.25
+    assert rates.max() > 0.75
