@@ -30,10 +30,13 @@ def train_command(
     ] = None,
     name: Annotated[str, typer.Option(help="Name the new model carries.")] = "small",
     batch: Annotated[int, typer.Option(help="Clips per step.", min=2)] = 8,
-    frames: Annotated[int, typer.Option(help="Frames per training clip, a multiple of 8.", min=8)] = 16,
-    side: Annotated[
-        int, typer.Option(help="Pixels per side of a training clip, a multiple of 16.", min=16)
-    ] = 128,
+    crop: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Training clips as frames x pixels per side; may be given again, then steps draw one.",
+            show_default="16x128",
+        ),
+    ] = None,
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     compile_blocks: Annotated[
@@ -62,14 +65,13 @@ def train_command(
         raise UsageError(f"--output {output or ''} is needed: name a .safetensors file to write")
     if minutes is None and steps is None:
         raise UsageError("--minutes or --steps is needed: say how long to train")
-    if frames % 8 or side % 16:
-        raise UsageError(f"--frames {frames} and --side {side} must be multiples of 8 and 16")
-
     from infotok_cli.codec.models import find_model
     from infotok_cli.config import ModelConfig
     from infotok_cli.model.engine import choose_runtime
     from infotok_cli.train.data import CropShape
-    from infotok_cli.train.loop import TrainOptions
+    from infotok_cli.train.loop import DEFAULT_CROP, TrainOptions
+
+    crops = tuple(CropShape.parse(text) for text in crop) if crop else (DEFAULT_CROP,)
 
     options = TrainOptions(
         cache=train_view.cache_of(clips, output),
@@ -79,7 +81,7 @@ def train_command(
         steps=steps,
         time_budget_seconds=minutes * 60 if minutes is not None else None,
         batch=batch,
-        crop=CropShape(frames, side),
+        crops=crops,
         learning_rate=learning_rate,
         device=choose_runtime(device).device.type,
         compile=compile_blocks,

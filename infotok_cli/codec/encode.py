@@ -38,7 +38,7 @@ GROUP_POSITIONS = 1 << 19
 """Token-grid positions whose analyses are held at once: about 280 MB with 256 channels in bfloat16."""
 
 Progress = Callable[[int, int], None]
-"""Called with the frames and tokens written so far."""
+"""Called with the frames done and the tokens written; a frame analyzed but not yet written counts half."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +103,20 @@ def encode_file(
         header = make_header(video.info, engine, options)
         frames = video.frames(options.start_seconds, options.end_seconds, options.short_side)
         writer = ItkWriter(stream, header)
-        map_bytes = token_bytes = tokens = positions = 0
-        for group in _groups(
-            _analyzed(read_segments(frames, header.segment_frames), engine, options), header
-        ):
+        map_bytes = token_bytes = tokens = positions = analyzed = 0
+
+        def tell() -> None:
+            if progress is not None:
+                progress((analyzed + writer.frames) // 2, tokens)
+
+        def analyze() -> Iterator[_Pending]:
+            nonlocal analyzed
+            for pending in _analyzed(read_segments(frames, header.segment_frames), engine, options):
+                analyzed += pending.frames
+                tell()
+                yield pending
+
+        for group in _groups(analyze(), max(1, GROUP_POSITIONS // header.positions())):
             for pending, allocation in zip(group, _allocate(group, options), strict=True):
                 keep_payload = pack_keep(allocation)
                 ids = engine.compress(pending.analysis, allocation.keep)
@@ -121,8 +131,7 @@ def encode_file(
                 token_bytes += len(token_payload)
                 tokens += allocation.tokens
                 positions += allocation.keep.size
-                if progress is not None:
-                    progress(writer.frames, tokens)
+                tell()
         size_bytes = writer.finish()
     return EncodeReport(
         input=str(source),
@@ -190,8 +199,7 @@ def _analyzed(segments: Iterable[Frame], engine: Engine, options: EncodeOptions)
         yield _Pending(len(frames), analysis, error)
 
 
-def _groups(segments: Iterable[_Pending], header: Header) -> Iterator[list[_Pending]]:
-    size = max(1, GROUP_POSITIONS // header.positions())
+def _groups(segments: Iterable[_Pending], size: int) -> Iterator[list[_Pending]]:
     group: list[_Pending] = []
     for segment in segments:
         group.append(segment)

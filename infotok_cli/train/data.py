@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from infotok_cli.errors import InputError
+from infotok_cli.errors import InputError, UsageError
 
 SHARD_PATTERN = "tiles-*.npy"
 
@@ -19,6 +19,19 @@ class CropShape:
 
     frames: int
     side: int
+
+    def __str__(self) -> str:
+        return f"{self.frames}x{self.side}"
+
+    @classmethod
+    def parse(cls, text: str) -> CropShape:
+        """Shape of a text like 16x128; UsageError unless it is a multiple of 8 and one of 16."""
+        frames, _, side = text.partition("x")
+        if not (frames.isdecimal() and side.isdecimal() and int(frames) and int(side)):
+            raise UsageError(f"--crop {text!r} is not like 16x128: give frames x pixels per side")
+        if int(frames) % 8 or int(side) % 16:
+            raise UsageError(f"--crop {text}: frames must be a multiple of 8, pixels per side of 16")
+        return cls(int(frames), int(side))
 
 
 class FrameCache:

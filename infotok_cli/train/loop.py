@@ -30,6 +30,7 @@ from infotok_cli.train.start import start_from_principal_axes
 from infotok_cli.train.step import training_losses
 
 START_CLIPS = 64
+DEFAULT_CROP = CropShape(16, 128)
 GRADIENT_LIMIT = 1.0
 ADAM_SHARE = 0.3
 """Learning rate of everything outside the blocks, relative to that of the blocks' matrices."""
@@ -51,7 +52,8 @@ class TrainOptions:
     steps: int | None = None
     time_budget_seconds: float | None = None
     batch: int = 8
-    crop: CropShape = field(default_factory=lambda: CropShape(16, 128))
+    crops: tuple[CropShape, ...] = (DEFAULT_CROP,)
+    """Shapes of training clips; each step draws one. The first is also the held-out crops' shape."""
     learning_rate: float = 2e-3
     final_share: float = 0.5
     """Share of the run, at its end, over which the learning rate falls to zero."""
@@ -100,7 +102,7 @@ class _Run:
     def __init__(self, options: TrainOptions) -> None:
         self.options = options
         self.cache = FrameCache(options.cache)
-        self.held = HeldOut(self.cache.hold_out(), options.crop, torch.device(options.device))
+        self.held = HeldOut(self.cache.hold_out(), options.crops[0], torch.device(options.device))
         self.progress = Progress()
         self.random = np.random.default_rng(options.seed)
         self.generator = torch.Generator().manual_seed(options.seed)
@@ -142,7 +144,7 @@ class _Run:
             return load_model(options.init).tokenizer
         torch.manual_seed(options.seed)
         model = Tokenizer(options.config)
-        clips = self.cache.sample(START_CLIPS, options.crop, self.random)
+        clips = self.cache.sample(START_CLIPS, options.crops[0], self.random)
         start_from_principal_axes(model, torch.from_numpy(clips))
         return model
 
@@ -158,7 +160,8 @@ class _Run:
     def step(self, report: Callable[[Report], None]) -> None:
         options = self.options
         factor = learning_rate_factor(self.share_done(), self.progress.step, options.final_share)
-        clips = torch.from_numpy(self.cache.sample(options.batch, options.crop, self.random))
+        crop = options.crops[int(self.random.integers(len(options.crops)))]
+        clips = torch.from_numpy(self.cache.sample(options.batch, crop, self.random))
         video = clips.to(options.device, non_blocking=True).float() / 127.5 - 1
         with torch.autocast(video.device.type, torch.bfloat16):
             losses = training_losses(self.model, video, self.generator)

@@ -12,7 +12,7 @@ import torch
 from infotok_cli.codec.decode import decode_file
 from infotok_cli.codec.encode import encode_file
 from infotok_cli.config import EncodeOptions, ModelConfig
-from infotok_cli.errors import InputError, OutputError
+from infotok_cli.errors import InputError, OutputError, UsageError
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
 from infotok_cli.train.cache import make_cache
@@ -53,7 +53,7 @@ def options(cache: Path, output: Path, steps: int) -> TrainOptions:
         config=TINY,
         steps=steps,
         batch=2,
-        crop=CropShape(8, 32),
+        crops=(CropShape(8, 32), CropShape(16, 16)),
         report_seconds=0.0,
     )
 
@@ -110,6 +110,14 @@ def test_a_run_goes_on_where_it_stopped(cache: Path, tmp_path: Path) -> None:
     assert progress.step == 3
     moved = [n for n, t in again.items() if n.startswith("model.") and not torch.equal(t, tensors[n])]
     assert len(moved) > 20
+
+
+def test_crop_shapes_are_read_from_text() -> None:
+    assert CropShape.parse("32x96") == CropShape(32, 96)
+    assert str(CropShape(32, 96)) == "32x96"
+    for text in ("", "16", "x", "16x", "0x16", "12x128", "16x100", "-8x16"):
+        with pytest.raises(UsageError, match="--crop"):
+            CropShape.parse(text)
 
 
 def test_learning_rate_warms_up_holds_and_falls() -> None:

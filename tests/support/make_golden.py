@@ -1,0 +1,82 @@
+"""Write the golden .itk files and the integers they hold; run it only when the format version changes.
+
+The files are made without a model: what they pin down is the container, the keep-map code and the
+token code. Run from the repository root: python tests/support/make_golden.py
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from infotok_cli.codec.keep_maps import pack_keep
+from infotok_cli.config import AllocationName, RouterName
+from infotok_cli.container.header import Header
+from infotok_cli.container.writer import ItkWriter
+from infotok_cli.entropy.token_ids import pack_ids
+from infotok_cli.model.allocation import allocate_blocks, allocate_positions
+
+FOLDER = Path(__file__).parent.parent / "golden" / "v1"
+
+CASES: list[tuple[str, int, int, int, int, RouterName, AllocationName, float]] = [
+    ("blocks", 64, 48, 16, 40, "fast", "block", 0.5),
+    ("positions", 64, 48, 16, 40, "exact", "position", 0.3),
+    ("odd", 41, 27, 12, 30, "fixed", "block", 0.75),
+    ("one-pixel", 1, 1, 4, 1, "fast", "block", 1.0),
+]
+
+
+def write_golden(folder: Path) -> None:
+    """Write every case into `folder`, with `expected.json` beside them."""
+    random = np.random.default_rng(20251122)
+    expected: dict[str, object] = {}
+    for name, width, height, segment_frames, frames, router, allocation, rate in CASES:
+        header = Header(
+            width=width,
+            height=height,
+            frame_rate=Fraction(30000, 1001),
+            time_base=Fraction(1, 90000),
+            segment_frames=segment_frames,
+            levels=(8, 8, 8, 5, 5, 5),
+            router=router,
+            allocation=allocation,
+            target_rate_ppm=round(rate * 1_000_000),
+            model_name="golden",
+            model_sha256=hashlib.sha256(b"golden").digest(),
+            encoder="infotok golden",
+        )
+        counts = [min(segment_frames, frames - first) for first in range(0, frames, segment_frames)]
+        maps = [random.gamma(0.6, 1.0, header.grid(count)).astype(np.float32) for count in counts]
+        allocate = allocate_blocks if allocation == "block" else allocate_positions
+        rows = []
+        with (folder / f"{name}.itk").open("wb") as stream:
+            writer = ItkWriter(stream, header)
+            for count, chosen in zip(counts, allocate(maps, rate), strict=True):
+                ids = random.integers(0, 64000, chosen.tokens).astype(np.uint16)
+                writer.write_segment(
+                    frames=count,
+                    tokens=chosen.tokens,
+                    map_payload=pack_keep(chosen),
+                    token_payload=pack_ids(ids, header.levels),
+                )
+                rows.append(
+                    {
+                        "frames": count,
+                        "tokens": chosen.tokens,
+                        "keep_sha256": hashlib.sha256(np.packbits(chosen.keep).tobytes()).hexdigest(),
+                        "ids_sha256": hashlib.sha256(ids.astype("<u2").tobytes()).hexdigest(),
+                        "first_ids": ids[:8].tolist(),
+                    }
+                )
+            writer.finish()
+        expected[name] = {"width": width, "height": height, "frames": frames, "segments": rows}
+    (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    write_golden(FOLDER)
