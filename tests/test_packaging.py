@@ -1,0 +1,110 @@
+"""The wheel holds what the checkout holds, and works from another folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import infotok_weights
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from the files that git tracks or would track."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    ).stdout.split("\n")  # fmt: skip
+    for name in filter(None, listed):
+        if (ROOT / name).is_file() and not name.startswith("tests/"):
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            os.link(ROOT / name, source / name)
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(folder),
+        str(source),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_wheel_holds_every_package_file(wheel: Path) -> None:
+    inside = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("infotok_")}
+    inside = {name for name in inside if ".dist-info/" not in name}
+    wanted = set()
+    for base in (ROOT, ROOT / "kernels", ROOT / "weights"):
+        for package in base.glob("infotok_*"):
+            for path in package.rglob("*"):
+                if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc":
+                    wanted.add(path.relative_to(base).as_posix())
+    wanted = {name for name in wanted if not (name.startswith("infotok_kernels/") and name.endswith(".md"))}
+    assert inside == wanted
+
+
+def test_wheel_decodes_elsewhere(wheel: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    zipfile.ZipFile(wheel).extractall(site)
+    golden = ROOT / "tests" / "golden" / "v1" / "odd.itk"
+    environment = {**os.environ, "PYTHONPATH": str(site), "PYTHONSAFEPATH": "1"}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "infotok_cli", *arguments],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    where = subprocess.run(
+        [sys.executable, "-c", "import infotok_cli; print(infotok_cli.__file__)"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert where.stdout.startswith(str(site))
+    inspected = run("inspect", str(golden), "--json")
+    assert inspected.returncode == 0, inspected.stderr
+    assert json.loads(inspected.stdout)["frames"] == 30
+    demo = run("demo", "trial", "--rate", "0.25")
+    assert demo.returncode == 0, demo.stderr
+    assert (tmp_path / "trial" / "decoded.mp4").stat().st_size > 1000
+
+
+def test_packaged_weights_are_those_of_the_manifest() -> None:
+    assert infotok_weights.DEFAULT in infotok_weights.names()
+    for name in infotok_weights.names():
+        facts = infotok_weights.manifest()[name]
+        path = infotok_weights.path(name)
+        assert 1_000_000 < path.stat().st_size < 20_000_000, "too small for weights, or too large for git"
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == facts["sha256"]
+
+
+def test_manifest_config_is_that_of_the_file() -> None:
+    from infotok_cli.model.weights import load_model
+
+    for name in infotok_weights.names():
+        loaded = load_model(infotok_weights.path(name))
+        assert json.loads(loaded.config.to_json()) == infotok_weights.manifest()[name]["config"]
+        assert loaded.config.name == name
+        assert sum(p.numel() for p in loaded.tokenizer.parameters()) <= 10_000_000
+        assert loaded.mean_error == infotok_weights.manifest()[name]["mean_error"]
+
+
+def test_top_level_names_are_only_ours(wheel: Path) -> None:
+    top = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    assert {name for name in top if ".dist-info" not in name} == {
+        "infotok_cli", "infotok_kernels", "infotok_weights",
+    }  # fmt: skip
