@@ -9,7 +9,7 @@ OUT ?= runs/small.safetensors
 MINUTES ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check fmt test bench train eval golden wheel clean
+.PHONY: help setup demo check fmt test bench train adopt eval golden wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ bench: setup ## speed and memory of encode and decode on a made-up clip
 
 train: setup ## train on CLIPS for MINUTES into OUT (goes on from OUT's checkpoint)
 	$(BIN)/infotok train $(CLIPS) -o $(OUT) --minutes $(MINUTES)
+
+adopt: setup ## take the weights OUT into the package
+	$(BIN)/python -m infotok_cli.train.adopt $(OUT)
 
 eval: setup ## PSNR, SSIM and real bits on EVAL_CLIPS
 	$(BIN)/infotok eval $(EVAL_CLIPS)
