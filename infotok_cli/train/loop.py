@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from infotok_cli.config import ModelConfig
+from infotok_cli.model.engine import keep_freed_memory
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import build_model, save_model
 from infotok_cli.train.checkpoint import (
@@ -100,6 +101,7 @@ class _Run:
     """State of a run between steps."""
 
     def __init__(self, options: TrainOptions) -> None:
+        keep_freed_memory()
         self.options = options
         self.cache = FrameCache(options.cache)
         self.held = HeldOut(self.cache.hold_out(), options.crops[0], torch.device(options.device))
