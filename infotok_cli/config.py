@@ -48,6 +48,8 @@ class ModelConfig:
     """Default segment length in frames."""
 
     def __post_init__(self) -> None:
+        if not self.name.isprintable() or not 1 <= len(self.name.encode()) <= 64:
+            raise ModelError(f"model name {self.name!r} does not fit: choose 1 to 64 bytes of printable text")
         if self.width % self.head_dim:
             raise ModelError(f"model width {self.width} is not a multiple of head size {self.head_dim}")
         product = 1

@@ -59,7 +59,7 @@ def _root(
 
     \b
     infotok encode clip.mp4        clip.mp4 to clip.itk
-    infotok decode clip.itk        clip.itk to clip.mp4
+    infotok decode clip.itk -o back.mp4
     infotok inspect clip.itk       what is in the file
     infotok stats clip.itk         how many tokens each segment got, and where
     infotok demo                   all of it on a made-up clip

@@ -38,14 +38,14 @@ def evaluate(
     import json
 
     from infotok_cli.cli.evaluate_view import Watch, parse_list, parse_rates, show_summary
+    from infotok_cli.cli.options import check_file_output
     from infotok_cli.codec.models import load_engine
     from infotok_cli.config import ALLOCATIONS, ROUTERS, EncodeOptions
     from infotok_cli.container.atomic import atomic_output
-    from infotok_cli.errors import OutputError
     from infotok_cli.evaluate.sweep import Setting, as_json, find_clips, summarize, sweep
 
-    if json_path is not None and json_path.exists() and not yes:
-        raise OutputError(f"{json_path} exists already: choose another name or give -y")
+    if json_path is not None:
+        check_file_output(json_path, yes)
     points = parse_rates(rates)
     combinations = [
         (router, allocation)
@@ -63,7 +63,7 @@ def evaluate(
     engine = load_engine(model, device)
     with Watch(len(found) * len(settings)) as watch:
         results = sweep(found, engine, settings, base, watch.advance)
+    show_summary(summarize(results))
     if json_path is not None:
         with atomic_output(json_path, overwrite=True) as stream:
             stream.write(json.dumps(as_json(results, engine), indent=1).encode())
-    show_summary(summarize(results))

@@ -43,6 +43,9 @@ def train_command(
         bool, typer.Option("--compile/--no-compile", help="Compile the transformer blocks first (a minute).")
     ] = True,
     seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", "-y", help="Replace OUTPUT, if it is not of a run to go on with.")
+    ] = False,
 ) -> None:
     """Train a model on your own videos, or go on training one.
 
@@ -56,6 +59,7 @@ def train_command(
       infotok train cache/ -o mine.safetensors --init small --steps 2000
     """
     from infotok_cli.cli import train_view
+    from infotok_cli.cli.options import check_file_output
     from infotok_cli.errors import UsageError
 
     if make_cache is not None:
@@ -65,19 +69,29 @@ def train_command(
         raise UsageError(f"--output {output or ''} is needed: name a .safetensors file to write")
     if minutes is None and steps is None:
         raise UsageError("--minutes or --steps is needed: say how long to train")
-    from infotok_cli.codec.models import find_model
+    for option, value in (("--minutes", minutes), ("--steps", steps), ("--learning-rate", learning_rate)):
+        if value is not None and not 0 < value < float("inf"):
+            raise UsageError(f"{option} {value:g} must be more than 0")
+
     from infotok_cli.config import ModelConfig
     from infotok_cli.model.engine import choose_runtime
     from infotok_cli.train.data import CropShape
-    from infotok_cli.train.loop import DEFAULT_CROP, TrainOptions
+    from infotok_cli.train.loop import CHECKPOINT_SUFFIX, DEFAULT_CROP, TrainOptions
 
     crops = tuple(CropShape.parse(text) for text in crop) if crop else (DEFAULT_CROP,)
 
+    resumes = output.with_suffix(CHECKPOINT_SUFFIX).exists()
+    check_file_output(output, overwrite=overwrite or resumes)
+    start = None
+    if init is not None:
+        from infotok_cli.codec.models import find_model
+
+        start = find_model(init)
     options = TrainOptions(
         cache=train_view.cache_of(clips, output),
         output=output,
         config=ModelConfig(name=name),
-        init=find_model(init) if init else None,
+        init=start,
         steps=steps,
         time_budget_seconds=minutes * 60 if minutes is not None else None,
         batch=batch,

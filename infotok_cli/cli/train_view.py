@@ -7,8 +7,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from infotok_cli.evaluate.sweep import find_clips
-from infotok_cli.train.cache import make_cache
 from infotok_cli.train.data import SHARD_PATTERN
 from infotok_cli.train.loop import Report, TrainOptions, train
 
@@ -20,13 +18,19 @@ def cache_of(clips: Path, output: Path) -> Path:
     if clips.is_dir() and any(clips.glob(SHARD_PATTERN)):
         return clips
     folder = output.with_suffix(".cache")
-    if not any(folder.glob(SHARD_PATTERN)):
+    if folder.exists():
+        _console.print(f"using the frame cache in {folder}: remove it if the videos have changed")
+    else:
         cut(clips, folder)
     return folder
 
 
 def cut(clips: Path, folder: Path) -> None:
     """Make a frame cache with a progress bar."""
+    # Training from a cache must run where no video library is.
+    from infotok_cli.evaluate.sweep import find_clips
+    from infotok_cli.train.cache import make_cache
+
     found = find_clips([clips])
     with _bar() as progress:
         task = progress.add_task("cutting tiles", total=len(found))

@@ -169,6 +169,7 @@ def _writer(
             crf=crf,
             colour=colour,
             sample_aspect=header.sample_aspect,
+            shown_as=target,
         ) as video,
     ):
         yield video

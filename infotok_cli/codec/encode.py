@@ -191,7 +191,7 @@ def _analyzed(segments: Iterable[Frame], engine: Engine, options: EncodeOptions)
     for frames in segments:
         analysis = engine.analyze(frames)
         if options.router == "fixed" or options.rate == 1:
-            error = even_map(token_grid(*frames.shape[:3]))
+            error = even_map(token_grid(*frames.shape[:3]), options.allocation)
         elif options.router == "exact":
             error = engine.exact_error(frames, analysis)
         else:

@@ -120,6 +120,8 @@ def main() -> None:
         for clip in clips:
             for row in measure(clip, folder, chosen.model):
                 print(json.dumps(asdict(row)), flush=True)
+                if row.exit_code:
+                    sys.exit(f"infotok {row.command} failed with exit code {row.exit_code}")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from infotok_cli.blocks import Grid, block_capacity, block_grid, keep_from_levels
+from infotok_cli.blocks import Grid, block_capacity, block_grid, keep_from_levels, spread_rank
+from infotok_cli.config import AllocationName
 
 STEP_WORTH = (1.0, 0.5, 0.25)
 """Worth per token, relative to a block's error, of going from 1/8 of its positions to 1/4, to 1/2, to all."""
@@ -93,20 +94,21 @@ def allocate_positions(errors: Sequence[NDArray[np.float32]], rate: float) -> li
     return [Allocation(keep=part.reshape(grid), levels=None) for part, grid in zip(parts, grids, strict=True)]
 
 
-def even_map(grid: Grid) -> NDArray[np.float32]:
+def even_map(grid: Grid, kind: AllocationName = "block") -> NDArray[np.float32]:
     """A nearly constant error map whose small differences spread any rate evenly over `grid`.
 
-    With it, both allocations become the data-agnostic baseline (`--router fixed`). The differences
-    are a golden-ratio sequence over blocks, too small to reorder levels.
+    With it, an allocation of that kind is the data-agnostic baseline (`--router fixed`). The differences
+    are golden-ratio sequences over blocks and inside them; the larger one is over blocks when blocks are
+    chosen (too small to reorder levels), inside them when positions are.
     """
     blocks = block_grid(grid)
     ratio = (5**0.5 - 1) / 2
-    per_block = (np.arange(np.prod(blocks)) * ratio % 1).reshape(blocks)
+    over = (np.arange(np.prod(blocks)) * ratio % 1).reshape(blocks)
     for axis in range(3):
-        per_block = np.repeat(per_block, 2, axis=axis)
-    t, y, x = np.indices(grid)
-    within = ((t % 2) * 4 + (y % 2) * 2 + x % 2) * ratio % 1
-    small = 0.1 * per_block[: grid[0], : grid[1], : grid[2]] + 1e-3 * within
+        over = np.repeat(over, 2, axis=axis)
+    over = over[: grid[0], : grid[1], : grid[2]]
+    within = spread_rank(grid) / 8
+    small = 0.1 * over + 1e-3 * within if kind == "block" else 0.1 * within + 0.0125 * over
     spread: NDArray[np.float32] = (1 + small).astype(np.float32)
     return spread
 

@@ -30,6 +30,10 @@ class Runtime:
     device: torch.device
     precision: Literal["bf16", "fp32"]
 
+    def autocast(self) -> torch.autocast:
+        """Context in which the network's matrix products run at this precision."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
 
 def choose_runtime(device: str = "auto") -> Runtime:
     """CUDA when asked for or found; bfloat16 wherever the processor multiplies it in hardware.
@@ -83,10 +87,6 @@ class Engine:
                     if isinstance(layer, nn.Linear):
                         layer.to(torch.bfloat16)
 
-    def _autocast(self) -> torch.autocast:
-        runtime = self.runtime
-        return torch.autocast(runtime.device.type, torch.bfloat16, enabled=runtime.precision == "bf16")
-
     def _video(self, frames: NDArray[np.uint8]) -> Tensor:
         return torch.from_numpy(frames).to(self.runtime.device)[None].float() / 127.5 - 1
 
@@ -96,7 +96,7 @@ class Engine:
     @torch.inference_mode()
     def analyze(self, frames: NDArray[np.uint8]) -> Analysis:
         """Encoder on one segment `[T, H, W, 3]`, any T, H, W >= 1."""
-        with self._autocast():
+        with self.runtime.autocast():
             return self._model.analyze(self._video(frames))
 
     @staticmethod
@@ -109,7 +109,7 @@ class Engine:
     def exact_error(self, frames: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.float32]:
         """The real error map `[t, h, w]`, from a full-rate reconstruction."""
         keep = torch.ones(analysis.log_error.shape, dtype=torch.bool, device=self.runtime.device)
-        with self._autocast():
+        with self.runtime.autocast():
             codes, _ = self._model.compress(analysis, keep)
             shown = self._model.reconstruct(codes, keep)
         count, height, width, _ = frames.shape
@@ -121,7 +121,7 @@ class Engine:
     @torch.inference_mode()
     def compress(self, analysis: Analysis, keep: NDArray[np.bool_]) -> NDArray[np.uint16]:
         """Token ids of the kept positions, in grid order."""
-        with self._autocast():
+        with self.runtime.autocast():
             _, ids = self._model.compress(analysis, self._keep(keep))
         kept: NDArray[np.uint16] = ids[0].cpu().numpy()[keep].astype(np.uint16)
         return kept
@@ -134,7 +134,7 @@ class Engine:
         whole = np.zeros(keep.shape, np.int64)
         whole[keep] = ids
         kept = self._keep(keep)
-        with self._autocast():
+        with self.runtime.autocast():
             codes = self._model.codes_of(torch.from_numpy(whole).to(self.runtime.device)[None], kept)
             shown = self._model.reconstruct(codes, kept)[0, :frames, :height, :width]
         pixels: NDArray[np.uint8] = shown.add(1).mul(127.5).round().clamp(0, 255).byte().cpu().numpy()

@@ -40,16 +40,13 @@ def unpatchify(patches: Tensor) -> Tensor:
     return cells.reshape(batch, t * PATCH[0], h * PATCH[1], w * PATCH[2], 3)
 
 
-def to_blocks(x: Tensor, *, repeat_edges: bool = False) -> Tensor:
+def to_blocks(x: Tensor) -> Tensor:
     """`[B, t, h, w, C]` to `[B, bt, bh, bw, 8, C]`, cells in spread order.
 
-    Cells beyond an odd edge are zeros, or copies of the last position with `repeat_edges`.
+    Cells beyond an odd edge are zeros.
     """
-    if repeat_edges:
-        x = pad_video(x, (2, 2, 2))
-    else:
-        _, t, h, w, _ = x.shape
-        x = torch.nn.functional.pad(x, (0, 0, 0, w % 2, 0, h % 2, 0, t % 2))
+    _, t, h, w, _ = x.shape
+    x = torch.nn.functional.pad(x, (0, 0, 0, w % 2, 0, h % 2, 0, t % 2))
     batch, t, h, w, channels = x.shape
     cells = x.reshape(batch, t // 2, 2, h // 2, 2, w // 2, 2, channels)
     cells = cells.permute(0, 1, 3, 5, 2, 4, 6, 7).flatten(4, 6)

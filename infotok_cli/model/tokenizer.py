@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from infotok_cli.blocks import Grid, token_grid
+from infotok_cli.blocks import Grid
 from infotok_cli.config import PATCH, ModelConfig
 from infotok_cli.model.grid import CELLS, from_blocks, kept_ranks, pad_video, patchify, to_blocks, unpatchify
 from infotok_cli.model.layers import RmsNorm, Stack
@@ -102,7 +102,3 @@ class Tokenizer(nn.Module):
         hidden = hidden + self.rank_out(ranks) + self.count_out(counts)[..., None, :]
         hidden = self.decoder(self.decompressor(from_blocks(hidden, grid)))
         return unpatchify(self.patch_out(hidden).float())
-
-    @staticmethod
-    def grid_of(frames: int, height: int, width: int) -> Grid:
-        return token_grid(frames, height, width)

@@ -30,7 +30,7 @@ class LoadedModel:
     tokenizer: Tokenizer
     config: ModelConfig
     mean_error: float
-    """Calibration E[err]: mean absolute error at full rate over the training clips, pixels in [-1, 1]."""
+    """Calibration E[err]: mean absolute error at full rate over held-out crops, pixels in [-1, 1]."""
     sha256: str
     """Hex digest of the weights file."""
     path: Path

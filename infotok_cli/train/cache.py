@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -9,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infotok_cli.errors import InputError, OutputError
-from infotok_cli.train.data import SHARD_PATTERN
 from infotok_cli.video.reader import open_video
 from infotok_cli.video.segments import read_segments
 
@@ -20,7 +21,7 @@ SHORTEST_FRAMES = 8
 """A run of fewer frames than this at the end of a video is left out."""
 
 OVERHANG = 32
-"""Pixels beyond a tile from which on a second tile, overlapping the first, is cut."""
+"""Pixels beyond a tile from which on another tile, overlapping the first, is cut."""
 
 
 def make_cache(
@@ -29,29 +30,39 @@ def make_cache(
     """Write shards `tiles-TxHxW-NNNN.npy`, uint8 `[N, T, H, W, 3]`, into `folder`; returns the tiles.
 
     A tile is 32 frames (the rest of a video: fewer, down to 8) of up to 256x256 pixels, a multiple of
-    8; clips wider or higher than a tile give two that overlap. Files that are no videos are refused
-    with InputError; OutputError when `folder` cannot be written or already holds shards.
+    8; videos larger than a tile are shrunk to 256 pixels on the shorter side and give several tiles,
+    side by side. The folder appears whole or not at all. InputError for files that are no videos;
+    OutputError when `folder` exists or cannot be made.
     """
+    if folder.exists():
+        raise OutputError(f"{folder} exists already: name a folder that does not")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
         raise OutputError(f"{folder} cannot be made: {error.strerror}") from error
-    if any(folder.glob(SHARD_PATTERN)):
-        raise OutputError(f"{folder} already holds a frame cache: name an empty folder")
-    shards = _Shards(folder)
-    for clip in clips:
-        with open_video(clip) as video:
-            for run in read_segments(video.frames(), TILE_FRAMES):
-                if len(run) >= SHORTEST_FRAMES:
-                    for tile in _tiles(run):
-                        shards.add(tile)
-        if progress is not None:
-            progress(clip, shards.tiles)
-    shards.flush()
-    if not shards.tiles:
-        raise InputError(
-            f"no video of at least {SHORTEST_FRAMES} frames and 8x8 pixels among {len(clips)} files"
-        )
+    try:
+        shards = _Shards(partial)
+        for clip in clips:
+            with open_video(clip) as video:
+                short = min(video.info.width, video.info.height)
+                frames = video.frames(short_side=TILE_SIDE if short > TILE_SIDE else None)
+                for run in read_segments(frames, TILE_FRAMES):
+                    if len(run) >= SHORTEST_FRAMES:
+                        for tile in _tiles(run):
+                            shards.add(tile)
+            if progress is not None:
+                progress(clip, shards.tiles)
+        shards.flush()
+        if not shards.tiles:
+            raise InputError(
+                f"no video of at least {SHORTEST_FRAMES} frames and 8x8 pixels among {len(clips)} files"
+            )
+        partial.chmod(0o755)
+        partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     return shards.tiles
 
 
@@ -66,8 +77,12 @@ def _tiles(run: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
 
 
 def _corners(length: int, side: int) -> list[int]:
+    """Where tiles begin along an axis: evenly, overlapping, as few as leave out under 32 pixels."""
     spare = length - side
-    return [0, spare] if spare >= OVERHANG else [spare // 2]
+    if spare < OVERHANG:
+        return [spare // 2]
+    count = -(-length // side)
+    return [round(spare * number / (count - 1)) for number in range(count)]
 
 
 class _Shards:

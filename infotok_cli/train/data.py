@@ -23,6 +23,11 @@ class CropShape:
     def __str__(self) -> str:
         return f"{self.frames}x{self.side}"
 
+    @property
+    def sides(self) -> tuple[int, int, int]:
+        """Frames, rows, columns."""
+        return (self.frames, self.side, self.side)
+
     @classmethod
     def parse(cls, text: str) -> CropShape:
         """Shape of a text like 16x128; UsageError unless it is a multiple of 8 and one of 16."""
@@ -41,7 +46,10 @@ class FrameCache:
         """Raises InputError when the folder holds no shard or a shard is no such array."""
         self.shards: list[NDArray[np.uint8]] = []
         for path in sorted(folder.glob(SHARD_PATTERN)):
-            shard = np.load(path, mmap_mode="r")
+            try:
+                shard = np.load(path, mmap_mode="r")
+            except (OSError, ValueError) as error:
+                raise InputError(f"{path} is no whole frame-cache shard: make the cache again") from error
             if shard.dtype != np.uint8 or shard.ndim != 5 or shard.shape[-1] != 3:
                 raise InputError(f"{path} is not a frame-cache shard: expected uint8 [N, T, H, W, 3]")
             self.shards.append(shard)
@@ -51,9 +59,9 @@ class FrameCache:
         self._weights /= self._weights.sum()
 
     def hold_out(self) -> list[NDArray[np.uint8]]:
-        """Take the last shard's tiles out of training, when there is more than one shard."""
+        """Take the last shard's tiles out of training; a cache of one shard lends its tiles instead."""
         if len(self.shards) < 2:
-            return []
+            return list(self.shards[0])
         held = self.shards.pop()
         self._weights = self._weights[:-1] / self._weights[:-1].sum()
         return list(held)
@@ -71,27 +79,27 @@ class FrameCache:
         for row in range(count):
             shard = self.shards[random.choice(len(self.shards), p=self._weights)]
             tile = shard[random.integers(len(shard))]
-            frames, height, width, _ = tile.shape
-            side = min(shape.side, height, width)
-            y, x = (int(random.integers(size - side + 1)) for size in (height, width))
-            start = int(random.integers(max(0, frames - shape.frames) + 1))
-            order = _bounce(frames, shape.frames, start)
-            clip = np.asarray(tile[start : start + shape.frames, y : y + side, x : x + side])[order]
+            spare = [max(0, have - want) for have, want in zip(tile.shape, shape.sides, strict=False)]
+            start, y, x = (int(random.integers(size + 1)) for size in spare)
+            clip = cut_crop(tile, shape, start, y, x)
             if random.random() < 0.5:
                 clip = clip[:, :, ::-1]
             if random.random() < 0.5:
                 clip = clip[::-1]
-            gap = shape.side - side
-            if gap:
-                clip = np.pad(clip, ((0, 0), (0, gap), (0, gap), (0, 0)), mode="reflect")
             batch[row] = clip
         return batch
 
 
-def _bounce(frames: int, wanted: int, start: int) -> NDArray[np.int64]:
-    """Indices from `start` on that turn round at the end of a tile."""
-    have = min(wanted, frames - start)
-    cycle = (
-        np.concatenate([np.arange(have), np.arange(have - 2, 0, -1)]) if have > 1 else np.zeros(1, np.int64)
-    )
-    return np.resize(cycle, wanted).astype(np.int64)
+def cut_crop(tile: NDArray[np.uint8], shape: CropShape, start: int, y: int, x: int) -> NDArray[np.uint8]:
+    """Crop `[frames, side, side, 3]` of a tile; where it is too small it runs forth and back."""
+    part = np.asarray(tile[start : start + shape.frames, y : y + shape.side, x : x + shape.side])
+    for axis, (have, want) in enumerate(zip(part.shape, shape.sides, strict=False)):
+        if have < want:
+            part = part.take(_bounce(have, want), axis=axis)
+    return part
+
+
+def _bounce(have: int, want: int) -> NDArray[np.int64]:
+    """`want` indices that turn round at the ends of 0..have-1."""
+    cycle = np.concatenate([np.arange(have), np.arange(have - 2, 0, -1)]) if have > 1 else np.zeros(1)
+    return np.resize(cycle, want).astype(np.int64)

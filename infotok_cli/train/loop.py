@@ -6,8 +6,9 @@ import json
 import math
 import platform
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from infotok_cli.config import ModelConfig
-from infotok_cli.model.engine import keep_freed_memory
+from infotok_cli.model.engine import choose_runtime, keep_freed_memory
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import build_model, save_model
 from infotok_cli.train.checkpoint import (
@@ -31,6 +32,7 @@ from infotok_cli.train.start import start_from_principal_axes
 from infotok_cli.train.step import training_losses
 
 START_CLIPS = 64
+CHECKPOINT_SUFFIX = ".checkpoint.safetensors"
 DEFAULT_CROP = CropShape(16, 128)
 GRADIENT_LIMIT = 1.0
 ADAM_SHARE = 0.3
@@ -66,7 +68,7 @@ class TrainOptions:
 
     @property
     def checkpoint(self) -> Path:
-        return self.output.with_suffix(".checkpoint.safetensors")
+        return self.output.with_suffix(CHECKPOINT_SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,10 @@ def train(options: TrainOptions, report: Callable[[Report], None]) -> str:
             run.step(report)
     except KeyboardInterrupt:
         pass
+    except SystemExit:
+        # Terminated: keep what there is, but do not spend minutes on measuring it.
+        run.save()
+        raise
     run.save()
     return run.finish(report)
 
@@ -103,8 +109,9 @@ class _Run:
     def __init__(self, options: TrainOptions) -> None:
         keep_freed_memory()
         self.options = options
+        self.runtime = choose_runtime(options.device)
         self.cache = FrameCache(options.cache)
-        self.held = HeldOut(self.cache.hold_out(), options.crops[0], torch.device(options.device))
+        self.held = HeldOut(self.cache.hold_out(), options.crops[0], self.runtime)
         self.progress = Progress()
         self.random = np.random.default_rng(options.seed)
         self.generator = torch.Generator().manual_seed(options.seed)
@@ -132,10 +139,10 @@ class _Run:
                 self.model.decoder,
             ):
                 for block in stack.blocks:
-                    block.compile()
+                    block.compile(dynamic=False)
         self.began = time.monotonic() - self.progress.seconds
         self.norm_mean = math.nan
-        self.recent: list[tuple[float, float, float]] = []
+        self.recent: deque[tuple[float, float, float]] = deque(maxlen=50)
         self.next_report = time.monotonic() + min(30.0, options.report_seconds)
 
     def _fresh(self) -> Tokenizer:
@@ -143,7 +150,9 @@ class _Run:
         if options.init is not None:
             from infotok_cli.model.weights import load_model
 
-            return load_model(options.init).tokenizer
+            model = load_model(options.init).tokenizer
+            model.config = replace(model.config, name=options.config.name)
+            return model
         torch.manual_seed(options.seed)
         model = Tokenizer(options.config)
         clips = self.cache.sample(START_CLIPS, options.crops[0], self.random)
@@ -165,12 +174,15 @@ class _Run:
         crop = options.crops[int(self.random.integers(len(options.crops)))]
         clips = torch.from_numpy(self.cache.sample(options.batch, crop, self.random))
         video = clips.to(options.device, non_blocking=True).float() / 127.5 - 1
-        with torch.autocast(video.device.type, torch.bfloat16):
+        with self.runtime.autocast():
             losses = training_losses(self.model, video, self.generator)
         losses.total.backward()  # type: ignore[no-untyped-call]
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_LIMIT))
-        if math.isfinite(norm) and not norm > SPIKE * self.norm_mean:
-            self.norm_mean = norm if math.isnan(self.norm_mean) else 0.99 * self.norm_mean + 0.01 * norm
+        usual = norm if math.isnan(self.norm_mean) else self.norm_mean
+        if math.isfinite(norm):
+            # A spike counts, up to the limit, so that a lasting change of scale is followed.
+            self.norm_mean = 0.99 * usual + 0.01 * min(norm, SPIKE * usual)
+        if math.isfinite(norm) and norm <= SPIKE * usual:
             for optimizer in self.optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = group["base_lr"] * factor
@@ -199,7 +211,7 @@ class _Run:
                 self.averages[name].lerp_(tensor, 1 - decay)
 
     def _news(self, held: dict[float, float] | None) -> Report:
-        rows = np.array(self.recent[-50:] or [(math.nan,) * 3])
+        rows = np.array(self.recent or [(math.nan,) * 3])
         full, masked, head = rows.mean(axis=0).tolist()
         return Report(
             progress=self.progress,

@@ -6,16 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from infotok_cli.config import PATCH
 from infotok_cli.errors import InputError
 from infotok_cli.video.clip import Frame
-
-
-def plan_segments(frames: int, segment_frames: int) -> list[range]:
-    """Frame numbers of each segment of a video of `frames` frames; only the last may be shorter."""
-    if frames < 0 or segment_frames < 1:
-        raise ValueError(f"cannot cut {frames} frames into segments of {segment_frames}")
-    return [range(first, min(first + segment_frames, frames)) for first in range(0, frames, segment_frames)]
 
 
 def read_segments(frames: Iterable[Frame], segment_frames: int) -> Iterator[Frame]:
@@ -42,11 +34,3 @@ def read_segments(frames: Iterable[Frame], segment_frames: int) -> Iterator[Fram
             gathered.clear()
     if gathered:
         yield np.stack(gathered)
-
-
-def pad_frames(segment: Frame, multiple: int = PATCH[0]) -> Frame:
-    """Repeat the last frame of `[T, H, W, 3]` until T is a multiple of `multiple`; T >= 1."""
-    missing = -len(segment) % multiple
-    if not missing:
-        return segment
-    return np.concatenate([segment, np.repeat(segment[-1:], missing, axis=0)])

@@ -74,8 +74,11 @@ class VideoWriter:
         crf: int | None = None,
         colour: Colour = BT709,
         sample_aspect: Fraction = Fraction(1),
+        shown_as: str | Path | None = None,
     ) -> None:
-        self._path = Path(path)
+        """`shown_as` is the name errors give the file, when `path` is a temporary one."""
+        self._file = Path(path)
+        self._path = Path(shown_as or path)
         self._shape = (height, width, 3)
         self._rate = Fraction(frame_rate)
         self._count = 0
@@ -91,7 +94,7 @@ class VideoWriter:
         self._colour = writable_colour(colour, height, pixel_format)
         self._converter = YuvConverter(pixel_format, self._colour)
         with _reported(self._path):
-            self._container = av.open(f"file:{self._path.absolute()}", mode="w")
+            self._container = av.open(f"file:{self._file.absolute()}", mode="w")
         try:
             self._stream = self._add_stream(encoder, crf, pixel_format, sample_aspect)
         except BaseException:
@@ -231,24 +234,23 @@ class PngWriter:
                 (self._partial / FRAME_NAME.format(self._count)).write_bytes(content)
 
     def close(self) -> None:
-        """Move the pictures into place."""
+        """Move the pictures into place; older ones go only once the new ones are there."""
+        # mkdtemp makes folders private; the result gets the usual rights.
+        mask = os.umask(0)
+        os.umask(mask)
+        older = self._partial.with_name(self._partial.name + ".older")
         try:
             with _reported(self._folder):
+                self._partial.chmod(0o777 & ~mask)
                 if self._folder.exists():
-                    for old in self._folder.glob(FRAME_PATTERN):
-                        old.unlink()
-                    for new in sorted(self._partial.iterdir()):
-                        new.replace(self._folder / new.name)
-                    self._partial.rmdir()
-                else:
-                    # mkdtemp makes folders private; the result gets the usual rights.
-                    mask = os.umask(0)
-                    os.umask(mask)
-                    self._partial.chmod(0o777 & ~mask)
-                    self._partial.rename(self._folder)
-        except OutputError:
+                    self._folder.rename(older)
+                self._partial.rename(self._folder)
+        except BaseException:
+            if older.exists() and not self._folder.exists():
+                older.rename(self._folder)
             self.abort()
             raise
+        shutil.rmtree(older, ignore_errors=True)
 
     def abort(self) -> None:
         """Throw the pictures away; the target is left as it was."""

@@ -124,5 +124,8 @@ def test_even_map_spreads_tokens_evenly(rate: float) -> None:
     assert len(np.unique(blocks.levels)) <= 2
     for half in (blocks.keep[:2], blocks.keep[2:], blocks.keep[:, :8], blocks.keep[..., 12:]):
         assert abs(half.mean() - rate) < 0.02
-    (positions,) = allocate_positions([even_map(grid)], rate)
+    (positions,) = allocate_positions([even_map(grid, "position")], rate)
     assert abs(positions.keep[:, :8].mean() - rate) < 0.05
+    per_block = positions.keep.reshape(2, 2, 8, 2, 12, 2).sum(axis=(1, 3, 5))
+    assert per_block.max() - per_block.min() <= 1
+    assert abs(per_block.mean() - 8 * rate) < 0.05

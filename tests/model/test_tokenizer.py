@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from infotok_cli.blocks import token_grid
 from infotok_cli.config import ModelConfig
 from infotok_cli.errors import ModelError
-from infotok_cli.model.grid import from_blocks, kept_ranks, patchify, to_blocks, unpatchify
+from infotok_cli.model.grid import from_blocks, kept_ranks, pad_video, patchify, to_blocks, unpatchify
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import build_model, load_model, save_model
 
@@ -43,7 +44,7 @@ def test_any_size_through_ids(size: tuple[int, int, int], fresh_seed: int) -> No
     model = small_model()
     video = torch.rand(1, *size, 3) * 2 - 1
     analysis = model.analyze(video)
-    grid = model.grid_of(*size)
+    grid = token_grid(*size)
     assert analysis.log_error.shape == (1, *grid)
     keep = torch.rand(1, *grid) < 0.6
     codes, ids = model.compress(analysis, keep)
@@ -95,7 +96,22 @@ def test_patches_and_blocks_are_reversible(fresh_seed: int) -> None:
     for grid in [(1, 1, 1), (3, 5, 7), (4, 2, 6)]:
         x = torch.rand(2, *grid, 3)
         assert torch.equal(from_blocks(to_blocks(x), grid), x)
-        assert torch.equal(from_blocks(to_blocks(x, repeat_edges=True), grid), x)
+
+
+@pytest.mark.parametrize(
+    ("size", "padded"), [((1, 1, 1), (4, 8, 8)), ((5, 8, 9), (8, 8, 16)), ((4, 8, 8), (4, 8, 8))]
+)
+def test_padding_repeats_the_last_frame_row_and_column(
+    size: tuple[int, int, int], padded: tuple[int, int, int]
+) -> None:
+    video = torch.rand(1, *size, 3)
+    result = pad_video(video, (4, 8, 8))
+    assert result.shape == (1, *padded, 3)
+    t, h, w = size
+    assert torch.equal(result[:, :t, :h, :w], video)
+    assert (result[:, t:] == result[:, t - 1 : t]).all()
+    assert (result[:, :, h:] == result[:, :, h - 1 : h]).all()
+    assert (result[:, :, :, w:] == result[:, :, :, w - 1 : w]).all()
 
 
 def test_ranks_number_the_kept_cells_of_a_block() -> None:

@@ -39,7 +39,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory, clips: list[Path]) -> Path:
-    folder = tmp_path_factory.mktemp("cache")
+    folder = tmp_path_factory.mktemp("caches") / "cache"
     tiles = make_cache(clips, folder)
     # Of each video one whole run of 32 frames and a rest of 8; the wider one gives two tiles a run.
     assert tiles == 2 + 4
@@ -61,8 +61,16 @@ def options(cache: Path, output: Path, steps: int) -> TrainOptions:
 def test_cache_refuses_what_is_none(tmp_path: Path, cache: Path, clips: list[Path]) -> None:
     with pytest.raises(InputError, match="holds no tiles"):
         FrameCache(tmp_path)
-    with pytest.raises(OutputError, match="already holds"):
+    with pytest.raises(OutputError, match="exists already"):
         make_cache(clips, cache)
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(InputError):
+        make_cache([clips[0], tmp_path / "text.mp4"], tmp_path / "new")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["text.mp4"]
+    (tmp_path / "tiles-cut.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(InputError, match="no whole"):
+        FrameCache(tmp_path)
+    (tmp_path / "tiles-cut.npy").unlink()
     np.save(tmp_path / "tiles-bad.npy", np.zeros(3))
     with pytest.raises(InputError, match="not a frame-cache shard"):
         FrameCache(tmp_path)
@@ -110,6 +118,13 @@ def test_a_run_goes_on_where_it_stopped(cache: Path, tmp_path: Path) -> None:
     assert progress.step == 3
     moved = [n for n, t in again.items() if n.startswith("model.") and not torch.equal(t, tensors[n])]
     assert len(moved) > 20
+    # One small step away from where the first run ended, with the optimizers' own count going on.
+    for name in ("model.patch_in.weight", "model.decoder.blocks.0.qkv.weight"):
+        far = (again[name] - tensors[name]).norm() / tensors[name].norm()
+        assert 0 < far < 0.05
+    steps = [float(t) for n, t in again.items() if n.startswith("optimizer.1.") and n.endswith(".step")]
+    assert steps
+    assert set(steps) == {3.0}
 
 
 def test_crop_shapes_are_read_from_text() -> None:

@@ -1,4 +1,4 @@
-"""Cutting frames into segments and padding the last one."""
+"""Cutting frames into segments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infotok_cli.errors import InputError
-from infotok_cli.video.segments import pad_frames, plan_segments, read_segments
+from infotok_cli.video.segments import read_segments
 
 
 def numbered(count: int) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:
@@ -16,10 +16,9 @@ def numbered(count: int) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 
 @given(count=st.integers(0, 70), size=st.integers(1, 20))
-def test_plan_and_reading_agree(count: int, size: int) -> None:
+def test_segments_follow_each_other(count: int, size: int) -> None:
     segments = list(read_segments(iter(numbered(count)), size))
-    plan = plan_segments(count, size)
-    assert [list(segment[:, 0, 0, 0]) for segment in segments] == [list(span) for span in plan]
+    assert [frame[0, 0, 0] for segment in segments for frame in segment] == list(range(count))
     assert all(len(segment) == size for segment in segments[:-1])
     assert sum(len(segment) for segment in segments) == count
 
@@ -36,16 +35,6 @@ def test_size_change_is_refused() -> None:
         list(read_segments(frames, 4))
 
 
-@pytest.mark.parametrize(("count", "padded"), [(1, 4), (3, 4), (4, 4), (5, 8), (16, 16)])
-def test_padding_repeats_the_last_frame(count: int, padded: int) -> None:
-    segment = np.stack(numbered(count))
-    result = pad_frames(segment)
-    assert len(result) == padded
-    assert (result[:count] == segment).all()
-    assert (result[count:] == count - 1).all()
-
-
-@pytest.mark.parametrize(("frames", "size"), [(-1, 4), (4, 0)])
-def test_impossible_plans(frames: int, size: int) -> None:
+def test_impossible_size() -> None:
     with pytest.raises(ValueError, match="cannot cut"):
-        plan_segments(frames, size)
+        list(read_segments(iter(numbered(3)), 0))

@@ -7,19 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def error_map(
-    video: Tensor,
-    reconstruction: Tensor,
-    patch: tuple[int, int, int] = (4, 8, 8),
-    *,
-    frames: int | None = None,
-) -> Tensor:
+def error_map(video: Tensor, reconstruction: Tensor, patch: tuple[int, int, int] = (4, 8, 8)) -> Tensor:
     """Mean |video - reconstruction| over RGB and each `patch` of pixels.
 
-    video, reconstruction: `[B, T, H, W, 3]`, same range; any T, H, W >= 1. frames: real frames, when
-    the last ones are padding. Returns float32 `[B, ceil(T/4), ceil(H/8), ceil(W/8)]` in that range;
-    pixels outside the picture and padded frames are left out of the means; a position with none is 0.
-    Raises ValueError when the shapes differ.
+    video, reconstruction: `[B, T, H, W, 3]`, same range; any T, H, W >= 1, real pixels only: cut
+    padding off first. Returns float32 `[B, ceil(T/4), ceil(H/8), ceil(W/8)]` in that range; a patch cut
+    by an edge is the mean of what it has. Raises ValueError when the shapes differ.
     """
     if video.shape != reconstruction.shape or video.dim() != 5:
         raise ValueError(
@@ -28,9 +21,6 @@ def error_map(
     _, steps, height, width, _ = video.shape
     difference = (video.float() - reconstruction.float()).abs().mean(dim=-1)
     inside = torch.ones((1, steps, height, width), device=video.device)
-    if frames is not None:
-        difference = difference[:, :frames]
-        inside = inside[:, :frames]
     pad = [
         0,
         -width % patch[2],

@@ -39,6 +39,7 @@ def window_runs(length: int, window: int, shift: int) -> list[tuple[int, int, in
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(False)
 def rope_table(steps: int, rows: int, columns: int, head_dim: int, device: str) -> tuple[Tensor, Tensor]:
     """Cosine and sine `[T * rows * columns, head_dim / 2]` in float32 of rotary angles over (t, y, x).
 
@@ -52,13 +53,13 @@ def rope_table(steps: int, rows: int, columns: int, head_dim: int, device: str) 
     pairs_x = pairs - pairs_t - pairs_y
     angles = []
     for axis, (size, count) in enumerate(((steps, pairs_t), (rows, pairs_y), (columns, pairs_x))):
-        frequency = ROPE_BASE ** (-torch.arange(count, dtype=torch.float64) / count)
-        angle = torch.arange(size, dtype=torch.float64)[:, None] * frequency
+        frequency = ROPE_BASE ** (-torch.arange(count, dtype=torch.float64, device=device) / count)
+        angle = torch.arange(size, dtype=torch.float64, device=device)[:, None] * frequency
         shape = [1, 1, 1, count]
         shape[axis] = size
         angles.append(angle.view(shape).expand(steps, rows, columns, count))
     table = torch.cat(angles, dim=-1).reshape(-1, pairs)
-    return table.cos().float().to(device), table.sin().float().to(device)
+    return table.cos().float(), table.sin().float()
 
 
 def _rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
