@@ -20,10 +20,9 @@ from infotok_cli.blocks import Grid, block_capacity, block_grid, keep_from_level
 from infotok_cli.config import AllocationName
 
 STEP_WORTH = (1.0, 0.5, 0.25)
-"""Worth per token, relative to a block's error, of going from 1/8 of its positions to 1/4, to 1/2, to all."""
+"""Worth per token, relative to a block's error, of going from 1/8 of its positions to 1/4, to 1/2, to all.
 
-ERROR_POWER = 1.5
-"""Power of the mean absolute error that a token's gain follows; see docs/LOG.md for the comparison."""
+That is error per token, the order in which squared error was measured to fall (docs/LOG.md)."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def allocate_blocks(errors: Sequence[NDArray[np.float32]], rate: float) -> list[
     capacities = [block_capacity(grid) for grid in grids]
     worths, costs = [], []
     for error, capacity in zip(errors, capacities, strict=True):
-        base = _block_means(error, capacity) ** np.float32(ERROR_POWER)
+        base = _block_means(error, capacity)
         for doubling in range(3):
             # A block of n positions starts at 1/n of them: cut blocks miss the first doublings.
             step = np.round(np.log2(8 / capacity)).astype(int) + doubling

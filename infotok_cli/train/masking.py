@@ -37,9 +37,9 @@ def _positions(priority: Tensor, rate: float) -> Tensor:
 
 
 def blocks_by_error(log_error: Tensor, rate: float) -> Tensor:
-    """Keep map `[t, h, w]`: block levels by error^1.5 per token, greedily, until the rate is spent."""
+    """Keep map `[t, h, w]`: block levels by error per token, greedily, until the rate is spent."""
     cells = to_blocks(log_error[None, ..., None])[0, ..., 0]
-    error = cells.exp().mean(dim=-1).flatten().log() * 1.5
+    error = cells.exp().mean(dim=-1).flatten().log()
     costs = torch.tensor([1, 2, 4], device=error.device)
     priority = (error[:, None] - costs.log()).flatten()
     order = priority.argsort(descending=True, stable=True)
