@@ -44,7 +44,7 @@ class ModelConfig:
     """Side, in positions, of an attention window in space; in time a window is the whole segment."""
     levels: tuple[int, ...] = (8, 8, 8, 5, 5, 5)
     """FSQ levels of one token."""
-    segment_frames: int = 16
+    segment_frames: int = 32
     """Default segment length in frames."""
 
     def __post_init__(self) -> None:
