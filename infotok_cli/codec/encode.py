@@ -117,7 +117,11 @@ def encode_file(
                 yield pending
 
         for group in _groups(analyze(), max(1, GROUP_POSITIONS // header.positions())):
-            for pending, allocation in zip(group, _allocate(group, options), strict=True):
+            allocations = _allocate(group, options)
+            group.reverse()
+            for allocation in allocations:
+                # Taken out, so that a group is gone before the next one is whole.
+                pending = group.pop()
                 keep_payload = pack_keep(allocation)
                 ids = engine.compress(pending.analysis, allocation.keep)
                 token_payload = pack_ids(ids, header.levels)
