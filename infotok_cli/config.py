@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +15,8 @@ from infotok_cli.errors import ModelError, UsageError
 
 RouterName = Literal["fast", "exact", "fixed"]
 AllocationName = Literal["block", "position"]
+
+BudgetKind = Literal["max-tokens", "tokens-per-second", "bitrate", "target-size", "target-psnr"]
 
 ROUTERS: tuple[RouterName, ...] = ("fast", "exact", "fixed")
 ALLOCATIONS: tuple[AllocationName, ...] = ("block", "position")
@@ -23,6 +26,8 @@ PATCH: tuple[int, int, int] = (4, 8, 8)
 
 MIN_RATE = 1 / 8
 """Lowest token rate: one token in every block of eight positions."""
+
+DEFAULT_RATE = 0.5
 
 MAX_SEGMENT_FRAMES = 64
 
@@ -76,12 +81,39 @@ class ModelConfig:
             raise ModelError(f"model config cannot be read: {error}") from error
 
 
+BUDGET_UNITS: dict[BudgetKind, str] = {
+    "max-tokens": "tokens",
+    "tokens-per-second": "tokens per second",
+    "bitrate": "bits per second",
+    "target-size": "bytes",
+    "target-psnr": "dB",
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a file may cost, or how good it must be, in a user's terms."""
+
+    kind: BudgetKind
+    value: float
+    """In the unit of `BUDGET_UNITS`; positive and finite."""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.value) and self.value > 0):
+            unit = BUDGET_UNITS[self.kind]
+            raise UsageError(
+                f"--{self.kind} {self.value:g} is out of range: give a positive number of {unit}"
+            )
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncodeOptions:
     """What an encode was asked to do; validated here, so that every caller gets the same limits."""
 
-    rate: float = 0.5
-    """Average token rate over the file, 1/8 to 1."""
+    rate: float = DEFAULT_RATE
+    """Average token rate over the file, 1/8 to 1; not used when there is a budget."""
+    budget: Budget | None = None
+    """Sets the tokens in the place of `rate`."""
     router: RouterName = "fast"
     allocation: AllocationName = "block"
     short_side: int | None = None
@@ -100,6 +132,11 @@ class EncodeOptions:
             raise UsageError(f"--allocation {self.allocation!r} is unknown: choose {', '.join(ALLOCATIONS)}")
         if self.short_side is not None and not 1 <= self.short_side <= 8192:
             raise UsageError(f"--short-side {self.short_side} is out of range: choose 1 to 8192")
+        if self.budget is not None and self.budget.kind == "target-psnr":
+            if self.router == "fixed":
+                raise UsageError("--target-psnr needs to know the error: choose --router fast or exact")
+            if self.allocation != "block":
+                raise UsageError("--target-psnr is predicted for blocks only: choose --allocation block")
         frames = self.segment_frames
         if frames is not None and (frames % 4 or not 4 <= frames <= MAX_SEGMENT_FRAMES):
             raise UsageError(

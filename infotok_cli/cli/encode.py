@@ -9,7 +9,7 @@ import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import emit, tell
-from infotok_cli.config import AllocationName, EncodeOptions, RouterName
+from infotok_cli.config import DEFAULT_RATE, AllocationName, EncodeOptions, RouterName
 
 if TYPE_CHECKING:
     from infotok_cli.video.clip import VideoInfo
@@ -42,15 +42,61 @@ def encode(
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     rate: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--rate",
             metavar="R",
             help="Token rate, 0.125 to 1: the share of positions (4 frames of 8x8 pixels) that get a token, "
             "on average.",
-            rich_help_panel=options.TOKENS_PANEL,
+            show_default="0.5",
+            rich_help_panel=options.BUDGET_PANEL,
         ),
-    ] = 0.5,
+    ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--max-tokens",
+            metavar="N",
+            help="At most so many tokens in the file.",
+            rich_help_panel=options.BUDGET_PANEL,
+        ),
+    ] = None,
+    tokens_per_second: Annotated[
+        float | None,
+        typer.Option(
+            "--tokens-per-second",
+            metavar="N",
+            help="So many tokens for each second of video, on average.",
+            rich_help_panel=options.BUDGET_PANEL,
+        ),
+    ] = None,
+    bitrate: Annotated[
+        str | None,
+        typer.Option(
+            "--bitrate",
+            metavar="BITS",
+            help="So many bits of file per second of video, for instance 100k.",
+            rich_help_panel=options.BUDGET_PANEL,
+        ),
+    ] = None,
+    target_size: Annotated[
+        str | None,
+        typer.Option(
+            "--target-size",
+            metavar="BYTES",
+            help="A file of at most so many bytes, for instance 500k, 1.5M or 64KiB.",
+            rich_help_panel=options.BUDGET_PANEL,
+        ),
+    ] = None,
+    target_psnr: Annotated[
+        float | None,
+        typer.Option(
+            "--target-psnr",
+            metavar="DB",
+            help="As few tokens as are predicted to give this PSNR, averaged over frames.",
+            rich_help_panel=options.BUDGET_PANEL,
+        ),
+    ] = None,
     router: Annotated[
         str,
         typer.Option(
@@ -97,16 +143,29 @@ def encode(
 ) -> None:
     """Encode a video into tokens, as an .itk file.
 
-    Still and simple parts get few tokens, busy ones many; --rate sets the average.
+    Still and simple parts get few tokens, busy ones many; --rate or one of the other budgets sets how
+    many there are in all.
 
     \b
     Examples:
       infotok encode clip.mp4                              writes clip.itk
       infotok encode clip.mp4 -o small.itk --rate 0.25
+      infotok encode clip.mp4 --target-size 100k
       infotok encode film.mkv --start 60 --end 90 --short-side 256
     """
+    budget = options.one_budget(
+        rate,
+        {
+            "max-tokens": max_tokens,
+            "tokens-per-second": tokens_per_second,
+            "bitrate": options.quantity("--bitrate", bitrate),
+            "target-size": options.quantity("--target-size", target_size),
+            "target-psnr": target_psnr,
+        },
+    )
     wanted = EncodeOptions(
-        rate=rate,
+        rate=DEFAULT_RATE if rate is None else rate,
+        budget=budget,
         router=cast(RouterName, router),  # checked there, as all the others
         allocation=cast(AllocationName, allocation),
         short_side=short_side,

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 import os
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from infotok_cli.config import Budget, BudgetKind
 from infotok_cli.errors import InputError, UsageError
 
 OUTPUT_PANEL = "Output"
-TOKENS_PANEL = "Tokens"
+BUDGET_PANEL = "How many tokens (one of these)"
+TOKENS_PANEL = "Where tokens go"
 SELECTION_PANEL = "What is read"
 MODEL_PANEL = "Model"
 
@@ -81,6 +85,28 @@ Json = Annotated[
 ItkFile = Annotated[
     Path, typer.Argument(metavar="FILE.itk", help="A file made by 'infotok encode'.", show_default=False)
 ]
+
+
+_SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
+
+
+def quantity(option: str, text: str | None) -> float | None:
+    """Number of a text like 500, 500k, 1.5M, 1.5MB or 64KiB; None of None. UsageError for other texts."""
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([kmg]?i?)b?", text.strip().lower())
+    if match is None or match[2] not in _SCALES:
+        raise UsageError(f"{option} {text!r} is no quantity: give a number like 500, 500k, 1.5M or 64KiB")
+    return float(match[1]) * _SCALES[match[2]]
+
+
+def one_budget(rate: float | None, given: Mapping[BudgetKind, float | None]) -> Budget | None:
+    """The one budget that is not None, if any; UsageError for several, `rate` counting as one."""
+    chosen = [(kind, value) for kind, value in given.items() if value is not None]
+    names = (["--rate"] if rate is not None else []) + [f"--{kind}" for kind, _ in chosen]
+    if len(names) > 1:
+        raise UsageError(f"{' and '.join(names)} exclude each other: give one of them")
+    return Budget(*chosen[0]) if chosen else None
 
 
 def check_distinct(source: Path, target: Path) -> None:

@@ -46,8 +46,28 @@ def encode_line(report: EncodeReport) -> str:
     return (
         f"{report.input} ({size(report.input_bytes)}) -> {report.output} ({size(report.size_bytes)}): "
         f"{counted(report.tokens, 'token')}, token rate {report.token_rate:.3f}, "
-        f"{report.bpp:.4f} bits per pixel, {report.speed:.1f}x real time"
+        f"{report.bpp:.4f} bits per pixel, {_budget_words(report)}{report.speed:.1f}x real time"
     )
+
+
+def _budget_words(report: EncodeReport) -> str:
+    """What a budget came to, with a comma behind it; nothing without one."""
+    if report.budget is None:
+        return ""
+    value, seconds = report.budget.value, report.duration_seconds
+    match report.budget.kind:
+        case "max-tokens":
+            words = f"{report.tokens / value:.2%} of {value:,.0f} tokens"
+        case "target-size":
+            words = f"{report.size_bytes / value:.2%} of {size(round(value))}"
+        case "tokens-per-second":
+            words = f"{report.tokens / seconds:,.1f} of {value:,.10g} tokens per second"
+        case "bitrate":
+            words = f"{8 * report.size_bytes / seconds:,.0f} of {value:,.10g} bits per second"
+        case "target-psnr":
+            words = f"{report.predicted_psnr_db:.2f} dB predicted for {value:g} dB"
+    full = ", all positions kept" if report.tokens == report.positions else ""
+    return f"{words}{full}, "
 
 
 def decode_line(report: DecodeReport) -> str:
@@ -82,7 +102,7 @@ def file_values(report: FileReport) -> dict[str, Any]:
         "positions": report.positions,
         "tokens": report.tokens,
         "token_rate": report.token_rate,
-        "target_rate": header.target_rate_ppm / 1_000_000,
+        "target_rate": header.target_rate_ppm / 1_000_000 or None,
         "bpp": report.bpp,
         "bpp16_nominal": report.bpp16_nominal,
         "size_bytes": report.size_bytes,
@@ -104,6 +124,7 @@ def inspect_table(report: FileReport) -> str:
     """`inspect` for people: names on the left, values on the right."""
     header, parts, total = report.header, report.bytes, report.size_bytes
     length = float(header.segment_frames / header.frame_rate)
+    asked = f"asked for {header.target_rate_ppm / 1e6:g}" if header.target_rate_ppm else "set by a budget"
     codes = " x ".join(str(level) for level in header.levels)
     bytes_of = {
         "  header": parts.header,
@@ -118,7 +139,7 @@ def inspect_table(report: FileReport) -> str:
         f"{frames_per_second(header.frame_rate)}, {report.duration_seconds:.3f} s",
         "segments": f"{report.segments:,} of {header.segment_frames} frames ({length:.3g} s)",
         "tokens": f"{report.tokens:,} at {report.positions:,} positions",
-        "token rate": f"{report.token_rate:.3f} (asked for {header.target_rate_ppm / 1e6:g})",
+        "token rate": f"{report.token_rate:.3f} ({asked})",
         "bits per pixel": f"{report.bpp:.4f}",
         "nominal BPP16": f"{report.bpp16_nominal:.3f}",
         "router": f"{header.router}, {header.allocation} allocation",

@@ -1,41 +1,34 @@
 """Video file to .itk file.
 
-One pass over the video, in groups of segments: every segment of a group is analyzed, tokens are
-allocated over the whole group, then its segments are compressed and written. A group is as many
-segments as a fixed number of positions allows (about 40 seconds at 256 rows), so memory does not grow
-with length, and a still second pays for a busy one nearby.
+In groups of segments: every segment of a group is analyzed, tokens are allocated over the whole
+group, then its segments are compressed and written. Most budgets take one pass over the video; those
+of the whole file take a pass before, unless the video is a single group.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from infotok_cli import __version__
-from infotok_cli.blocks import token_grid
+from infotok_cli.codec.budget import Planner, TargetPsnrPlanner, Written, make_planner
+from infotok_cli.codec.groups import Pending, group_size, group_view, read_groups
 from infotok_cli.codec.keep_maps import pack_keep
-from infotok_cli.config import EncodeOptions
+from infotok_cli.config import Budget, EncodeOptions
 from infotok_cli.container.atomic import atomic_output
 from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.entropy.token_ids import pack_ids
 from infotok_cli.errors import InputError
 from infotok_cli.metrics import bits_per_pixel, bpp16
-from infotok_cli.model.allocation import Allocation, allocate_blocks, allocate_positions, even_map
 from infotok_cli.model.engine import Engine
-from infotok_cli.model.tokenizer import Analysis
-from infotok_cli.video.clip import Frame, VideoInfo, scaled_size
-from infotok_cli.video.reader import open_video
+from infotok_cli.video.clip import VideoInfo, scaled_size
+from infotok_cli.video.reader import VideoReader, open_video
 from infotok_cli.video.segments import read_segments
-
-GROUP_POSITIONS = 1 << 19
-"""Token-grid positions whose analyses are held at once: about 280 MB with 256 channels in bfloat16."""
 
 Progress = Callable[[int, int], None]
 """Called with the frames done and the tokens written; a frame analyzed but not yet written counts half."""
@@ -64,6 +57,11 @@ class EncodeReport:
     token_bytes: int
     router: str
     allocation: str
+    budget: Budget | None
+    predicted_psnr_db: float | None
+    """What --target-psnr expects of the file, mean over frames."""
+    passes: int
+    """Times the video was read."""
     model: str
     device: str
     precision: str
@@ -74,15 +72,6 @@ class EncodeReport:
     def speed(self) -> float:
         """Multiple of real time."""
         return self.duration_seconds / self.seconds if self.seconds else 0.0
-
-
-@dataclass(frozen=True)
-class _Pending:
-    """An analyzed segment that waits for its allocation."""
-
-    frames: int
-    analysis: Analysis
-    error: NDArray[np.float32]
 
 
 def encode_file(
@@ -96,47 +85,23 @@ def encode_file(
 ) -> EncodeReport:
     """Encode the video at `source` into `target`, which appears whole or not at all.
 
-    Raises InputError, UsageError or OutputError; see those of the video reader and the container.
+    Raises InputError, UsageError, ModelError or OutputError; see those of the video reader, the
+    container and the budget.
     """
     began = time.perf_counter()
     with open_video(source) as video, atomic_output(target, overwrite) as stream:
         header = make_header(video.info, engine, options)
-        frames = video.frames(options.start_seconds, options.end_seconds, options.short_side)
+        planner = make_planner(options, header, engine.loaded)
         writer = ItkWriter(stream, header)
-        map_bytes = token_bytes = tokens = positions = analyzed = 0
-
-        def tell() -> None:
-            if progress is not None:
-                progress((analyzed + writer.frames) // 2, tokens)
-
-        def analyze() -> Iterator[_Pending]:
-            nonlocal analyzed
-            for pending in _analyzed(read_segments(frames, header.segment_frames), engine, options):
-                analyzed += pending.frames
-                tell()
-                yield pending
-
-        for group in _groups(analyze(), max(1, GROUP_POSITIONS // header.positions())):
-            allocations = _allocate(group, options)
-            group.reverse()
-            for allocation in allocations:
-                # Taken out, so that a group is gone before the next one is whole.
-                pending = group.pop()
-                keep_payload = pack_keep(allocation)
-                ids = engine.compress(pending.analysis, allocation.keep)
-                token_payload = pack_ids(ids, header.levels)
-                writer.write_segment(
-                    frames=pending.frames,
-                    tokens=allocation.tokens,
-                    map_payload=keep_payload,
-                    token_payload=token_payload,
-                )
-                map_bytes += len(keep_payload)
-                token_bytes += len(token_payload)
-                tokens += allocation.tokens
-                positions += allocation.keep.size
-                tell()
+        meter = _Meter(writer, progress)
+        groups = _groups(
+            source, video, engine=engine, options=options, header=header, planner=planner, meter=meter
+        )
+        for group in groups:
+            _write_group(group, planner, engine, writer, meter)
         size_bytes = writer.finish()
+        planner.check(size_bytes)
+    totals = meter.total
     return EncodeReport(
         input=str(source),
         output=str(target),
@@ -146,22 +111,116 @@ def encode_file(
         frame_rate=header.frame_rate,
         duration_seconds=float(writer.frames / header.frame_rate),
         segments=writer.segments,
-        positions=positions,
-        tokens=tokens,
-        token_rate=tokens / positions,
+        positions=totals.positions,
+        tokens=totals.tokens,
+        token_rate=totals.tokens / totals.positions,
         bpp=bits_per_pixel(size_bytes, writer.frames, header.height, header.width),
-        bpp16_nominal=bpp16(tokens, positions),
+        bpp16_nominal=bpp16(totals.tokens, totals.positions),
         input_bytes=source.stat().st_size,
         size_bytes=size_bytes,
-        map_bytes=map_bytes,
-        token_bytes=token_bytes,
+        map_bytes=totals.map_bytes,
+        token_bytes=totals.token_bytes,
         router=header.router,
         allocation=header.allocation,
+        budget=options.budget,
+        predicted_psnr_db=planner.predicted_psnr_db if isinstance(planner, TargetPsnrPlanner) else None,
+        passes=meter.passes,
         model=header.model_name,
         device=engine.runtime.device.type,
         precision=engine.runtime.precision,
         seconds=time.perf_counter() - began,
     )
+
+
+class _Meter:
+    """Counts what is done and tells the progress callback."""
+
+    def __init__(self, writer: ItkWriter, progress: Progress | None) -> None:
+        self.passes = 1
+        self.total = Written(segments=0, positions=0, tokens=0, map_bytes=0, token_bytes=0)
+        self._analyzed = 0
+        self._writer = writer
+        self._progress = progress
+
+    def analyzed(self, frames: int) -> None:
+        self._analyzed += frames
+        self._tell()
+
+    def wrote(self, segment: Written) -> None:
+        self.total += segment
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress((self._analyzed + self._writer.frames) // (self.passes + 1), self.total.tokens)
+
+
+def _groups(
+    source: Path,
+    video: VideoReader,
+    *,
+    engine: Engine,
+    options: EncodeOptions,
+    header: Header,
+    planner: Planner,
+    meter: _Meter,
+) -> Iterator[list[Pending]]:
+    """Groups to be written, after a pass over all of them if `planner` asks for one.
+
+    A video shorter than a group is read once: the planner has seen it whole.
+    """
+
+    def read(opened: VideoReader) -> Iterator[list[Pending]]:
+        frames = opened.frames(options.start_seconds, options.end_seconds, options.short_side)
+        segments = read_segments(frames, header.segment_frames)
+        return read_groups(segments, header.positions(), engine, options, meter.analyzed)
+
+    groups = read(video)
+    if not planner.surveys:
+        yield from groups
+        return
+    first = next(groups, [])
+    if len(first) < group_size(header.positions()):
+        planner.survey(group_view(first))
+        yield first
+        return
+    meter.passes = 2
+    for group in chain([first], groups):
+        planner.survey(group_view(group))
+        group.clear()
+    with open_video(source) as again:
+        yield from read(again)
+
+
+def _write_group(
+    group: list[Pending], planner: Planner, engine: Engine, writer: ItkWriter, meter: _Meter
+) -> None:
+    """Compress and write the segments of a group, emptying it."""
+    allocations = planner.plan(group_view(group))
+    total = Written(segments=0, positions=0, tokens=0, map_bytes=0, token_bytes=0)
+    group.reverse()
+    for allocation in allocations:
+        # Taken out, so that a group is gone before the next one is whole.
+        pending = group.pop()
+        keep_payload = pack_keep(allocation)
+        ids = engine.compress(pending.analysis, allocation.keep)
+        token_payload = pack_ids(ids, writer.header.levels)
+        writer.write_segment(
+            frames=pending.frames,
+            tokens=allocation.tokens,
+            map_payload=keep_payload,
+            token_payload=token_payload,
+        )
+        segment = Written(
+            segments=1,
+            positions=allocation.keep.size,
+            tokens=allocation.tokens,
+            map_bytes=len(keep_payload),
+            token_bytes=len(token_payload),
+        )
+        total += segment
+        meter.wrote(segment)
+    planner.wrote(total)
 
 
 def make_header(info: VideoInfo, engine: Engine, options: EncodeOptions) -> Header:
@@ -177,7 +236,7 @@ def make_header(info: VideoInfo, engine: Engine, options: EncodeOptions) -> Head
             levels=engine.loaded.config.levels,
             router=options.router,
             allocation=options.allocation,
-            target_rate_ppm=round(options.rate * 1_000_000),
+            target_rate_ppm=0 if options.budget else round(options.rate * 1_000_000),
             model_name=engine.loaded.config.name,
             model_sha256=bytes.fromhex(engine.loaded.sha256),
             encoder=f"infotok {__version__}",
@@ -189,33 +248,3 @@ def make_header(info: VideoInfo, engine: Engine, options: EncodeOptions) -> Head
         )
     except InputError as error:
         raise InputError(f"{info.path}: {error}; a smaller --short-side may help") from error
-
-
-def _analyzed(segments: Iterable[Frame], engine: Engine, options: EncodeOptions) -> Iterator[_Pending]:
-    for frames in segments:
-        analysis = engine.analyze(frames)
-        if options.router == "fixed" or options.rate == 1:
-            error = even_map(token_grid(*frames.shape[:3]), options.allocation)
-        elif options.router == "exact":
-            error = engine.exact_error(frames, analysis)
-        else:
-            error = engine.predicted_error(analysis)
-        yield _Pending(len(frames), analysis, error)
-
-
-def _groups(segments: Iterable[_Pending], size: int) -> Iterator[list[_Pending]]:
-    group: list[_Pending] = []
-    for segment in segments:
-        group.append(segment)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _allocate(group: list[_Pending], options: EncodeOptions) -> list[Allocation]:
-    errors = [pending.error for pending in group]
-    if options.allocation == "block":
-        return allocate_blocks(errors, options.rate)
-    return allocate_positions(errors, options.rate)

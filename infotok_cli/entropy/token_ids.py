@@ -23,6 +23,12 @@ def codebook_size(levels: Sequence[int]) -> int:
     return size
 
 
+def packed_bytes(tokens: int, levels: Sequence[int]) -> int:
+    """Bytes that `pack_ids` gives for so many tokens."""
+    codebook_size(levels)
+    return 2 * tokens
+
+
 def pack_ids(ids: NDArray[np.integer], levels: Sequence[int]) -> bytes:
     """Bytes of token ids `[n]`, two for each; the ids must lie in 0..codebook_size(levels)-1.
 

@@ -39,7 +39,14 @@ class Allocation:
         return int(self.keep.sum())
 
 
-def allocate_blocks(errors: Sequence[NDArray[np.float32]], rate: float) -> list[Allocation]:
+def allocate(
+    errors: Sequence[NDArray[np.float32]], kind: AllocationName, rate: float | Fraction
+) -> list[Allocation]:
+    """`allocate_blocks` or `allocate_positions`; a rate of Fraction(n, positions) asks for n tokens."""
+    return allocate_blocks(errors, rate) if kind == "block" else allocate_positions(errors, rate)
+
+
+def allocate_blocks(errors: Sequence[NDArray[np.float32]], rate: float | Fraction) -> list[Allocation]:
     """Choose a level for every block of every segment.
 
     errors: maps `[t, h, w]`, non-negative (NaN counts as 0). rate: target average token rate in
@@ -49,15 +56,10 @@ def allocate_blocks(errors: Sequence[NDArray[np.float32]], rate: float) -> list[
     grids = [_grid(error) for error in errors]
     capacities = [block_capacity(grid) for grid in grids]
     worths, costs = [], []
-    for error, capacity in zip(errors, capacities, strict=True):
-        base = _block_means(error, capacity)
-        for doubling in range(3):
-            # A block of n positions starts at 1/n of them: cut blocks miss the first doublings.
-            step = np.round(np.log2(8 / capacity)).astype(int) + doubling
-            exists = step < 3
-            worth = base * np.asarray(STEP_WORTH, np.float32)[np.minimum(step, 2)]
-            worths.append(np.where(exists, worth, -1).ravel())
-            costs.append(np.where(exists, 1 << doubling, 0).ravel())
+    for error in errors:
+        worth, cost = block_steps(error)
+        worths.append(worth.ravel())
+        costs.append(cost.ravel())
     worth, cost = np.concatenate(worths), np.concatenate(costs)
     # Stable on (segment, doubling, grid order), so a block's doublings stay in their order too.
     order = np.argsort(-worth, kind="stable")
@@ -75,7 +77,7 @@ def allocate_blocks(errors: Sequence[NDArray[np.float32]], rate: float) -> list[
     return allocations
 
 
-def allocate_positions(errors: Sequence[NDArray[np.float32]], rate: float) -> list[Allocation]:
+def allocate_positions(errors: Sequence[NDArray[np.float32]], rate: float | Fraction) -> list[Allocation]:
     """Keep the positions of highest error over all segments (the paper's rule), one at least in each.
 
     errors: maps `[t, h, w]`, non-negative (NaN counts as 0). rate: target average in (0, 1], met to
@@ -91,6 +93,30 @@ def allocate_positions(errors: Sequence[NDArray[np.float32]], rate: float) -> li
     taken[np.argsort(-worth, kind="stable")[:count]] = True
     parts = np.split(taken, np.cumsum([error.size for error in flat])[:-1])
     return [Allocation(keep=part.reshape(grid), levels=None) for part, grid in zip(parts, grids, strict=True)]
+
+
+def block_steps(error: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Worth per token and cost in tokens, `[3, bt, bh, bw]`, of each block's doublings in turn.
+
+    A doubling that a cut block does not have is worth -1 and costs 0.
+    """
+    capacity = block_capacity(_grid(error))
+    base = block_means(error)
+    worths = np.full((3, *capacity.shape), -1, np.float32)
+    costs = np.zeros((3, *capacity.shape), np.int64)
+    for doubling in range(3):
+        step = missing_doublings(capacity) + doubling
+        exists = step < 3
+        worth = base * np.asarray(STEP_WORTH, np.float32)[np.minimum(step, 2)]
+        worths[doubling] = np.where(exists, worth, -1)
+        costs[doubling] = np.where(exists, 1 << doubling, 0)
+    return worths, costs
+
+
+def missing_doublings(capacity: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Doublings that blocks of `capacity` positions lack: their one token is 1/n of n positions, not 1/8."""
+    missing: NDArray[np.int64] = np.round(np.log2(8 / capacity)).astype(np.int64)
+    return missing
 
 
 def even_map(grid: Grid, kind: AllocationName = "block") -> NDArray[np.float32]:
@@ -117,14 +143,15 @@ def _grid(error: NDArray[np.float32]) -> Grid:
     return (t, h, w)
 
 
-def _target(rate: float, grids: Sequence[Grid]) -> int:
+def _target(rate: float | Fraction, grids: Sequence[Grid]) -> int:
     """Tokens that `rate` buys: the nearest integer, halves up."""
     positions = sum(t * h * w for t, h, w in grids)
     return int(Fraction(rate) * positions + Fraction(1, 2))
 
 
-def _block_means(error: NDArray[np.float32], capacity: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Mean error of the positions of each block, `[bt, bh, bw]`."""
+def block_means(error: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean error of the positions of each block, `[bt, bh, bw]`; NaN counts as 0."""
+    capacity = block_capacity(_grid(error))
     bt, bh, bw = capacity.shape
     padded = np.zeros((2 * bt, 2 * bh, 2 * bw), np.float32)
     t, h, w = error.shape

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from infotok_cli.config import ModelConfig
 from infotok_cli.errors import ModelError
+from infotok_cli.model.distortion import Distortion
 from infotok_cli.model.tokenizer import Tokenizer
 
 CONFIG_KEY = "infotok.config"
@@ -34,6 +35,8 @@ class LoadedModel:
     sha256: str
     """Hex digest of the weights file."""
     path: Path
+    distortions: Mapping[str, Distortion] = field(default_factory=dict)
+    """What quality to expect, by router; empty for weights saved without."""
 
 
 def file_sha256(path: Path) -> str:
@@ -42,11 +45,17 @@ def file_sha256(path: Path) -> str:
 
 
 def save_model(
-    path: Path, model: Tokenizer, tensors: Mapping[str, Tensor], mean_error: float, training: str
+    path: Path,
+    model: Tokenizer,
+    tensors: Mapping[str, Tensor],
+    mean_error: float,
+    training: str,
+    *,
+    distortions: Mapping[str, Distortion] | None = None,
 ) -> str:
     """Write `tensors` (a state dict of `model`) in half precision; returns the file's sha256.
 
-    training: JSON text on how the weights came about.
+    mean_error, distortions: see `LoadedModel`. training: JSON text on how the weights came about.
     """
     stored = {
         name: tensor.detach().cpu().to(torch.float16).contiguous()
@@ -54,9 +63,10 @@ def save_model(
         else tensor.cpu()
         for name, tensor in tensors.items()
     }
+    fitted = {router: fit.to_json() for router, fit in (distortions or {}).items()}
     metadata = {
         CONFIG_KEY: model.config.to_json(),
-        CALIBRATION_KEY: json.dumps({"mean_error": mean_error}),
+        CALIBRATION_KEY: json.dumps({"mean_error": mean_error, "distortion": fitted}),
         TRAINING_KEY: training,
     }
     temporary = path.with_name(f".{path.name}.partial")
@@ -82,13 +92,21 @@ def load_model(path: Path) -> LoadedModel:
             if CONFIG_KEY not in metadata:
                 raise ModelError(f"model file {path} holds no infotok model: its metadata lacks {CONFIG_KEY}")
             config = ModelConfig.from_json(metadata[CONFIG_KEY])
-            mean_error = float(json.loads(metadata[CALIBRATION_KEY])["mean_error"])
+            calibration = json.loads(metadata[CALIBRATION_KEY])
+            mean_error = float(calibration["mean_error"])
+            fitted = dict(calibration.get("distortion", {}))
+            distortions = {router: Distortion.from_json(fit) for router, fit in fitted.items()}
             tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"model file {path} cannot be read: {str(error).splitlines()[0]}") from error
     model = build_model(config, tensors, str(path))
     return LoadedModel(
-        tokenizer=model, config=config, mean_error=mean_error, sha256=file_sha256(path), path=path
+        tokenizer=model,
+        config=config,
+        mean_error=mean_error,
+        sha256=file_sha256(path),
+        path=path,
+        distortions=distortions,
     )
 
 

@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 
 from infotok_cli.config import ModelConfig
-from infotok_cli.model.engine import choose_runtime, keep_freed_memory
+from infotok_cli.model.distortion import Distortion
+from infotok_cli.model.engine import Engine, choose_runtime, keep_freed_memory
 from infotok_cli.model.tokenizer import Tokenizer
-from infotok_cli.model.weights import build_model, save_model
+from infotok_cli.model.weights import LoadedModel, build_model, save_model
+from infotok_cli.train.calibrate import fit_distortions
 from infotok_cli.train.checkpoint import (
     Progress,
     read_checkpoint,
@@ -65,6 +67,8 @@ class TrainOptions:
     device: str = "cpu"
     compile: bool = False
     seed: int = 0
+    calibration_clips: int = 24
+    """Clips on which the expected quality of an allocation is fitted at the end."""
 
     @property
     def checkpoint(self) -> Path:
@@ -253,9 +257,25 @@ class _Run:
             "machine": f"{platform.machine()} {self.options.device}, torch {torch.__version__}",
             "held_psnr_db": {f"{rate:g}": round(held[rate], 3) for rate in HELD_RATES},
         }
+        error = self.held.mean_error(model)
         return save_model(
-            self.options.output, model, model.state_dict(), self.held.mean_error(model), json.dumps(history)
+            self.options.output,
+            model,
+            model.state_dict(),
+            error,
+            json.dumps(history),
+            distortions=self._distortions(error),
         )
+
+    def _distortions(self, error: float) -> dict[str, Distortion]:
+        # An engine halves the precision of the model it is given, so it gets one of its own.
+        model = self.averaged()
+        loaded = LoadedModel(
+            tokenizer=model, config=model.config, mean_error=error, sha256="", path=self.options.output
+        )
+        shape = max(self.options.crops, key=lambda crop: crop.frames * crop.side**2)
+        clips = self.cache.sample(self.options.calibration_clips, shape, self.random)
+        return fit_distortions(Engine(loaded, self.runtime), list(clips))
 
 
 def make_optimizers(model: Tokenizer, learning_rate: float) -> list[torch.optim.Optimizer]:

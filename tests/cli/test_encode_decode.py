@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -69,6 +70,28 @@ def test_token_rate_is_met(run: Run, clip: Path, tmp_path: Path, rate: float, al
     report = json.loads(run("encode", clip, "-o", tmp_path / "a.itk", *options).stdout)
     # Blocks cut by an odd edge hold fewer positions, yet at least one token each.
     assert rate - 0.05 <= report["token_rate"] <= max(rate + 0.01, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "value", "words"),
+    [
+        (("--target-size", "1k"), "target-size", 1000, r"\d\d\.\d\d% of 1.00 kB"),
+        (("--bitrate", "12Ki"), "bitrate", 12288, r"[\d,]+ of 12,288 bits per second"),
+        (("--max-tokens", "60"), "max-tokens", 60, r"\d+\.\d\d% of 60 tokens"),
+        (("--tokens-per-second", "99.5"), "tokens-per-second", 99.5, r"of 99\.5 tokens per second"),
+    ],
+)
+def test_budgets(
+    run: Run, clip: Path, tmp_path: Path, arguments: tuple[str, str], kind: str, value: float, words: str
+) -> None:
+    told = run("encode", clip, "-o", tmp_path / "a.itk", *arguments).stderr
+    assert re.search(words, told)
+    report = json.loads(run("encode", clip, "-o", tmp_path / "b.itk", "--json", *arguments).stdout)
+    assert report["budget"] == {"kind": kind, "value": value}
+    assert report["passes"] == 1
+    assert (tmp_path / "a.itk").read_bytes() == (tmp_path / "b.itk").read_bytes()
+    assert json.loads(run("inspect", "--json", tmp_path / "a.itk").stdout)["target_rate"] is None
+    assert "set by a budget" in run("inspect", tmp_path / "a.itk").stdout
 
 
 def test_exact_router(run: Run, clip: Path, tmp_path: Path) -> None:

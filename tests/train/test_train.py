@@ -48,6 +48,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, clips: list[Path]) -> Path:
 
 def options(cache: Path, output: Path, steps: int) -> TrainOptions:
     return TrainOptions(
+        calibration_clips=2,
         cache=cache,
         output=output,
         config=TINY,

@@ -1,0 +1,360 @@
+"""Budgets in a user's terms, turned into tokens for each group of segments.
+
+A planner sees a group's error maps, chooses its allocations, and is told what the group's segments
+took. What one group leaves over, the next may spend. Planners that need to know the whole video first
+(`surveys` is true) are shown all error maps in a pass before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infotok_cli.blocks import block_grid
+from infotok_cli.codec.keep_maps import pack_keep
+from infotok_cli.config import AllocationName, Budget, EncodeOptions
+from infotok_cli.container import layout
+from infotok_cli.container.header import Header
+from infotok_cli.entropy.token_ids import packed_bytes
+from infotok_cli.errors import ModelError, UsageError
+from infotok_cli.model.allocation import Allocation, allocate
+from infotok_cli.model.distortion import Distortion
+from infotok_cli.model.step_histogram import StepHistogram
+from infotok_cli.model.weights import LoadedModel
+
+ErrorMap = NDArray[np.float32]
+
+SEGMENT_OVERHEAD = layout.segment_section_bytes(0, 0) + layout.INDEX_ENTRY_STRUCT.size
+"""Bytes of a segment in the file besides its map and its tokens, its place in the index included."""
+
+FILE_OVERHEAD = layout.SECTION_STRUCT.size + layout.INDEX_STRUCT.size + layout.FOOTER_STRUCT.size
+"""Bytes of index and footer besides the index entries."""
+
+_FIT_ROUNDS = 6
+
+
+@dataclass(frozen=True)
+class Group:
+    """Segments that are allocated together."""
+
+    errors: list[ErrorMap]
+    """Error maps `[t, h, w]`, one a segment."""
+    frames: list[int]
+    """Real frames of each."""
+
+    @property
+    def positions(self) -> int:
+        return sum(error.size for error in self.errors)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a group's segments took in the file."""
+
+    segments: int
+    positions: int
+    tokens: int
+    map_bytes: int
+    token_bytes: int
+
+    def __add__(self, other: Written) -> Written:
+        return Written(*(mine + more for mine, more in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def size_bytes(self) -> int:
+        return self.map_bytes + self.token_bytes + self.segments * SEGMENT_OVERHEAD
+
+
+class Planner(Protocol):
+    """Chooses the tokens of groups, in order."""
+
+    surveys: bool
+    """Whether `survey` must have seen every group before the first `plan`."""
+
+    def survey(self, group: Group) -> None: ...
+
+    def plan(self, group: Group) -> list[Allocation]: ...
+
+    def wrote(self, written: Written) -> None: ...
+
+    def check(self, size_bytes: int) -> None:
+        """Raise UsageError when a finished file of this size breaks the budget."""
+
+
+def make_planner(options: EncodeOptions, header: Header, loaded: LoadedModel) -> Planner:
+    """Planner of the budget, or of the rate, that `options` name.
+
+    Raises UsageError for a budget below what the floor of one token a block takes, as far as that can be
+    known without the video, and ModelError when the model cannot predict quality.
+    """
+    budget = options.budget
+    if budget is None:
+        return RatePlanner(options.allocation, options.rate)
+    match budget.kind:
+        case "max-tokens":
+            return MaxTokensPlanner(options.allocation, int(budget.value))
+        case "target-size":
+            return TargetSizePlanner(header, int(budget.value))
+        case "tokens-per-second":
+            return TokensPerSecondPlanner(header, budget)
+        case "bitrate":
+            return BitratePlanner(header, budget)
+        case "target-psnr":
+            if options.router not in loaded.distortions:
+                raise ModelError(
+                    f"model {loaded.path}: has no calibration for --target-psnr: save it anew by training"
+                )
+            return TargetPsnrPlanner(loaded.distortions[options.router], budget.value)
+
+
+class _OnePass:
+    """What planners that see each group once have in common."""
+
+    surveys = False
+
+    def survey(self, group: Group) -> None:
+        raise NotImplementedError(f"{type(self).__name__} needs no survey")
+
+    def wrote(self, written: Written) -> None:
+        """Most planners know what they asked for."""
+
+    def check(self, size_bytes: int) -> None:
+        """What is spread over time is met as far as the floor of one token a block allows."""
+
+
+class RatePlanner(_OnePass):
+    """The same token rate for every group."""
+
+    def __init__(self, kind: AllocationName, rate: float) -> None:
+        self.kind, self.rate = kind, rate
+
+    def plan(self, group: Group) -> list[Allocation]:
+        return allocate(group.errors, self.kind, self.rate)
+
+
+class TokensPerSecondPlanner(_OnePass):
+    """Tokens in proportion to the time that has gone by."""
+
+    def __init__(self, header: Header, budget: Budget) -> None:
+        self.kind = header.allocation
+        self.frame_rate = header.frame_rate
+        self.per_frame = Fraction(budget.value) / header.frame_rate
+        self.credit = Fraction(0)
+        least = Fraction(_floor(header)) * header.frame_rate / header.segment_frames
+        if budget.value < least:
+            raise UsageError(
+                f"--tokens-per-second {budget.value:.10g} is below the least of {float(least):.6g} for "
+                f"{_picture(header)}: give more, or a smaller --short-side"
+            )
+
+    def plan(self, group: Group) -> list[Allocation]:
+        self.credit += sum(group.frames) * self.per_frame
+        return _allocate_tokens(group, self.kind, int(self.credit))
+
+    def wrote(self, written: Written) -> None:
+        self.credit -= written.tokens
+
+
+class BitratePlanner(_OnePass):
+    """Real bits, headers and index included, in proportion to the time that has gone by."""
+
+    def __init__(self, header: Header, budget: Budget) -> None:
+        self.fit = _ByteFit(header)
+        self.bytes_per_frame = Fraction(budget.value) / 8 / header.frame_rate
+        self.credit = Fraction(-_fixed_bytes(header))
+        least_bytes = packed_bytes(_floor(header), header.levels) + SEGMENT_OVERHEAD
+        least = 8 * least_bytes * header.frame_rate / header.segment_frames
+        if budget.value < least:
+            raise UsageError(
+                f"--bitrate {budget.value:.10g} is below the least of {float(least):.6g} bits per second for "
+                f"{_picture(header)}: give more, or a smaller --short-side"
+            )
+
+    def plan(self, group: Group) -> list[Allocation]:
+        self.credit += sum(group.frames) * self.bytes_per_frame
+        return self.fit.allocate(group, int(self.credit))
+
+    def wrote(self, written: Written) -> None:
+        self.credit -= written.size_bytes
+        self.fit.learn(written)
+
+
+class TargetPsnrPlanner(_OnePass):
+    """Every group gets the tokens that are predicted to give it the PSNR asked for."""
+
+    def __init__(self, distortion: Distortion, psnr_db: float) -> None:
+        self.distortion, self.psnr_db = distortion, psnr_db
+        self.predicted_sum, self.frames = 0.0, 0
+
+    def plan(self, group: Group) -> list[Allocation]:
+        chosen, predicted = self.distortion.allocate_for(group.errors, group.frames, self.psnr_db)
+        self.predicted_sum += predicted * sum(group.frames)
+        self.frames += sum(group.frames)
+        return chosen
+
+    @property
+    def predicted_psnr_db(self) -> float:
+        """Predicted mean over all frames so far."""
+        return self.predicted_sum / self.frames
+
+
+class _Surveyed:
+    """Planners that spread a total over the whole video by one multiplier."""
+
+    surveys = True
+
+    def __init__(self, kind: AllocationName) -> None:
+        self.kind = kind
+        self.rest = StepHistogram(kind)
+        self.rest_segments = 0
+
+    def survey(self, group: Group) -> None:
+        self.rest.add(group.errors)
+        self.rest_segments += len(group.errors)
+
+    def check(self, size_bytes: int) -> None:
+        """A number of tokens cannot be missed at the end."""
+
+    def _take(self, group: Group, tokens: int) -> int:
+        """Tokens for `group` when it and all that follows may take `tokens`; counts the group as gone."""
+        here = StepHistogram(self.kind)
+        here.add(group.errors)
+        share = here.tokens_at(self.rest.cut_for(tokens))
+        self.rest.subtract(here)
+        self.rest_segments -= len(group.errors)
+        return tokens if self.rest.positions <= 0 else share
+
+
+class MaxTokensPlanner(_Surveyed):
+    """At most so many tokens in the file, all of them spent as far as there are positions."""
+
+    def __init__(self, kind: AllocationName, tokens: int) -> None:
+        super().__init__(kind)
+        self.tokens = tokens
+
+    def plan(self, group: Group) -> list[Allocation]:
+        if self.tokens < self.rest.floor:
+            raise UsageError(
+                f"--max-tokens {self.tokens} is below the least of {self.rest.floor} for this video: give "
+                "more, or a smaller --short-side"
+            )
+        return _allocate_tokens(group, self.kind, self._take(group, self.tokens))
+
+    def wrote(self, written: Written) -> None:
+        self.tokens -= written.tokens
+
+
+class TargetSizePlanner(_Surveyed):
+    """A file of at most so many bytes, as near to it as whole steps come."""
+
+    def __init__(self, header: Header, size_bytes: int) -> None:
+        super().__init__(header.allocation)
+        self.size_bytes = size_bytes
+        self.left = size_bytes - _fixed_bytes(header)
+        self.header = header
+        self.fit = _ByteFit(header)
+
+    def plan(self, group: Group) -> list[Allocation]:
+        least = packed_bytes(self.rest.floor, self.header.levels) + self.rest_segments * SEGMENT_OVERHEAD
+        if self.left < least:
+            raise self._too_small(least + self.size_bytes - self.left)
+        if self.rest_segments == len(group.errors):
+            self.rest_segments = 0
+            return self.fit.allocate(group, self.left)
+        if not self.fit.knows_maps:
+            self.fit.try_maps(group, self.left / least * self.rest.floor / self.rest.positions)
+        overhead = self.rest_segments * SEGMENT_OVERHEAD
+        tokens = self.fit.tokens_for(self.left - overhead, self.rest.positions)
+        return _allocate_tokens(group, self.kind, self._take(group, tokens))
+
+    def wrote(self, written: Written) -> None:
+        self.left -= written.size_bytes
+        self.fit.learn(written)
+
+    def check(self, size_bytes: int) -> None:
+        if size_bytes > self.size_bytes:
+            raise self._too_small(size_bytes)
+
+    def _too_small(self, least: int) -> UsageError:
+        return UsageError(
+            f"--target-size {self.size_bytes} is below the least of about {least} bytes for this video: "
+            "give more, or a smaller --short-side"
+        )
+
+
+class _ByteFit:
+    """Tokens for a number of bytes, from what maps and tokens have been taking."""
+
+    def __init__(self, header: Header) -> None:
+        self.kind = header.allocation
+        self.bytes_per_token = packed_bytes(1 << 16, header.levels) / (1 << 16)
+        self.map_bytes_per_position = 0.0
+        self.knows_maps = False
+
+    def try_maps(self, group: Group, rate: float) -> None:
+        """Learn what keep maps take from those that `group` would have at `rate`."""
+        allocations = allocate(group.errors, self.kind, min(1.0, rate))
+        self.map_bytes_per_position = _map_bytes(allocations) / group.positions
+        self.knows_maps = True
+
+    def tokens_for(self, size_bytes: int, positions: int) -> int:
+        """Tokens that fit with the maps of so many positions into so many bytes, segment overhead aside."""
+        return int((size_bytes - positions * self.map_bytes_per_position) / self.bytes_per_token)
+
+    def allocate(self, group: Group, size_bytes: int) -> list[Allocation]:
+        """The most tokens whose maps, codes and segment overhead fit into so many bytes.
+
+        The maps are packed to know their size, the tokens' is what they have been taking so far.
+        """
+        room = size_bytes - len(group.errors) * SEGMENT_OVERHEAD
+        tokens = self.tokens_for(room, group.positions)
+        best: list[Allocation] | None = None
+        spare = 0.0
+        for _ in range(_FIT_ROUNDS):
+            allocations = _allocate_tokens(group, self.kind, tokens)
+            got = sum(chosen.tokens for chosen in allocations)
+            spare = room - _map_bytes(allocations) - got * self.bytes_per_token
+            if spare >= 0:
+                best = allocations
+            if 0 <= spare < 8 * self.bytes_per_token or (spare > 0 and got == group.positions):
+                break
+            # Aim a little low once there is something to fall back on.
+            tokens = got + int(spare // self.bytes_per_token) - (2 if best is None else 1)
+        return best if best is not None else allocations
+
+    def learn(self, written: Written) -> None:
+        """Take note of what a group took."""
+        self.bytes_per_token = written.token_bytes / written.tokens
+        self.map_bytes_per_position = written.map_bytes / written.positions
+        self.knows_maps = True
+
+
+def _allocate_tokens(group: Group, kind: AllocationName, tokens: int) -> list[Allocation]:
+    return allocate(group.errors, kind, Fraction(min(max(tokens, 1), group.positions), group.positions))
+
+
+def _map_bytes(allocations: Sequence[Allocation]) -> int:
+    return sum(len(pack_keep(allocation)) for allocation in allocations)
+
+
+def _floor(header: Header) -> int:
+    """Fewest tokens of a full segment."""
+    if header.allocation == "position":
+        return 1
+    steps, rows, columns = block_grid(header.grid())
+    return steps * rows * columns
+
+
+def _picture(header: Header) -> str:
+    return f"{header.width}x{header.height} pixels at {float(header.frame_rate):g} frames per second"
+
+
+def _fixed_bytes(header: Header) -> int:
+    """Bytes of a file besides its segments and their index entries."""
+    head = len(layout.MAGIC) + layout.SECTION_STRUCT.size + len(header.pack())
+    return head + FILE_OVERHEAD

@@ -1,0 +1,71 @@
+"""Fits what quality to expect of an allocation; the constants travel with the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infotok_cli.metrics import PEAK, average_psnr, psnr
+from infotok_cli.model.allocation import Allocation, allocate_blocks, block_means
+from infotok_cli.model.distortion import MIN_ERROR, SHARES, Distortion, shares_of
+from infotok_cli.model.engine import Engine
+
+RATES = (0.17, 0.25, 0.35, 0.5, 0.75, 1.0)
+"""Token rates whose allocations are reconstructed and measured."""
+
+ErrorMap = NDArray[np.float32]
+Measured = list[tuple[ErrorMap, Allocation, NDArray[np.float64], float]]
+"""Error map, allocation, squared error of each block on the [-1, 1] scale, mean of frames' PSNR."""
+
+
+def fit_distortions(engine: Engine, clips: Sequence[NDArray[np.uint8]]) -> dict[str, Distortion]:
+    """Fit `Distortion` for the `fast` and the `exact` router on clips `[T, H, W, 3]`.
+
+    T a multiple of 8, H and W of 16, so that no block is cut.
+    """
+    measured: dict[str, Measured] = {"fast": [], "exact": []}
+    for clip in clips:
+        analysis = engine.analyze(clip)
+        maps = {"fast": engine.predicted_error(analysis), "exact": engine.exact_error(clip, analysis)}
+        for router, error in maps.items():
+            for rate in RATES:
+                (allocation,) = allocate_blocks([error], rate)
+                ids = engine.compress(analysis, allocation.keep)
+                shown = engine.reconstruct(ids, allocation.keep, *clip.shape[:3])
+                row = (error, allocation, _block_mse(clip, shown), average_psnr(psnr(clip, shown)))
+                measured[router].append(row)
+    return {router: _fit(rows) for router, rows in measured.items()}
+
+
+def _fit(rows: Measured) -> Distortion:
+    share = np.concatenate([shares_of(error, _levels(chosen)).ravel() for error, chosen, _, _ in rows])
+    log_error = np.log(np.maximum(np.concatenate([block_means(e).ravel() for e, _, _, _ in rows]), MIN_ERROR))
+    mse = np.concatenate([blocks.ravel() for _, _, blocks, _ in rows])
+    offsets, slopes = [], []
+    for index in range(SHARES):
+        x, y = log_error[share == index], mse[share == index]
+        slope = float(np.polyfit(x, np.log(y + 1e-9), 1)[0]) if np.ptp(x) > 0 else 2.0
+        # The line gives the geometric mean; sums over blocks need the arithmetic one.
+        offsets.append(math.log(y.sum() / np.exp(slope * x).sum()))
+        slopes.append(slope)
+    plain = Distortion(tuple(offsets), tuple(slopes), 0.0)
+    bias = np.mean([shown_db - plain.psnr_db(error, chosen) for error, chosen, _, shown_db in rows])
+    return Distortion(plain.offsets, plain.slopes, float(bias))
+
+
+def _levels(allocation: Allocation) -> NDArray[np.uint8]:
+    assert allocation.levels is not None
+    return allocation.levels
+
+
+def _block_mse(clip: NDArray[np.uint8], shown: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Mean squared error of each block of 8x16x16 pixels, `[bt, bh, bw]`, [-1, 1] scale."""
+    steps, height, width, _ = clip.shape
+    if steps % 8 or height % 16 or width % 16:
+        raise ValueError(f"clip of {clip.shape} is not made of whole blocks")
+    square = (clip.astype(np.float32) - shown).reshape(steps // 8, 8, height // 16, 16, width // 16, 16, 3)
+    mse: NDArray[np.float64] = np.square(square, dtype=np.float64).mean(axis=(1, 3, 5, 6)) * (2 / PEAK) ** 2
+    return mse

@@ -1,0 +1,189 @@
+"""Budgets are met by the file on disk, whether its segments are one group or many."""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infotok_cli.codec import groups
+from infotok_cli.codec.encode import EncodeReport, encode_file
+from infotok_cli.config import AllocationName, Budget, BudgetKind, EncodeOptions
+from infotok_cli.container.reader import ItkReader
+from infotok_cli.errors import ModelError, UsageError
+from infotok_cli.model.distortion import Distortion
+from infotok_cli.model.engine import Engine, choose_runtime
+from infotok_cli.model.weights import load_model
+from make_video import make_video, moving_shapes
+from tiny_model import write_tiny_model
+
+FRAMES, HEIGHT, WIDTH = 60, 64, 80
+POSITIONS = FRAMES // 4 * (HEIGHT // 8) * (WIDTH // 8)
+GROUP_SIZES = {"one group": 1 << 19, "many groups": 3 * 4 * 8 * 10}
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
+    write_tiny_model(path)
+    # An untrained model has no relation of tokens to quality: this one is made up.
+    made_up = Distortion(offsets=(1.5, 0.9, 0.4, 0.0), slopes=(2.2, 2.1, 2.0, 2.0), bias_db=0.3)
+    loaded = dataclasses.replace(load_model(path), distortions={"fast": made_up, "exact": made_up})
+    return Engine(loaded, choose_runtime("cpu"))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """2.4 s that are still at first and busy at the end."""
+    still = np.repeat(moving_shapes(1, HEIGHT, WIDTH), FRAMES // 2, axis=0)
+    busy = np.random.default_rng(0).integers(0, 256, (FRAMES - FRAMES // 2, HEIGHT, WIDTH, 3), np.uint8)
+    path = tmp_path_factory.mktemp("clip") / "clip.mkv"
+    return make_video(path, np.concatenate([still, busy]), rate=Fraction(25))
+
+
+@pytest.fixture(params=sorted(GROUP_SIZES))
+def group_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(groups, "GROUP_POSITIONS", GROUP_SIZES[request.param])
+    return str(request.param)
+
+
+def encode(clip: Path, folder: Path, engine: Engine, budget: Budget, **options: object) -> EncodeReport:
+    wanted = EncodeOptions(budget=budget, segment_frames=16, **options)  # type: ignore[arg-type]
+    report = encode_file(clip, folder / "out.itk", engine, wanted)
+    with ItkReader(folder / "out.itk") as reader:
+        assert sum(segment.tokens for segment in reader.segments()) == report.tokens
+        assert reader.header.target_rate_ppm == 0
+    assert (folder / "out.itk").stat().st_size == report.size_bytes
+    assert report.frames == FRAMES
+    return report
+
+
+@pytest.mark.parametrize("allocation", ["block", "position"])
+@pytest.mark.parametrize("tokens", [200, 501, 1111])
+@pytest.mark.usefixtures("group_size")
+def test_max_tokens(
+    tokens: int, allocation: AllocationName, clip: Path, engine: Engine, tmp_path: Path
+) -> None:
+    report = encode(clip, tmp_path, engine, Budget("max-tokens", tokens), allocation=allocation)
+    assert tokens - 4 <= report.tokens <= tokens
+
+
+def test_reads_twice_only_what_is_longer_than_a_group(
+    group_size: str, clip: Path, engine: Engine, tmp_path: Path
+) -> None:
+    passes = {
+        kind: encode(clip, tmp_path / kind, engine, Budget(kind, value)).passes
+        for kind, value in whole_and_running_budgets(tmp_path)
+    }
+    whole = 2 if group_size == "many groups" else 1
+    assert passes == {"max-tokens": whole, "target-size": whole, "bitrate": 1, "tokens-per-second": 1}
+
+
+def whole_and_running_budgets(folder: Path) -> list[tuple[BudgetKind, float]]:
+    budgets: list[tuple[BudgetKind, float]] = [
+        ("max-tokens", 600),
+        ("target-size", 1500),
+        ("bitrate", 5000),
+        ("tokens-per-second", 250),
+    ]
+    for kind, _ in budgets:
+        (folder / kind).mkdir()
+    return budgets
+
+
+def test_a_second_pass_spends_where_the_whole_video_needs_it(
+    clip: Path, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def per_segment(size: int) -> list[int]:
+        monkeypatch.setattr(groups, "GROUP_POSITIONS", size)
+        (tmp_path / str(size)).mkdir()
+        encode(clip, tmp_path / str(size), engine, Budget("max-tokens", 600))
+        with ItkReader(tmp_path / str(size) / "out.itk") as reader:
+            return [segment.tokens for segment in reader.segments()]
+
+    at_once, in_groups = (per_segment(size) for size in GROUP_SIZES.values())
+    assert np.abs(np.subtract(at_once, in_groups)).max() <= 16
+
+
+@pytest.mark.parametrize("allocation", ["block", "position"])
+@pytest.mark.parametrize("size_bytes", [1200, 2000, 2600])
+@pytest.mark.usefixtures("group_size")
+def test_target_size(
+    size_bytes: int, allocation: AllocationName, clip: Path, engine: Engine, tmp_path: Path
+) -> None:
+    report = encode(clip, tmp_path, engine, Budget("target-size", size_bytes), allocation=allocation)
+    assert size_bytes - 24 <= report.size_bytes <= size_bytes
+
+
+@pytest.mark.usefixtures("group_size")
+def test_tokens_per_second(clip: Path, engine: Engine, tmp_path: Path) -> None:
+    report = encode(clip, tmp_path, engine, Budget("tokens-per-second", 300))
+    assert report.tokens == pytest.approx(300 * FRAMES / 25, abs=4)
+
+
+@pytest.mark.parametrize("router", ["fast", "exact", "fixed"])
+@pytest.mark.usefixtures("group_size")
+def test_bitrate(router: str, clip: Path, engine: Engine, tmp_path: Path) -> None:
+    report = encode(clip, tmp_path, engine, Budget("bitrate", 6000), router=router)
+    allowed = 6000 / 8 * FRAMES / 25
+    assert allowed - 24 <= report.size_bytes <= allowed
+
+
+@pytest.mark.parametrize("kind", ["max-tokens", "tokens-per-second", "bitrate", "target-size"])
+@pytest.mark.usefixtures("group_size")
+def test_more_than_enough_keeps_everything(
+    kind: BudgetKind, clip: Path, engine: Engine, tmp_path: Path
+) -> None:
+    assert encode(clip, tmp_path, engine, Budget(kind, 1e9)).tokens == POSITIONS
+
+
+@pytest.mark.parametrize("kind", ["max-tokens", "tokens-per-second", "bitrate", "target-size"])
+@pytest.mark.usefixtures("group_size")
+def test_too_little_is_refused_and_nothing_is_written(
+    kind: BudgetKind, clip: Path, engine: Engine, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=rf"--{kind} .* below the least of .*--short-side"):
+        encode(clip, tmp_path, engine, Budget(kind, 20))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("router", ["fast", "exact"])
+@pytest.mark.usefixtures("group_size")
+def test_target_psnr_spends_what_it_predicts(router: str, clip: Path, engine: Engine, tmp_path: Path) -> None:
+    def predicted(psnr_db: float) -> tuple[float, int]:
+        report = encode(clip, tmp_path, engine, Budget("target-psnr", psnr_db), router=router)
+        (tmp_path / "out.itk").unlink()
+        assert report.predicted_psnr_db is not None
+        return report.predicted_psnr_db, report.tokens
+
+    worst, fewest = predicted(0.1)
+    best, most = predicted(99)
+    assert most == POSITIONS
+    assert fewest == 8 * 4 * 5  # one a block: 8 steps of blocks, 4 rows, 5 columns
+    assert worst < best
+    middle, tokens = predicted((worst + best) / 2)
+    assert middle == pytest.approx((worst + best) / 2, abs=(best - worst) / 4)
+    assert fewest < tokens < most
+
+
+def test_target_psnr_needs_a_calibrated_model(clip: Path, engine: Engine, tmp_path: Path) -> None:
+    bare = Engine(dataclasses.replace(engine.loaded, distortions={}), engine.runtime)
+    with pytest.raises(ModelError, match="no calibration for --target-psnr"):
+        encode(clip, tmp_path, bare, Budget("target-psnr", 20))
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_budget_is_a_positive_number(value: float) -> None:
+    with pytest.raises(UsageError, match=r"--bitrate .* positive number of bits per second"):
+        Budget("bitrate", value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [({"router": "fixed"}, "--router"), ({"allocation": "position"}, "--allocation")]
+)
+def test_target_psnr_names_what_it_cannot_go_with(options: dict[str, str], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        EncodeOptions(budget=Budget("target-psnr", 30), **options)  # type: ignore[arg-type]
