@@ -30,7 +30,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     write_tiny_model(path)
     # An untrained model has no relation of tokens to quality: this one is made up.
-    made_up = Distortion(offsets=(1.5, 0.9, 0.4, 0.0), slopes=(2.2, 2.1, 2.0, 2.0), bias_db=0.3)
+    made_up = Distortion(offsets=(-0.5, -1.0, -1.5, -2.0), slopes=(2.2, 2.1, 2.0, 2.0), bias_db=0.3)
     loaded = dataclasses.replace(load_model(path), distortions={"fast": made_up, "exact": made_up})
     return Engine(loaded, choose_runtime("cpu"))
 
