@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from fractions import Fraction
 from io import BytesIO
@@ -17,7 +18,7 @@ from infotok_cli.container import layout
 from infotok_cli.container.header import Header
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.writer import ItkWriter
-from infotok_cli.entropy import keep_map, range_coder
+from infotok_cli.entropy import keep_map, range_coder, token_net
 from infotok_cli.entropy.keep_map import encode_levels, encode_positions
 from infotok_cli.entropy.token_ids import pack_ids, unpack_ids
 
@@ -113,6 +114,21 @@ def test_checksum() -> None:
 def test_nested_order_of_positions() -> None:
     (rows,) = tables("rank", "t", "y", "x")
     assert [tuple(map(int, row)) for row in rows] == [(rank, *at) for rank, at in enumerate(SPREAD_ORDER)]
+
+
+def test_token_coding() -> None:
+    (rows,) = tables("place", "t", "y", "x")
+    assert [tuple(map(int, row)) for row in rows] == [(n, *at) for n, at in enumerate(token_net.OFFSETS)]
+    assert f"the last one is {token_net.PRESENT}" in TEXT
+    assert f"min({token_net.HIDDEN_MAX}, max(0, a) >> {token_net.HIDDEN_SHIFT})" in TEXT
+    assert f"* g[h]) >> {token_net.LOGIT_SHIFT}`" in TEXT
+    assert f"a sum of {token_net.TOTAL} is" in TEXT
+    first = ", ".join(str(weight) for weight in token_net.DECAY[:5])
+    assert f"{first}, ... down to DECAY[{int(token_net.DECAY.argmin())}] = 0 and 0 from there on" in TEXT
+    exact = [65536 * math.exp(-n / token_net.LOGITS_PER_NAT) for n in range(256)]
+    assert np.abs(token_net.DECAY - exact).max() <= 0.5
+    assert token_net.LOGITS_PER_NAT == 16
+    assert layout.TOKEN_CODINGS == (0, 1)
 
 
 def test_initial_probabilities_of_levels() -> None:

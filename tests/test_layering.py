@@ -38,6 +38,7 @@ LIBRARIES = {
     "triton": {"infotok_kernels"},
     "av": {"infotok_cli.video"},
     "safetensors": {"infotok_cli.model", "infotok_cli.train"},
+    "constriction": {"infotok_cli.entropy"},
     "google_crc32c": {"infotok_cli.container"},
     "torch": {"infotok_kernels", "infotok_cli.model", "infotok_cli.train"},
 }

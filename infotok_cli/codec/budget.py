@@ -7,7 +7,8 @@ took. What one group leaves over, the next may spend. Planners that need to know
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -16,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infotok_cli.blocks import block_grid
-from infotok_cli.codec.keep_maps import pack_keep
 from infotok_cli.config import AllocationName, Budget, EncodeOptions
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
@@ -35,7 +35,13 @@ SEGMENT_OVERHEAD = layout.segment_section_bytes(0, 0) + layout.INDEX_ENTRY_STRUC
 FILE_OVERHEAD = layout.SECTION_STRUCT.size + layout.INDEX_STRUCT.size + layout.FOOTER_STRUCT.size
 """Bytes of index and footer besides the index entries."""
 
-_FIT_ROUNDS = 6
+_FIT_TRIES = 7
+_FIT_TOLERANCE = 0.004
+"""Share of the bytes that a group may leave unused."""
+
+_BYTES_POWER = 0.75
+_CODED_SHARE = 0.55
+"""Size of coded tokens against packed ones that is assumed before any has been seen."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,12 @@ class Written:
         return self.map_bytes + self.token_bytes + self.segments * SEGMENT_OVERHEAD
 
 
+NOTHING = Written(segments=0, positions=0, tokens=0, map_bytes=0, token_bytes=0)
+
+Measure = Callable[[list[Allocation]], Written]
+"""Compresses a group with these allocations and tells what it would take; costs time."""
+
+
 class Planner(Protocol):
     """Chooses the tokens of groups, in order."""
 
@@ -78,7 +90,7 @@ class Planner(Protocol):
 
     def survey(self, group: Group) -> None: ...
 
-    def plan(self, group: Group) -> list[Allocation]: ...
+    def plan(self, group: Group, measure: Measure) -> list[Allocation]: ...
 
     def wrote(self, written: Written) -> None: ...
 
@@ -133,7 +145,7 @@ class RatePlanner(_OnePass):
     def __init__(self, kind: AllocationName, rate: float) -> None:
         self.kind, self.rate = kind, rate
 
-    def plan(self, group: Group) -> list[Allocation]:
+    def plan(self, group: Group, measure: Measure) -> list[Allocation]:
         return allocate(group.errors, self.kind, self.rate)
 
 
@@ -152,7 +164,7 @@ class TokensPerSecondPlanner(_OnePass):
                 f"{_picture(header)}: give more, or a smaller --short-side"
             )
 
-    def plan(self, group: Group) -> list[Allocation]:
+    def plan(self, group: Group, measure: Measure) -> list[Allocation]:
         self.credit += sum(group.frames) * self.per_frame
         return _allocate_tokens(group, self.kind, int(self.credit))
 
@@ -167,17 +179,16 @@ class BitratePlanner(_OnePass):
         self.fit = _ByteFit(header)
         self.bytes_per_frame = Fraction(budget.value) / 8 / header.frame_rate
         self.credit = Fraction(-_fixed_bytes(header))
-        least_bytes = packed_bytes(_floor(header), header.levels) + SEGMENT_OVERHEAD
-        least = 8 * least_bytes * header.frame_rate / header.segment_frames
+        least = 8 * SEGMENT_OVERHEAD * header.frame_rate / header.segment_frames
         if budget.value < least:
             raise UsageError(
                 f"--bitrate {budget.value:.10g} is below the least of {float(least):.6g} bits per second for "
-                f"{_picture(header)}: give more, or a smaller --short-side"
+                f"{_picture(header)}: give more, or a longer --segment-frames"
             )
 
-    def plan(self, group: Group) -> list[Allocation]:
+    def plan(self, group: Group, measure: Measure) -> list[Allocation]:
         self.credit += sum(group.frames) * self.bytes_per_frame
-        return self.fit.allocate(group, int(self.credit))
+        return self.fit.allocate(group, int(self.credit), measure)
 
     def wrote(self, written: Written) -> None:
         self.credit -= written.size_bytes
@@ -191,7 +202,7 @@ class TargetPsnrPlanner(_OnePass):
         self.distortion, self.psnr_db = distortion, psnr_db
         self.predicted_sum, self.frames = 0.0, 0
 
-    def plan(self, group: Group) -> list[Allocation]:
+    def plan(self, group: Group, measure: Measure) -> list[Allocation]:
         chosen, predicted = self.distortion.allocate_for(group.errors, group.frames, self.psnr_db)
         self.predicted_sum += predicted * sum(group.frames)
         self.frames += sum(group.frames)
@@ -237,7 +248,7 @@ class MaxTokensPlanner(_Surveyed):
         super().__init__(kind)
         self.tokens = tokens
 
-    def plan(self, group: Group) -> list[Allocation]:
+    def plan(self, group: Group, measure: Measure) -> list[Allocation]:
         if self.tokens < self.rest.floor:
             raise UsageError(
                 f"--max-tokens {self.tokens} is below the least of {self.rest.floor} for this video: give "
@@ -250,26 +261,25 @@ class MaxTokensPlanner(_Surveyed):
 
 
 class TargetSizePlanner(_Surveyed):
-    """A file of at most so many bytes, as near to it as whole steps come."""
+    """A file of at most so many bytes, as near to it as a few tries come."""
 
     def __init__(self, header: Header, size_bytes: int) -> None:
         super().__init__(header.allocation)
         self.size_bytes = size_bytes
         self.left = size_bytes - _fixed_bytes(header)
-        self.header = header
         self.fit = _ByteFit(header)
 
-    def plan(self, group: Group) -> list[Allocation]:
-        least = packed_bytes(self.rest.floor, self.header.levels) + self.rest_segments * SEGMENT_OVERHEAD
-        if self.left < least:
-            raise self._too_small(least + self.size_bytes - self.left)
+    def plan(self, group: Group, measure: Measure) -> list[Allocation]:
+        if self.left < self.rest_segments * SEGMENT_OVERHEAD:
+            raise self._too_small(self.size_bytes - self.left + self.rest_segments * SEGMENT_OVERHEAD)
         if self.rest_segments == len(group.errors):
             self.rest_segments = 0
-            return self.fit.allocate(group, self.left)
-        if not self.fit.knows_maps:
-            self.fit.try_maps(group, self.left / least * self.rest.floor / self.rest.positions)
-        overhead = self.rest_segments * SEGMENT_OVERHEAD
-        tokens = self.fit.tokens_for(self.left - overhead, self.rest.positions)
+            return self.fit.allocate(group, self.left, measure)
+        room = self.left - self.rest_segments * SEGMENT_OVERHEAD
+        if not self.fit.learned:
+            guess = min(1.0, self.fit.tokens_for(room, self.rest.positions) / self.rest.positions)
+            self.fit.learn(measure(allocate(group.errors, self.kind, guess)))
+        tokens = self.fit.tokens_for(room, self.rest.positions)
         return _allocate_tokens(group, self.kind, self._take(group, tokens))
 
     def wrote(self, written: Written) -> None:
@@ -293,53 +303,72 @@ class _ByteFit:
     def __init__(self, header: Header) -> None:
         self.kind = header.allocation
         self.bytes_per_token = packed_bytes(1 << 16, header.levels) / (1 << 16)
+        if header.token_coding:
+            self.bytes_per_token *= _CODED_SHARE
         self.map_bytes_per_position = 0.0
-        self.knows_maps = False
-
-    def try_maps(self, group: Group, rate: float) -> None:
-        """Learn what keep maps take from those that `group` would have at `rate`."""
-        allocations = allocate(group.errors, self.kind, min(1.0, rate))
-        self.map_bytes_per_position = _map_bytes(allocations) / group.positions
-        self.knows_maps = True
+        self.learned = False
 
     def tokens_for(self, size_bytes: int, positions: int) -> int:
         """Tokens that fit with the maps of so many positions into so many bytes, segment overhead aside."""
         return int((size_bytes - positions * self.map_bytes_per_position) / self.bytes_per_token)
 
-    def allocate(self, group: Group, size_bytes: int) -> list[Allocation]:
-        """The most tokens whose maps, codes and segment overhead fit into so many bytes.
+    def allocate(self, group: Group, size_bytes: int, measure: Measure) -> list[Allocation]:
+        """The most tokens, to within a tolerance, with which the group's segments fit into so many bytes.
 
-        The maps are packed to know their size, the tokens' is what they have been taking so far.
+        Bytes grow more slowly than tokens, as c n^p with p about 0.75: that sets the first step, and a
+        straight line in logarithms between the nearest tries on both sides the next ones. Gives the floor
+        where nothing fits.
         """
-        room = size_bytes - len(group.errors) * SEGMENT_OVERHEAD
-        tokens = self.tokens_for(room, group.positions)
-        best: list[Allocation] | None = None
-        spare = 0.0
-        for _ in range(_FIT_ROUNDS):
+        room = max(1, size_bytes - len(group.errors) * SEGMENT_OVERHEAD)
+        tokens = min(group.positions, max(1, self.tokens_for(room, group.positions)))
+        below: tuple[int, int, list[Allocation]] | None = None
+        above: tuple[int, int] | None = None
+        for _ in range(_FIT_TRIES):
             allocations = _allocate_tokens(group, self.kind, tokens)
             got = sum(chosen.tokens for chosen in allocations)
-            spare = room - _map_bytes(allocations) - got * self.bytes_per_token
-            if spare >= 0:
-                best = allocations
-            if 0 <= spare < 8 * self.bytes_per_token or (spare > 0 and got == group.positions):
+            tried = measure(allocations)
+            taken = tried.size_bytes
+            self.learn(tried)
+            if taken <= size_bytes:
+                below = (got, taken, allocations)
+                if got == group.positions or size_bytes - taken <= _FIT_TOLERANCE * size_bytes:
+                    return allocations
+            else:
+                above = (got, taken)
+                if got > tokens:  # the floor
+                    return allocations
+            tokens = self._next(below, above, room, len(group.errors) * SEGMENT_OVERHEAD)
+            tokens = min(group.positions, max(1, tokens))
+            if below is not None and tokens <= below[0]:
                 break
-            # Aim a little low once there is something to fall back on.
-            tokens = got + int(spare // self.bytes_per_token) - (2 if best is None else 1)
-        return best if best is not None else allocations
+        return below[2] if below is not None else _allocate_tokens(group, self.kind, 1)
+
+    @staticmethod
+    def _next(
+        below: tuple[int, int, list[Allocation]] | None,
+        above: tuple[int, int] | None,
+        room: int,
+        overhead: int,
+    ) -> int:
+        """Tokens to try next, aiming a little below the room."""
+        aim = math.log(room * (1 - _FIT_TOLERANCE / 2))
+        points = [
+            (math.log(point[0]), math.log(max(1, point[1] - overhead))) for point in (below, above) if point
+        ]
+        (x, y), power = points[0], _BYTES_POWER
+        if len(points) == 2 and points[1][1] > y:
+            power = (points[1][1] - y) / max(points[1][0] - x, 1e-9)
+        return int(math.exp(x + (aim - y) / max(power, 0.3)))
 
     def learn(self, written: Written) -> None:
         """Take note of what a group took."""
-        self.bytes_per_token = written.token_bytes / written.tokens
+        self.bytes_per_token = max(1e-3, written.token_bytes / written.tokens)
         self.map_bytes_per_position = written.map_bytes / written.positions
-        self.knows_maps = True
+        self.learned = True
 
 
 def _allocate_tokens(group: Group, kind: AllocationName, tokens: int) -> list[Allocation]:
     return allocate(group.errors, kind, Fraction(min(max(tokens, 1), group.positions), group.positions))
-
-
-def _map_bytes(allocations: Sequence[Allocation]) -> int:
-    return sum(len(pack_keep(allocation)) for allocation in allocations)
 
 
 def _floor(header: Header) -> int:

@@ -16,7 +16,7 @@ from infotok_cli.container.atomic import atomic_path
 from infotok_cli.container.header import Header
 from infotok_cli.container.layout import Segment
 from infotok_cli.container.reader import ItkReader
-from infotok_cli.entropy.token_ids import unpack_ids
+from infotok_cli.entropy.token_coding import unpack_tokens
 from infotok_cli.errors import InputError, OutputError, UsageError
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.clip import Colour, Frame
@@ -135,7 +135,8 @@ def decode_segment(segment: Segment, header: Header, engine: Engine) -> Frame:
         keep = unpack_keep(segment.map_payload, header.allocation, header.grid(segment.frames))
         if int(keep.sum()) != segment.tokens:
             raise InputError(f"keep map has {int(keep.sum())} tokens, segment {segment.tokens}")
-        ids = unpack_ids(segment.token_payload, segment.tokens, header.levels)
+        net = engine.loaded.token_net if header.token_coding else None
+        ids = unpack_tokens(segment.token_payload, keep, header.levels, net)
     except InputError as error:
         raise InputError(f"segment {segment.number} is damaged: {error}") from error
     return engine.reconstruct(ids, keep, segment.frames, header.height, header.width)

@@ -15,16 +15,17 @@ from itertools import chain
 from pathlib import Path
 
 from infotok_cli import __version__
-from infotok_cli.codec.budget import Planner, TargetPsnrPlanner, Written, make_planner
+from infotok_cli.codec.budget import NOTHING, Planner, TargetPsnrPlanner, Written, make_planner
 from infotok_cli.codec.groups import Pending, group_size, group_view, read_groups
 from infotok_cli.codec.keep_maps import pack_keep
 from infotok_cli.config import Budget, EncodeOptions
 from infotok_cli.container.atomic import atomic_output
 from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
-from infotok_cli.entropy.token_ids import pack_ids
+from infotok_cli.entropy.token_coding import pack_tokens
 from infotok_cli.errors import InputError
 from infotok_cli.metrics import bits_per_pixel, bpp16
+from infotok_cli.model.allocation import Allocation
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.clip import VideoInfo, scaled_size
 from infotok_cli.video.reader import VideoReader, open_video
@@ -98,7 +99,9 @@ def encode_file(
             source, video, engine=engine, options=options, header=header, planner=planner, meter=meter
         )
         for group in groups:
-            _write_group(group, planner, engine, writer, meter)
+            coder = _GroupCoder(group, engine, header)
+            allocations = planner.plan(group_view(group), coder.measure)
+            planner.wrote(coder.write(allocations, writer, meter))
         size_bytes = writer.finish()
         planner.check(size_bytes)
     totals = meter.total
@@ -137,7 +140,7 @@ class _Meter:
 
     def __init__(self, writer: ItkWriter, progress: Progress | None) -> None:
         self.passes = 1
-        self.total = Written(segments=0, positions=0, tokens=0, map_bytes=0, token_bytes=0)
+        self.total = NOTHING
         self._analyzed = 0
         self._writer = writer
         self._progress = progress
@@ -192,35 +195,54 @@ def _groups(
         yield from read(again)
 
 
-def _write_group(
-    group: list[Pending], planner: Planner, engine: Engine, writer: ItkWriter, meter: _Meter
-) -> None:
-    """Compress and write the segments of a group, emptying it."""
-    allocations = planner.plan(group_view(group))
-    total = Written(segments=0, positions=0, tokens=0, map_bytes=0, token_bytes=0)
-    group.reverse()
-    for allocation in allocations:
-        # Taken out, so that a group is gone before the next one is whole.
-        pending = group.pop()
-        keep_payload = pack_keep(allocation)
-        ids = engine.compress(pending.analysis, allocation.keep)
-        token_payload = pack_ids(ids, writer.header.levels)
-        writer.write_segment(
-            frames=pending.frames,
-            tokens=allocation.tokens,
-            map_payload=keep_payload,
-            token_payload=token_payload,
-        )
-        segment = Written(
-            segments=1,
-            positions=allocation.keep.size,
-            tokens=allocation.tokens,
-            map_bytes=len(keep_payload),
-            token_bytes=len(token_payload),
-        )
-        total += segment
-        meter.wrote(segment)
-    planner.wrote(total)
+class _GroupCoder:
+    """Turns a group into payloads, for trial and for good."""
+
+    def __init__(self, group: list[Pending], engine: Engine, header: Header) -> None:
+        self.group, self.engine, self.header = group, engine, header
+        self.tried: dict[int, list[tuple[bytes, bytes]]] = {}
+
+    def measure(self, allocations: list[Allocation]) -> Written:
+        """What the group would take; the payloads are kept, in case these allocations are chosen."""
+        coded = [self._code(pending, chosen) for pending, chosen in zip(self.group, allocations, strict=True)]
+        self.tried[id(allocations)] = coded
+        parts = [_written(chosen, *payloads) for chosen, payloads in zip(allocations, coded, strict=True)]
+        return sum(parts[1:], start=parts[0])
+
+    def write(self, allocations: list[Allocation], writer: ItkWriter, meter: _Meter) -> Written:
+        """Write the segments, emptying the group."""
+        tried = self.tried.get(id(allocations))
+        total = NOTHING
+        self.group.reverse()
+        for index, allocation in enumerate(allocations):
+            # Taken out, so that a group is gone before the next one is whole.
+            pending = self.group.pop()
+            keep_payload, token_payload = tried[index] if tried else self._code(pending, allocation)
+            writer.write_segment(
+                frames=pending.frames,
+                tokens=allocation.tokens,
+                map_payload=keep_payload,
+                token_payload=token_payload,
+            )
+            segment = _written(allocation, keep_payload, token_payload)
+            total += segment
+            meter.wrote(segment)
+        return total
+
+    def _code(self, pending: Pending, allocation: Allocation) -> tuple[bytes, bytes]:
+        ids = self.engine.compress(pending.analysis, allocation.keep)
+        net = self.engine.loaded.token_net if self.header.token_coding else None
+        return pack_keep(allocation), pack_tokens(ids, allocation.keep, self.header.levels, net)
+
+
+def _written(allocation: Allocation, keep_payload: bytes, token_payload: bytes) -> Written:
+    return Written(
+        segments=1,
+        positions=allocation.keep.size,
+        tokens=allocation.tokens,
+        map_bytes=len(keep_payload),
+        token_bytes=len(token_payload),
+    )
 
 
 def make_header(info: VideoInfo, engine: Engine, options: EncodeOptions) -> Header:
@@ -239,6 +261,7 @@ def make_header(info: VideoInfo, engine: Engine, options: EncodeOptions) -> Head
             target_rate_ppm=0 if options.budget else round(options.rate * 1_000_000),
             model_name=engine.loaded.config.name,
             model_sha256=bytes.fromhex(engine.loaded.sha256),
+            token_coding=0 if engine.loaded.token_net is None else 1,
             encoder=f"infotok {__version__}",
             sample_aspect=info.sample_aspect,
             colour_primaries=info.colour.primaries,

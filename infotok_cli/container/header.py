@@ -182,7 +182,7 @@ def counts_fault(header: Header, frames: int, tokens: int, map_bytes: int, token
         return f"{tokens} tokens for {positions} positions"
     if map_bytes > limit or token_bytes > limit:
         return f"payloads of {map_bytes} and {token_bytes} bytes, allowed are {limit} each"
-    if header.token_coding == 0 and token_bytes != 2 * tokens:
+    if token_bytes > 2 * tokens or (header.token_coding == 0 and token_bytes < 2 * tokens):
         return f"{token_bytes} bytes for {tokens} tokens of 2 bytes"
     return None
 

@@ -15,13 +15,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from infotok_cli.config import ModelConfig
-from infotok_cli.errors import ModelError
+from infotok_cli.entropy.token_net import TokenNet
+from infotok_cli.errors import InputError, ModelError
 from infotok_cli.model.distortion import Distortion
 from infotok_cli.model.tokenizer import Tokenizer
 
 CONFIG_KEY = "infotok.config"
 CALIBRATION_KEY = "infotok.calibration"
 TRAINING_KEY = "infotok.training"
+TOKEN_NET_PREFIX = "token_net."
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class LoadedModel:
     path: Path
     distortions: Mapping[str, Distortion] = field(default_factory=dict)
     """What quality to expect, by router; empty for weights saved without."""
+    token_net: TokenNet | None = None
+    """Model of the token coder; None for weights saved without, whose tokens are packed at 16 bits."""
 
 
 def file_sha256(path: Path) -> str:
@@ -52,10 +56,11 @@ def save_model(
     training: str,
     *,
     distortions: Mapping[str, Distortion] | None = None,
+    token_net: TokenNet | None = None,
 ) -> str:
     """Write `tensors` (a state dict of `model`) in half precision; returns the file's sha256.
 
-    mean_error, distortions: see `LoadedModel`. training: JSON text on how the weights came about.
+    mean_error, distortions, token_net: see `LoadedModel`. training: JSON text on how the weights came about.
     """
     stored = {
         name: tensor.detach().cpu().to(torch.float16).contiguous()
@@ -63,6 +68,8 @@ def save_model(
         else tensor.cpu()
         for name, tensor in tensors.items()
     }
+    for name, array in (token_net.arrays() if token_net else {}).items():
+        stored[TOKEN_NET_PREFIX + name] = torch.from_numpy(array)
     fitted = {router: fit.to_json() for router, fit in (distortions or {}).items()}
     metadata = {
         CONFIG_KEY: model.config.to_json(),
@@ -99,6 +106,12 @@ def load_model(path: Path) -> LoadedModel:
             tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"model file {path} cannot be read: {str(error).splitlines()[0]}") from error
+    whole = [name for name in tensors if name.startswith(TOKEN_NET_PREFIX)]
+    arrays = {name.removeprefix(TOKEN_NET_PREFIX): tensors.pop(name).numpy() for name in whole}
+    try:
+        token_net = TokenNet.from_arrays(config.levels, arrays) if arrays else None
+    except InputError as error:
+        raise ModelError(f"model file {path} cannot be read: {error}") from error
     model = build_model(config, tensors, str(path))
     return LoadedModel(
         tokenizer=model,
@@ -107,6 +120,7 @@ def load_model(path: Path) -> LoadedModel:
         sha256=file_sha256(path),
         path=path,
         distortions=distortions,
+        token_net=token_net,
     )
 
 

@@ -16,11 +16,9 @@ import torch
 from torch import Tensor
 
 from infotok_cli.config import ModelConfig
-from infotok_cli.model.distortion import Distortion
-from infotok_cli.model.engine import Engine, choose_runtime, keep_freed_memory
+from infotok_cli.model.engine import choose_runtime, keep_freed_memory
 from infotok_cli.model.tokenizer import Tokenizer
-from infotok_cli.model.weights import LoadedModel, build_model, save_model
-from infotok_cli.train.calibrate import fit_distortions
+from infotok_cli.model.weights import build_model, save_model
 from infotok_cli.train.checkpoint import (
     Progress,
     read_checkpoint,
@@ -28,6 +26,7 @@ from infotok_cli.train.checkpoint import (
     save_checkpoint,
     select,
 )
+from infotok_cli.train.companions import add_companions
 from infotok_cli.train.data import CropShape, FrameCache
 from infotok_cli.train.heldout import HELD_RATES, HeldOut
 from infotok_cli.train.start import start_from_principal_axes
@@ -67,8 +66,9 @@ class TrainOptions:
     device: str = "cpu"
     compile: bool = False
     seed: int = 0
-    calibration_clips: int = 24
-    """Clips on which the expected quality of an allocation is fitted at the end."""
+    companion_clips: int = 160
+    """Clips on which the token coder and the expected quality are fitted at the end."""
+    companion_steps: int = 4000
 
     @property
     def checkpoint(self) -> Path:
@@ -258,24 +258,14 @@ class _Run:
             "held_psnr_db": {f"{rate:g}": round(held[rate], 3) for rate in HELD_RATES},
         }
         error = self.held.mean_error(model)
-        return save_model(
-            self.options.output,
-            model,
-            model.state_dict(),
-            error,
-            json.dumps(history),
-            distortions=self._distortions(error),
+        save_model(self.options.output, model, model.state_dict(), error, json.dumps(history))
+        clips = self.cache.sample(self.options.companion_clips, self._largest_crop(), self.random)
+        return add_companions(
+            self.options.output, list(clips), self.runtime, steps=self.options.companion_steps
         )
 
-    def _distortions(self, error: float) -> dict[str, Distortion]:
-        # An engine halves the precision of the model it is given, so it gets one of its own.
-        model = self.averaged()
-        loaded = LoadedModel(
-            tokenizer=model, config=model.config, mean_error=error, sha256="", path=self.options.output
-        )
-        shape = max(self.options.crops, key=lambda crop: crop.frames * crop.side**2)
-        clips = self.cache.sample(self.options.calibration_clips, shape, self.random)
-        return fit_distortions(Engine(loaded, self.runtime), list(clips))
+    def _largest_crop(self) -> CropShape:
+        return max(self.options.crops, key=lambda crop: crop.frames * crop.side**2)
 
 
 def make_optimizers(model: Tokenizer, learning_rate: float) -> list[torch.optim.Optimizer]:

@@ -140,7 +140,7 @@ def test_header_fields_out_of_range_are_refused_by_name(
         ("router", 3),
         ("allocation", 2),
         ("keep_map_coding", 1),
-        ("token_coding", 1),
+        ("token_coding", 2),
         ("colour_range", 3),
         ("segment_frames", 5),
     ]:

@@ -48,7 +48,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory, clips: list[Path]) -> Path:
 
 def options(cache: Path, output: Path, steps: int) -> TrainOptions:
     return TrainOptions(
-        calibration_clips=2,
+        companion_clips=2,
+        companion_steps=3,
         cache=cache,
         output=output,
         config=TINY,

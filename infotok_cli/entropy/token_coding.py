@@ -1,0 +1,118 @@
+"""Token ids as bytes, token coding 1: digits range-coded under the frequencies of a token net.
+
+The range coder is that of `constriction` (its RangeEncoder: 32-bit words, 64-bit state, 24-bit
+precision): a maintained, compiled coder that takes a frequency table for each symbol of an array,
+which Python alone is far too slow for. It wants probabilities as floats; ours are whole multiples of
+2^-15, for which its rounding is exact in float64, so integers decide (docs/FORMAT.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infotok_cli.entropy.token_ids import pack_ids, packed_bytes, unpack_ids
+from infotok_cli.entropy.token_net import TOTAL, TokenNet, Waves
+from infotok_cli.errors import InputError
+
+Ids = NDArray[np.uint16]
+
+
+def pack_tokens(ids: Ids, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None) -> bytes:
+    """Token payload of a segment: token coding 0 without a net, 1 with one.
+
+    Coding 1 falls back on the packed ids of coding 0 where its code would be no shorter.
+    """
+    packed = pack_ids(ids, levels)
+    coded = packed if net is None else encode_ids(ids, keep, net)
+    return coded if len(coded) < len(packed) else packed
+
+
+def unpack_tokens(data: bytes, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None) -> Ids:
+    """Token ids `[n]` of `pack_tokens`; raises InputError when `data` is not the code of any."""
+    count = int(keep.sum())
+    if net is None or len(data) == packed_bytes(count, levels):
+        return unpack_ids(data, count, levels)
+    return decode_ids(data, keep, net)
+
+
+def encode_ids(ids: Ids, keep: NDArray[np.bool_], net: TokenNet) -> bytes:
+    """Code token ids `[n]` of the kept positions in grid order; keep: `[t, h, w]` with n kept.
+
+    Raises ValueError when counts differ or an id is outside the quantizer.
+    """
+    size = int(np.prod(net.levels))
+    if ids.shape != (int(keep.sum()),) or (ids.size and int(ids.max()) >= size):
+        raise ValueError(f"{ids.shape} token ids do not fit a keep map of {int(keep.sum())} and {size} ids")
+    digits = np.zeros((*keep.shape, len(net.levels)), np.int32)
+    digits[keep] = to_digits(ids, net.levels)
+    coder = _stream().RangeEncoder()
+    for wave in Waves(net, keep):
+        mine = digits[wave.step][wave.where]
+        for channel in range(len(net.levels)):
+            symbols = np.ascontiguousarray(mine[:, channel])
+            coder.encode(symbols, _family(), wave.frequencies(channel) / TOTAL)
+            wave.put(channel, symbols)
+    words: NDArray[np.uint32] = coder.get_compressed()
+    return words.astype("<u4").tobytes()
+
+
+def decode_ids(data: bytes, keep: NDArray[np.bool_], net: TokenNet) -> Ids:
+    """Token ids `[n]` of `encode_ids`.
+
+    Raises InputError when `data` is not the code of any ids under this keep map.
+    """
+    if len(data) % 4:
+        raise InputError(f"coded token ids take {len(data)} bytes, not whole words: encode the video again")
+    words = np.frombuffer(data, "<u4").astype(np.uint32)
+    coder = _stream().RangeDecoder(words)
+    digits = np.zeros((*keep.shape, len(net.levels)), np.int32)
+    try:
+        for wave in Waves(net, keep):
+            mine = np.empty((int(wave.where.sum()), len(net.levels)), np.int32)
+            for channel in range(len(net.levels)):
+                mine[:, channel] = coder.decode(_family(), wave.frequencies(channel) / TOTAL)
+                wave.put(channel, mine[:, channel])
+            digits[wave.step][wave.where] = mine
+    except (ValueError, AssertionError) as error:
+        raise InputError("coded token ids are damaged: encode the video again") from error
+    if not coder.maybe_exhausted():
+        raise InputError("coded token ids go on after the last token: encode the video again")
+    return from_digits(digits[keep], net.levels)
+
+
+def to_digits(ids: Ids, levels: tuple[int, ...]) -> NDArray[np.int32]:
+    """FSQ digits `[n, C]` of ids `[n]`, first channel least."""
+    rest, digits = ids.astype(np.int32), []
+    for level in levels:
+        digits.append(rest % level)
+        rest = rest // level
+    return np.stack(digits, axis=-1)
+
+
+def from_digits(digits: NDArray[np.int32], levels: tuple[int, ...]) -> Ids:
+    """Ids `[n]` of FSQ digits `[n, C]`."""
+    ids = np.zeros(len(digits), np.int64)
+    for channel in reversed(range(len(levels))):
+        ids = ids * levels[channel] + digits[:, channel]
+    return ids.astype(np.uint16)
+
+
+@cache
+def _constriction() -> Any:
+    import constriction
+
+    return constriction
+
+
+def _stream() -> Any:
+    return _constriction().stream.queue
+
+
+@cache
+def _family() -> Any:
+    return _constriction().stream.model.Categorical(perfect=False)

@@ -1,0 +1,181 @@
+"""Fits the integer network of the token coder on the tokens of training clips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from infotok_cli.entropy.token_coding import to_digits
+from infotok_cli.entropy.token_net import (
+    HIDDEN_MAX,
+    HIDDEN_SHIFT,
+    LOGIT_SHIFT,
+    LOGITS_PER_NAT,
+    PRESENT,
+    TokenNet,
+    Waves,
+    input_count,
+)
+from infotok_cli.model.allocation import allocate_blocks, allocate_positions
+from infotok_cli.model.engine import Engine
+
+HIDDEN = 32
+WEIGHT_SCALE = 32
+"""Integer weight per unit of real weight, in both layers."""
+
+INPUT_SCALE = WEIGHT_SCALE * PRESENT
+"""Integer pre-activation per real one: inputs count in eighths."""
+
+LOGIT_SCALE = LOGITS_PER_NAT << LOGIT_SHIFT
+POSITION_SHARE = 0.15
+"""Share of clips whose tokens are chosen position by position."""
+
+
+@dataclass(frozen=True)
+class TokenSamples:
+    """Tokens with what the coder knows before each."""
+
+    inputs: NDArray[np.int8]
+    """`[N, F]`"""
+    digits: NDArray[np.int8]
+    """`[N, C]`"""
+
+
+def collect_tokens(
+    engine: Engine, clips: Iterable[NDArray[np.uint8]], random: np.random.Generator
+) -> TokenSamples:
+    """Encode clips `[T, H, W, 3]` at rate 1, at one of 0.5 to 1, and at one of 1/8 to 0.5."""
+    levels = engine.loaded.config.levels
+    inputs, digits = [], []
+    for clip in clips:
+        analysis = engine.analyze(clip)
+        error = engine.predicted_error(analysis)
+        allocate = allocate_positions if random.random() < POSITION_SHARE else allocate_blocks
+        for rate in (1.0, random.uniform(0.5, 1.0), random.uniform(0.125, 0.5)):
+            (chosen,) = allocate([error], rate)
+            ids = engine.compress(analysis, chosen.keep)
+            for more_inputs, more_digits in _samples(ids, chosen.keep, levels):
+                inputs.append(more_inputs)
+                digits.append(more_digits)
+    return TokenSamples(np.concatenate(inputs), np.concatenate(digits))
+
+
+def _samples(
+    ids: NDArray[np.uint16], keep: NDArray[np.bool_], levels: tuple[int, ...]
+) -> Iterable[tuple[NDArray[np.int8], NDArray[np.int8]]]:
+    whole = np.zeros((*keep.shape, len(levels)), np.int32)
+    whole[keep] = to_digits(ids, levels)
+    for wave in Waves(_empty_net(levels), keep):
+        mine = whole[wave.step][wave.where]
+        for channel in range(len(levels)):
+            wave.put(channel, mine[:, channel])
+        yield wave.inputs.astype(np.int8), mine.astype(np.int8)
+
+
+def fit_token_net(
+    samples: TokenSamples, levels: tuple[int, ...], *, steps: int, batch: int = 2048, seed: int = 0
+) -> tuple[TokenNet, float]:
+    """Train the network; returns it and the mean bits of a token over the last tenth of the steps.
+
+    The rounding of weights and activations is part of the forward pass, with gradients passed straight
+    through, so what is trained is the integer network itself.
+    """
+    torch.manual_seed(seed)
+    model = _RoundedNet(levels)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1.0, weight_decay=1e-4)
+    generator = torch.Generator().manual_seed(seed)
+    inputs, digits = torch.from_numpy(samples.inputs), torch.from_numpy(samples.digits)
+    bits = []
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = 4e-3 * min(1.0, (step + 1) / 50) * (1 - step / steps)
+        rows = torch.randint(len(inputs), (min(batch, len(inputs)),), generator=generator)
+        loss = model(inputs[rows].float(), digits[rows].long()) / np.log(2)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        bits.append(float(loss.detach()))
+    return model.integers(), float(np.mean(bits[-max(1, steps // 10) :]))
+
+
+class _RoundedNet(nn.Module):
+    """`TokenNet` with real parameters behind its integers."""
+
+    def __init__(self, levels: tuple[int, ...]) -> None:
+        super().__init__()
+        self.levels = levels
+        channels, most = len(levels), max(levels)
+        inputs = input_count(channels)
+        self.base = nn.Parameter(torch.randn(inputs, channels, HIDDEN) * inputs**-0.5)
+        self.base_bias = nn.Parameter(torch.zeros(channels, HIDDEN))
+        self.own = nn.Parameter(torch.randn(channels, channels, HIDDEN) * 0.2)
+        self.out = nn.Parameter(torch.randn(channels, HIDDEN, most) * 0.1)
+        self.out_bias = nn.Parameter(torch.zeros(channels, most))
+        self.before = nn.Parameter(torch.zeros(channels, most + 1, most))
+
+    def _rounded(self) -> dict[str, Tensor]:
+        limits = (("base", 127), ("own", 127), ("out", 127), ("base_bias", 1 << 20), ("out_bias", 1 << 20))
+        scales = {"base_bias": INPUT_SCALE, "out_bias": LOGIT_SCALE, "before": LOGIT_SCALE}
+        rounded = {}
+        for name, limit in (*limits, ("before", 32767)):
+            scaled = getattr(self, name) * scales.get(name, WEIGHT_SCALE)
+            rounded[name] = _straight(scaled.clamp(-limit, limit), torch.round)
+        return rounded
+
+    def forward(self, inputs: Tensor, digits: Tensor) -> Tensor:
+        """Mean nats of a token: inputs `[N, F]` and digits `[N, C]`, both whole numbers."""
+        w = self._rounded()
+        steps = torch.tensor(self.levels) - 1
+        values = (2 * digits - steps).float()
+        base = (inputs @ w["base"].flatten(1)).view(len(inputs), *self.base_bias.shape) + w["base_bias"]
+        present = inputs[:, len(self.levels)] > 0
+        total = inputs.new_zeros(())
+        for channel, levels in enumerate(self.levels):
+            hidden = base[:, channel] + values[:, :channel] @ w["own"][:channel, channel]
+            hidden = hidden.clamp(0, (HIDDEN_MAX + 1) * 16 - 1) / (1 << HIDDEN_SHIFT)
+            hidden = _straight(hidden, torch.floor)
+            digit = (inputs[:, channel].long() + levels - 1) >> 1
+            row = torch.where(present, digit, self.before.shape[1] - 1)
+            logits = hidden @ w["out"][channel] + w["out_bias"][channel] + w["before"][channel][row]
+            total = total + F.cross_entropy(logits[:, :levels] / LOGIT_SCALE, digits[:, channel])
+        return total
+
+    @torch.no_grad()
+    def integers(self) -> TokenNet:
+        kinds = {"base": np.int8, "own": np.int8, "out": np.int8, "before": np.int16}
+        arrays = {
+            name: tensor.numpy().astype(kinds.get(name, np.int32)) for name, tensor in self._rounded().items()
+        }
+        # Digits not yet known when a channel is coded, and values its digits do not have.
+        for channel, levels in enumerate(self.levels):
+            arrays["own"][channel:, channel] = 0
+            arrays["out"][channel, :, levels:] = 0
+            arrays["out_bias"][channel, levels:] = 0
+            arrays["before"][channel, :, levels:] = 0
+        return TokenNet.from_arrays(self.levels, arrays)
+
+
+def _straight(values: Tensor, rounding: object) -> Tensor:
+    """Round, passing the gradient straight through."""
+    assert callable(rounding)
+    rounded: Tensor = values + (rounding(values) - values).detach()
+    return rounded
+
+
+def _empty_net(levels: tuple[int, ...]) -> TokenNet:
+    channels, most = len(levels), max(levels)
+    return TokenNet(
+        levels=levels,
+        base=np.zeros((input_count(channels), channels, 1), np.int8),
+        base_bias=np.zeros((channels, 1), np.int32),
+        own=np.zeros((channels, channels, 1), np.int8),
+        out=np.zeros((channels, 1, most), np.int8),
+        out_bias=np.zeros((channels, most), np.int32),
+        before=np.zeros((channels, most + 1, most), np.int16),
+    )

@@ -1,0 +1,197 @@
+"""Coded token ids come back, cost what their frequencies say, and follow the specified coder exactly."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from infotok_cli.blocks import block_capacity, block_grid, keep_from_levels
+from infotok_cli.entropy.token_coding import decode_ids, encode_ids, pack_tokens, to_digits, unpack_tokens
+from infotok_cli.entropy.token_net import TOTAL, TokenNet, Waves, input_count
+from infotok_cli.errors import InputError
+
+LEVELS = (8, 8, 8, 5, 5, 5)
+GOLDEN_SHA256 = "3d22d8d906af6493866d2f012dd00d522b9412ab535ff682d19604449685a372"
+
+Ids = NDArray[np.uint16]
+
+
+def random_net(seed: int, levels: tuple[int, ...] = LEVELS, hidden: int = 12) -> TokenNet:
+    random = np.random.default_rng(seed)
+    channels, most = len(levels), max(levels)
+    own = random.integers(-60, 60, (channels, channels, hidden)).astype(np.int8)
+    for channel in range(channels):
+        own[channel:, channel] = 0
+    return TokenNet(
+        levels=levels,
+        base=random.integers(-40, 40, (input_count(channels), channels, hidden)).astype(np.int8),
+        base_bias=random.integers(-900, 900, (channels, hidden)).astype(np.int32),
+        own=own,
+        out=random.integers(-30, 30, (channels, hidden, most)).astype(np.int8),
+        out_bias=random.integers(-900, 900, (channels, most)).astype(np.int32),
+        before=random.integers(-900, 900, (channels, most + 1, most)).astype(np.int16),
+    )
+
+
+def random_segment(seed: int, grid: tuple[int, int, int]) -> tuple[Ids, NDArray[np.bool_]]:
+    random = np.random.default_rng(seed)
+    levels = 2 ** random.integers(0, 4, block_grid(grid))
+    keep = keep_from_levels(np.minimum(levels, block_capacity(grid)).astype(np.uint8), grid)
+    if random.random() < 0.3:
+        keep = random.random(grid) < 0.4
+        keep[0, 0, 0] = True
+    return random.integers(0, 64_000, int(keep.sum())).astype(np.uint16), keep
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(st.integers(1, 6), st.integers(1, 9), st.integers(1, 9)),
+    st.sampled_from([LEVELS, (2,), (16, 16, 255), (5, 4)]),
+)
+@settings(max_examples=60, deadline=None)
+def test_round_trip(seed: int, grid: tuple[int, int, int], levels: tuple[int, ...]) -> None:
+    ids, keep = random_segment(seed, grid)
+    ids = (ids % math.prod(levels)).astype(np.uint16)
+    net = random_net(seed, levels)
+    assert np.array_equal(decode_ids(encode_ids(ids, keep, net), keep, net), ids)
+    payload = pack_tokens(ids, keep, levels, net)
+    assert len(payload) <= 2 * len(ids)
+    assert np.array_equal(unpack_tokens(payload, keep, levels, net), ids)
+    assert np.array_equal(unpack_tokens(pack_tokens(ids, keep, levels, None), keep, levels, None), ids)
+
+
+def told_frequencies(ids: Ids, keep: NDArray[np.bool_], net: TokenNet) -> list[tuple[int, list[int]]]:
+    """Digit and frequencies of every symbol in coding order."""
+    digits = np.zeros((*keep.shape, len(net.levels)), np.int32)
+    digits[keep] = to_digits(ids, net.levels)
+    told = []
+    for wave in Waves(net, keep):
+        mine = digits[wave.step][wave.where]
+        for channel in range(len(net.levels)):
+            rows = wave.frequencies(channel)
+            assert (rows >= 1).all()
+            assert (rows.sum(axis=1) == TOTAL).all()
+            told += list(zip(mine[:, channel].tolist(), rows.tolist(), strict=True))
+            wave.put(channel, mine[:, channel])
+    return told
+
+
+def specified_code(symbols: list[tuple[int, list[int]]]) -> bytes:
+    """The range coder of docs/FORMAT.md, in plain integers."""
+    mask, words = (1 << 64) - 1, []
+    low, span, held, held_word = 0, mask, 0, 0
+    for digit, frequencies in symbols:
+        count = len(frequencies)
+
+        def edge(index: int, frequencies: list[int] = frequencies, count: int = count) -> int:
+            if index == count:
+                return 1 << 24
+            return sum(frequencies[:index]) * ((1 << 24) - count) // TOTAL + index
+
+        start, width = edge(digit), edge(digit + 1) - edge(digit)
+        scale = span >> 24
+        span = scale * width
+        moved = low + scale * start
+        if held and moved + span <= mask:
+            # The words held back do not carry after all.
+            words += [held_word, *[0xFFFFFFFF] * (held - 1)]
+            held = 0
+        elif held and moved > mask:
+            words += [held_word + 1, *[0] * (held - 1)]
+            held = 0
+        low = moved & mask
+        if span < 1 << 32:
+            span <<= 32
+            top = low >> 32
+            low = (low << 32) & mask
+            if held:
+                held += 1
+            elif low + span <= mask:
+                words.append(top)
+            else:
+                held, held_word = 1, top
+    point = low + (1 << 32) - 1
+    if held:
+        words += (
+            [held_word + 1, *[0] * (held - 1)] if point > mask else [held_word, *[0xFFFFFFFF] * (held - 1)]
+        )
+    if symbols:
+        words.append((point & mask) >> 32)
+    return b"".join(word.to_bytes(4, "little") for word in words)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_bytes_are_those_of_the_specified_coder(seed: int) -> None:
+    ids, keep = random_segment(seed, (4, 8, 6))
+    net = random_net(seed)
+    assert encode_ids(ids, keep, net) == specified_code(told_frequencies(ids, keep, net))
+
+
+def test_size_is_what_the_frequencies_say() -> None:
+    ids, keep = random_segment(5, (8, 12, 12))
+    net = random_net(5)
+    bits = sum(-math.log2(row[digit] / TOTAL) for digit, row in told_frequencies(ids, keep, net))
+    assert 8 * len(encode_ids(ids, keep, net)) == pytest.approx(bits, rel=1e-3, abs=48)
+
+
+def test_golden_bytes() -> None:
+    """The bytes of coding 1 must never change: old files would be lost."""
+
+    def numbers(shape: tuple[int, ...], low: int, high: int) -> NDArray[np.int64]:
+        count = np.arange(math.prod(shape), dtype=np.int64)
+        return ((count * 2654435761 + 12345) % 4294967291 % (high - low) + low).reshape(shape)
+
+    shapes = {name: array.shape for name, array in random_net(0).arrays().items()}
+    limits = {"base": 40, "own": 60, "out": 30, "base_bias": 900, "out_bias": 900, "before": 900}
+    arrays = {
+        name: numbers(shapes[name], -limit, limit).astype(random_net(0).arrays()[name].dtype)
+        for name, limit in limits.items()
+    }
+    net = TokenNet.from_arrays(LEVELS, arrays)
+    keep = numbers((6, 7, 9), 0, 3) > 0
+    ids = numbers((int(keep.sum()),), 0, 64_000).astype(np.uint16)
+    code = encode_ids(ids, keep, net)
+    assert hashlib.sha256(code).hexdigest() == GOLDEN_SHA256
+    assert np.array_equal(decode_ids(code, keep, net), ids)
+
+
+def test_damaged_code_never_passes_for_whole(fresh_seed: int) -> None:
+    ids, keep = random_segment(3, (4, 6, 6))
+    net = random_net(3)
+    code = encode_ids(ids, keep, net)
+    random = np.random.default_rng(fresh_seed)
+    for _ in range(30):
+        changed = bytearray(code)
+        changed[int(random.integers(len(code)))] ^= int(random.integers(1, 256))
+        try:
+            back = decode_ids(bytes(changed), keep, net)
+        except InputError:
+            continue
+        assert not np.array_equal(back, ids)
+    for wrong in (code[:-1], code + b"\0\0\0\0" * 3):
+        with pytest.raises(InputError):
+            decode_ids(wrong, keep, net)
+
+
+def test_wrong_counts_are_refused() -> None:
+    ids, keep = random_segment(4, (2, 4, 4))
+    with pytest.raises(ValueError, match="do not fit"):
+        encode_ids(ids[1:], keep, random_net(4))
+
+
+def test_net_of_the_wrong_shape_is_refused() -> None:
+    net = random_net(0)
+    arrays = net.arrays()
+    assert TokenNet.from_arrays(LEVELS, arrays).arrays().keys() == arrays.keys()
+    with pytest.raises(InputError, match="base has shape"):
+        TokenNet.from_arrays(LEVELS, arrays | {"base": net.base[1:]})
+    with pytest.raises(InputError, match="expected"):
+        TokenNet.from_arrays(LEVELS, {"base": net.base})
+    with pytest.raises(InputError, match="own is float32"):
+        TokenNet.from_arrays(LEVELS, arrays | {"own": net.own.astype(np.float32)})
