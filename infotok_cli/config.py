@@ -12,11 +12,13 @@ from typing import Any, Literal
 
 from infotok_cli.errors import ModelError, UsageError
 
-RouterName = Literal["fast", "exact", "fixed"]
+RouterName = Literal["fast", "exact", "fixed", "elastic"]
 AllocationName = Literal["block", "position"]
+MaskingName = Literal["error", "elastic"]
 
-ROUTERS: tuple[RouterName, ...] = ("fast", "exact", "fixed")
+ROUTERS: tuple[RouterName, ...] = ("fast", "exact", "fixed", "elastic")
 ALLOCATIONS: tuple[AllocationName, ...] = ("block", "position")
+MASKINGS: tuple[MaskingName, ...] = ("error", "elastic")
 
 PATCH: tuple[int, int, int] = (4, 8, 8)
 """Frames, rows and columns of pixels behind one position of the token grid."""
@@ -46,6 +48,8 @@ class ModelConfig:
     """FSQ levels of one token."""
     segment_frames: int = 32
     """Default segment length in frames."""
+    masking: MaskingName = "error"
+    """What training dropped: positions and blocks of low noisy error, or tails of the token sequence."""
 
     def __post_init__(self) -> None:
         if not self.name.isprintable() or not 1 <= len(self.name.encode()) <= 64:
@@ -57,13 +61,19 @@ class ModelConfig:
             product *= level
         if not 2 <= product <= 65536:
             raise ModelError(f"FSQ levels {self.levels} do not fit in 16 bits")
+        if self.masking not in MASKINGS:
+            raise ModelError(f"masking {self.masking!r} is unknown: choose {', '.join(MASKINGS)}")
 
     @property
     def heads(self) -> int:
         return self.width // self.head_dim
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """JSON text; a masking that is the default is left out, as in files older than the choice."""
+        values = dataclasses.asdict(self)
+        if self.masking == "error":
+            del values["masking"]
+        return json.dumps(values, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> ModelConfig:
@@ -84,6 +94,7 @@ class EncodeOptions:
     """Average token rate over the file, 1/8 to 1."""
     router: RouterName = "fast"
     allocation: AllocationName = "block"
+    """What is allocated; always single positions with the elastic router, whose maps are prefixes."""
     short_side: int | None = None
     """Resize so that the shorter side has this many pixels; None keeps the size."""
     segment_frames: int | None = None
@@ -98,6 +109,8 @@ class EncodeOptions:
             raise UsageError(f"--router {self.router!r} is unknown: choose {', '.join(ROUTERS)}")
         if self.allocation not in ALLOCATIONS:
             raise UsageError(f"--allocation {self.allocation!r} is unknown: choose {', '.join(ALLOCATIONS)}")
+        if self.router == "elastic":
+            object.__setattr__(self, "allocation", "position")
         if self.short_side is not None and not 1 <= self.short_side <= 8192:
             raise UsageError(f"--short-side {self.short_side} is out of range: choose 1 to 8192")
         frames = self.segment_frames

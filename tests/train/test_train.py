@@ -18,8 +18,10 @@ from infotok_cli.model.weights import load_model
 from infotok_cli.train.cache import make_cache
 from infotok_cli.train.checkpoint import read_checkpoint
 from infotok_cli.train.data import CropShape, FrameCache
-from infotok_cli.train.loop import Report, TrainOptions, learning_rate_factor, train
+from infotok_cli.train.loop import train
 from infotok_cli.train.masking import blocks_by_error, draw_keep
+from infotok_cli.train.optimizing import learning_rate_factor
+from infotok_cli.train.options import Report, TrainOptions
 from make_video import make_video, moving_shapes
 
 TINY = ModelConfig(
