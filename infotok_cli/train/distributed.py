@@ -72,8 +72,12 @@ class World:
 def join_world(device: str) -> Iterator[World]:
     """The world that the environment describes; on CUDA each process takes the GPU of its local number.
 
-    UsageError when the environment names a world but not how to reach it, or too few GPUs are there.
+    A process group that is there already is used, and left as it is. UsageError when the environment
+    names a world but not how to reach it, or too few GPUs are there.
     """
+    if distributed.is_initialized():
+        yield World(distributed.get_rank(), distributed.get_world_size())
+        return
     if world_size() == 1:
         yield World()
         return

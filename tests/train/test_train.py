@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -22,30 +21,11 @@ from infotok_cli.train.loop import train
 from infotok_cli.train.masking import blocks_by_error, draw_keep
 from infotok_cli.train.optimizing import learning_rate_factor
 from infotok_cli.train.options import Report, TrainOptions
-from make_video import make_video, moving_shapes
 
 TINY = ModelConfig(
     name="tiny", width=64, encoder_blocks=1, compressor_blocks=1, decompressor_blocks=1, decoder_blocks=1,
     mlp_width=64,
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("clips")
-    return [
-        make_video(folder / f"{width}.mp4", moving_shapes(40, 64, width, seed=width), rate=Fraction(24))
-        for width in (64, 112)
-    ]
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory, clips: list[Path]) -> Path:
-    folder = tmp_path_factory.mktemp("caches") / "cache"
-    tiles = make_cache(clips, folder)
-    # Of each video one whole run of 32 frames and a rest of 8; the wider one gives two tiles a run.
-    assert tiles == 2 + 4
-    return folder
 
 
 def options(cache: Path, output: Path, steps: int) -> TrainOptions:
