@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from infotok_cli import __version__
 from infotok_cli.blocks import token_grid
+from infotok_cli.codec.elastic import PrefixErrors, allocate_prefixes, check_masking
 from infotok_cli.codec.keep_maps import pack_keep
 from infotok_cli.config import EncodeOptions
 from infotok_cli.container.atomic import atomic_output
@@ -83,6 +84,8 @@ class _Pending:
     frames: int
     analysis: Analysis
     error: NDArray[np.float32]
+    prefixes: PrefixErrors | None
+    """Set for the elastic router, which asks for more than one error map."""
 
 
 def encode_file(
@@ -99,6 +102,7 @@ def encode_file(
     Raises InputError, UsageError or OutputError; see those of the video reader and the container.
     """
     began = time.perf_counter()
+    check_masking(engine, options)
     with open_video(source) as video, atomic_output(target, overwrite) as stream:
         header = make_header(video.info, engine, options)
         frames = video.frames(options.start_seconds, options.end_seconds, options.short_side)
@@ -200,7 +204,8 @@ def _analyzed(segments: Iterable[Frame], engine: Engine, options: EncodeOptions)
             error = engine.exact_error(frames, analysis)
         else:
             error = engine.predicted_error(analysis)
-        yield _Pending(len(frames), analysis, error)
+        elastic = PrefixErrors(engine, frames, analysis) if options.router == "elastic" else None
+        yield _Pending(len(frames), analysis, error, elastic)
 
 
 def _groups(segments: Iterable[_Pending], size: int) -> Iterator[list[_Pending]]:
@@ -215,6 +220,9 @@ def _groups(segments: Iterable[_Pending], size: int) -> Iterator[list[_Pending]]
 
 
 def _allocate(group: list[_Pending], options: EncodeOptions) -> list[Allocation]:
+    prefixes = [pending.prefixes for pending in group if pending.prefixes is not None]
+    if prefixes:
+        return allocate_prefixes(prefixes, options.rate)
     errors = [pending.error for pending in group]
     if options.allocation == "block":
         return allocate_blocks(errors, options.rate)
