@@ -22,7 +22,7 @@ from torch import Tensor
 from infotok_cli.config import ModelConfig
 from infotok_cli.model.engine import Runtime
 from infotok_cli.model.tokenizer import Tokenizer
-from infotok_cli.train import loader, loop, step
+from infotok_cli.train import loader, loop, masking, step
 from infotok_cli.train.data import CropShape
 from infotok_cli.train.distributed import World, join_world
 from infotok_cli.train.masking import keep_at_rate
@@ -71,7 +71,7 @@ def _watched(cache: Path, output: Path, steps: int, disturb: Callable[[int], flo
     disturb: told the number of the step, 1 first; its result is a factor on the loss.
     """
     facts: dict[str, Any] = {"data": [], "masks": [], "reports": 0, "calls": 0, "exit": None, "digest": None}
-    real_batch, real_draw = loader.CropStream.next_batch, step.draw_keep
+    real_batch, real_draw = loader.CropStream.next_batch, masking.draw_keep
     real_losses, real_save = step.training_losses, loop._Run.save
 
     def next_batch(self: loader.CropStream) -> Tensor:

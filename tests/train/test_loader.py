@@ -77,7 +77,7 @@ def stream(cache: FrameCache, *, seed: int = 0, step: int = 0, rank: int = 0) ->
 
 def test_streams_differ_by_process_seed_and_step_but_not_in_shape(cache: Path) -> None:
     frames = FrameCache(cache)
-    places = ({}, {"rank": 1}, {"seed": 1}, {"step": 1})
+    places: tuple[dict[str, int], ...] = ({}, {"rank": 1}, {"seed": 1}, {"step": 1})
     batches = [[stream(frames, **place).next_batch()] for place in places]
     again = stream(frames).next_batch()
     assert torch.equal(batches[0][0], again)

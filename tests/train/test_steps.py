@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from infotok_cli.config import ModelConfig
+from infotok_cli.config import MaskingName, ModelConfig
 from infotok_cli.errors import ModelError, UsageError
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import load_model
@@ -145,7 +145,8 @@ def test_weights_tell_that_tails_were_dropped(cache: Path, tmp_path: Path) -> No
     # Going on, or starting from these weights, keeps their masking unless another is asked for.
     train(replace(wanted, masking=None, steps=2), silent)
     assert load_model(wanted.output).config.masking == "elastic"
-    for masking, found in ((None, "elastic"), ("error", "error")):
+    wishes: list[tuple[MaskingName | None, str]] = [(None, "elastic"), ("error", "error")]
+    for masking, found in wishes:
         other = tmp_path / f"{masking}.safetensors"
         train(replace(wanted, output=other, init=wanted.output, masking=masking, steps=1), silent)
         assert load_model(other).config.masking == found
@@ -203,4 +204,4 @@ def test_options_that_make_no_run_are_refused(tmp_path: Path) -> None:
         ({"seed": -1}, "--seed -1"),
     ):
         with pytest.raises(UsageError, match=message):
-            replace(good, **change)  # type: ignore[arg-type]
+            replace(good, **change)
