@@ -5,7 +5,7 @@ with tails dropped at random is asked, by bisection, for the shortest prefix who
 enough. To meet a token rate, the error that counts as good enough is itself found by bisection over a
 group of segments. Every question costs one run of compressor and decoder, which is what makes this
 slow; the answers are kept, so that none is asked twice. A given error takes seven questions a segment,
-a given rate up to about 25.
+a given rate 10 to 30.
 """
 
 from __future__ import annotations
