@@ -1,4 +1,4 @@
-"""Geometry shared by allocation, keep-map coding and the model: grids and 2x2x2 blocks.
+"""Geometry shared by allocation, keep-map coding and the model: grids, 2x2x2 blocks, prefixes.
 
 A token grid is `[t, h, w]`. A block is 2x2x2 neighbouring positions; at odd edges it is cut, so a
 block holds 1, 2, 4 or 8 positions. Its level is the number of tokens it gets: a power of two, at
@@ -62,3 +62,13 @@ def keep_from_levels(levels: NDArray[np.uint8], grid: Grid) -> NDArray[np.bool_]
         spread = np.repeat(spread, 2, axis=axis)
     keep: NDArray[np.bool_] = spread_rank(grid) < spread[: grid[0], : grid[1], : grid[2]]
     return keep
+
+
+def shortest_prefix(positions: int) -> int:
+    """Fewest tokens of a segment whose tail is dropped: a sixteenth of its positions, one at least."""
+    return -(-positions // 16)
+
+
+def keep_from_prefix(tokens: int, grid: Grid) -> NDArray[np.bool_]:
+    """Keep map `[t, h, w]` of the first `tokens` positions in grid order."""
+    return (np.arange(grid[0] * grid[1] * grid[2]) < tokens).reshape(grid)

@@ -13,13 +13,15 @@ from typing import Any, Literal
 
 from infotok_cli.errors import ModelError, UsageError
 
-RouterName = Literal["fast", "exact", "fixed"]
+RouterName = Literal["fast", "exact", "fixed", "elastic"]
 AllocationName = Literal["block", "position"]
+MaskingName = Literal["error", "elastic"]
 
 BudgetKind = Literal["max-tokens", "tokens-per-second", "bitrate", "target-size", "target-psnr"]
 
-ROUTERS: tuple[RouterName, ...] = ("fast", "exact", "fixed")
+ROUTERS: tuple[RouterName, ...] = ("fast", "exact", "fixed", "elastic")
 ALLOCATIONS: tuple[AllocationName, ...] = ("block", "position")
+MASKINGS: tuple[MaskingName, ...] = ("error", "elastic")
 
 PATCH: tuple[int, int, int] = (4, 8, 8)
 """Frames, rows and columns of pixels behind one position of the token grid."""
@@ -51,6 +53,8 @@ class ModelConfig:
     """FSQ levels of one token."""
     segment_frames: int = 32
     """Default segment length in frames."""
+    masking: MaskingName = "error"
+    """What training dropped: positions and blocks of low noisy error, or tails of the token sequence."""
 
     def __post_init__(self) -> None:
         if not self.name.isprintable() or not 1 <= len(self.name.encode()) <= 64:
@@ -62,13 +66,19 @@ class ModelConfig:
             product *= level
         if not 2 <= product <= 65536:
             raise ModelError(f"FSQ levels {self.levels} do not fit in 16 bits")
+        if self.masking not in MASKINGS:
+            raise ModelError(f"masking {self.masking!r} is unknown: choose {', '.join(MASKINGS)}")
 
     @property
     def heads(self) -> int:
         return self.width // self.head_dim
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """JSON text; a masking that is the default is left out, as in files older than the choice."""
+        values = dataclasses.asdict(self)
+        if self.masking == "error":
+            del values["masking"]
+        return json.dumps(values, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> ModelConfig:
@@ -116,6 +126,7 @@ class EncodeOptions:
     """Sets the tokens in the place of `rate`."""
     router: RouterName = "fast"
     allocation: AllocationName = "block"
+    """What is allocated; always single positions with the elastic router, whose maps are prefixes."""
     short_side: int | None = None
     """Resize so that the shorter side has this many pixels; None keeps the size."""
     segment_frames: int | None = None
@@ -130,6 +141,10 @@ class EncodeOptions:
             raise UsageError(f"--router {self.router!r} is unknown: choose {', '.join(ROUTERS)}")
         if self.allocation not in ALLOCATIONS:
             raise UsageError(f"--allocation {self.allocation!r} is unknown: choose {', '.join(ALLOCATIONS)}")
+        if self.router == "elastic":
+            if self.budget is not None:
+                raise UsageError(f"--{self.budget.kind} does not go with --router elastic: give --rate")
+            object.__setattr__(self, "allocation", "position")
         if self.short_side is not None and not 1 <= self.short_side <= 8192:
             raise UsageError(f"--short-side {self.short_side} is out of range: choose 1 to 8192")
         if self.budget is not None and self.budget.kind == "target-psnr":

@@ -101,9 +101,9 @@ def encode(
         str,
         typer.Option(
             "--router",
-            metavar="fast|exact|fixed",
+            metavar="fast|exact|fixed|elastic",
             help="What decides where tokens go: fast predicts the error of the picture, exact measures it "
-            "(slower), fixed spreads evenly.",
+            "(slower), fixed spreads evenly; elastic cuts tails off by trial, for weights trained so.",
             rich_help_panel=options.TOKENS_PANEL,
         ),
     ] = "fast",

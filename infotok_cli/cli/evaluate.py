@@ -17,7 +17,7 @@ def evaluate(
     clips: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
     *,
     rates: Annotated[str, typer.Option(help="Token rates, separated by commas.")] = "1,0.75,0.5,0.25",
-    routers: Annotated[str, typer.Option(help="Routers: fast, exact, fixed.")] = "fast",
+    routers: Annotated[str, typer.Option(help="Routers: fast, exact, fixed, elastic.")] = "fast",
     allocations: Annotated[str, typer.Option(help="Allocations: block, position.")] = "block",
     short_side: Annotated[
         int | None, typer.Option(help="Resize the shorter side to this many pixels.")

@@ -23,13 +23,26 @@ def train_command(
     make_cache: Annotated[
         Path | None, typer.Option(help="Only cut CLIPS into a frame cache in this folder.")
     ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Stop after this many minutes in all.")] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option("--minutes", "--time-budget", help="Stop after this many minutes in all."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Stop after this many steps in all.")] = None,
     init: Annotated[
         str | None, typer.Option(help="Start from this model (name or file) instead of from scratch.")
     ] = None,
     name: Annotated[str, typer.Option(help="Name the new model carries.")] = "small",
-    batch: Annotated[int, typer.Option(help="Clips per step.", min=2)] = 8,
+    masking: Annotated[
+        str | None,
+        typer.Option(
+            metavar="error|elastic",
+            help="What training drops: where little error is expected, or tails of the token sequence "
+            "(a baseline, for --router elastic).",
+            show_default="that of --init, else error",
+        ),
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Clips per batch, in each process.", min=2)] = 8,
+    accumulate: Annotated[int, typer.Option(help="Batches per step, in each process.", min=1)] = 1,
     crop: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,11 +51,24 @@ def train_command(
         ),
     ] = None,
     learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
+    final_share: Annotated[
+        float, typer.Option(help="Share of the run, at its end, in which the learning rate falls to 0.")
+    ] = 0.5,
+    average_decay: Annotated[
+        float, typer.Option(help="Share of the averaged weights, which are what is written, kept per step.")
+    ] = 0.999,
+    coder_steps: Annotated[
+        int,
+        typer.Option(help="Steps of fitting the token coder at the end (a few minutes); 0: no coder.", min=0),
+    ] = 4000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device_cache: Annotated[
+        bool, typer.Option("--device-cache", help="Hold the whole frame cache in the device's memory.")
+    ] = False,
     compile_blocks: Annotated[
         bool, typer.Option("--compile/--no-compile", help="Compile the transformer blocks first (a minute).")
     ] = True,
-    seed: Annotated[int, typer.Option(help="Seed of all random numbers.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random numbers.", min=0)] = 0,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", "-y", help="Replace OUTPUT, if it is not of a run to go on with.")
     ] = False,
@@ -52,11 +78,14 @@ def train_command(
     CLIPS may be videos: they are cut into a frame cache beside the output first. A run that was
     interrupted (Ctrl-C ends it cleanly) goes on when the same command is given again.
 
+    Several GPUs, or machines: start it with torchrun, from a frame cache.
+
     \b
     Examples:
       infotok train clips/ -o mine.safetensors --minutes 60
       infotok train clips/ --make-cache cache/
       infotok train cache/ -o mine.safetensors --init small --steps 2000
+      torchrun --nproc-per-node 8 -m infotok_cli train cache/ -o mine.safetensors --minutes 60
     """
     from infotok_cli.cli import train_view
     from infotok_cli.cli.options import check_file_output
@@ -73,11 +102,13 @@ def train_command(
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"{option} {value:g} must be more than 0")
 
-    from infotok_cli.config import ModelConfig
+    from infotok_cli.config import MASKINGS, ModelConfig
     from infotok_cli.model.engine import choose_runtime
     from infotok_cli.train.data import CropShape
-    from infotok_cli.train.loop import CHECKPOINT_SUFFIX, DEFAULT_CROP, TrainOptions
+    from infotok_cli.train.options import CHECKPOINT_SUFFIX, DEFAULT_CROP, TrainOptions
 
+    if masking not in (None, *MASKINGS):
+        raise UsageError(f"--masking {masking!r} is unknown: choose {', '.join(MASKINGS)}")
     crops = tuple(CropShape.parse(text) for text in crop) if crop else (DEFAULT_CROP,)
 
     resumes = output.with_suffix(CHECKPOINT_SUFFIX).exists()
@@ -92,12 +123,18 @@ def train_command(
         output=output,
         config=ModelConfig(name=name),
         init=start,
+        masking=masking,
         steps=steps,
         time_budget_seconds=minutes * 60 if minutes is not None else None,
         batch=batch,
+        accumulate=accumulate,
         crops=crops,
         learning_rate=learning_rate,
+        final_share=final_share,
+        average_decay=average_decay,
+        coder_steps=coder_steps,
         device=choose_runtime(device).device.type,
+        device_cache=device_cache,
         compile=compile_blocks,
         seed=seed,
     )

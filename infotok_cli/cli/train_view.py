@@ -7,8 +7,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from infotok_cli.errors import UsageError
 from infotok_cli.train.data import SHARD_PATTERN
-from infotok_cli.train.loop import Report, TrainOptions, train
+from infotok_cli.train.distributed import leads, world_size
+from infotok_cli.train.loop import train
+from infotok_cli.train.options import Report, TrainOptions
 
 _console = Console(stderr=True)
 
@@ -26,7 +29,12 @@ def cache_of(clips: Path, output: Path) -> Path:
 
 
 def cut(clips: Path, folder: Path) -> None:
-    """Make a frame cache with a progress bar."""
+    """Make a frame cache with a progress bar; UsageError where several processes would make it at once."""
+    if world_size() > 1:
+        raise UsageError(
+            f"{clips} holds no frame cache, and {world_size()} processes cannot make one together: "
+            "run 'infotok train --make-cache' first, without torchrun"
+        )
     # Training from a cache must run where no video library is.
     from infotok_cli.evaluate.sweep import find_clips
     from infotok_cli.train.cache import make_cache
@@ -39,7 +47,13 @@ def cut(clips: Path, folder: Path) -> None:
 
 
 def run(options: TrainOptions) -> None:
-    """Train with a progress bar; a line is left behind for every held-out measurement."""
+    """Train with a progress bar; a line is left behind for every held-out measurement.
+
+    Of several processes, only the first shows anything.
+    """
+    if not leads():
+        train(options, lambda report: None)
+        return
     with _bar() as progress:
         task = progress.add_task("starting", total=1.0)
 
@@ -50,8 +64,8 @@ def run(options: TrainOptions) -> None:
             if report.held is not None:
                 held = ", ".join(f"{rate:g}: {value:.2f} dB" for rate, value in report.held.items())
                 progress.console.print(
-                    f"step {now.step}, {now.clips} clips, {now.seconds / 60:.1f} min, {now.skipped} skipped; "
-                    f"held clips at rate {held}",
+                    f"step {now.step}, {now.clips} clips, {now.seconds / 60:.1f} min, {now.skipped} skipped, "
+                    f"{report.waiting_share:.1%} waiting for data; held clips at rate {held}",
                     highlight=False,
                 )
 

@@ -8,7 +8,7 @@ took. What one group leaves over, the next may spend. Planners that need to know
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infotok_cli.blocks import block_grid
+from infotok_cli.codec.elastic import Prefixes, allocate_prefixes
 from infotok_cli.config import AllocationName, Budget, EncodeOptions
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
@@ -52,6 +53,8 @@ class Group:
     """Error maps `[t, h, w]`, one a segment."""
     frames: list[int]
     """Real frames of each."""
+    prefixes: Sequence[Prefixes] = ()
+    """What the elastic router searches, one a segment; empty with the others."""
 
     @property
     def positions(self) -> int:
@@ -106,7 +109,8 @@ def make_planner(options: EncodeOptions, header: Header, loaded: LoadedModel) ->
     """
     budget = options.budget
     if budget is None:
-        return RatePlanner(options.allocation, options.rate)
+        elastic = options.router == "elastic"
+        return ElasticPlanner(options.rate) if elastic else RatePlanner(options.allocation, options.rate)
     match budget.kind:
         case "max-tokens":
             return MaxTokensPlanner(options.allocation, int(budget.value))
@@ -147,6 +151,16 @@ class RatePlanner(_OnePass):
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
         return allocate(group.errors, self.kind, self.rate)
+
+
+class ElasticPlanner(_OnePass):
+    """The same token rate for every group, spent on prefixes of about the same measured error."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
+    def plan(self, group: Group, measure: Measure) -> list[Allocation]:
+        return allocate_prefixes(group.prefixes, self.rate)
 
 
 class TokensPerSecondPlanner(_OnePass):

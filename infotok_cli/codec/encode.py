@@ -16,6 +16,7 @@ from pathlib import Path
 
 from infotok_cli import __version__
 from infotok_cli.codec.budget import NOTHING, Planner, TargetPsnrPlanner, Written, make_planner
+from infotok_cli.codec.elastic import check_masking
 from infotok_cli.codec.groups import Pending, group_size, group_view, read_groups
 from infotok_cli.codec.keep_maps import pack_keep
 from infotok_cli.config import Budget, EncodeOptions
@@ -90,6 +91,7 @@ def encode_file(
     container and the budget.
     """
     began = time.perf_counter()
+    check_masking(engine, options)
     with open_video(source) as video, atomic_output(target, overwrite) as stream:
         header = make_header(video.info, engine, options)
         planner = make_planner(options, header, engine.loaded)

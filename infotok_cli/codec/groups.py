@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from infotok_cli.blocks import token_grid
 from infotok_cli.codec.budget import Group
+from infotok_cli.codec.elastic import PrefixErrors
 from infotok_cli.config import EncodeOptions
 from infotok_cli.model.allocation import even_map
 from infotok_cli.model.engine import Engine
@@ -31,6 +32,8 @@ class Pending:
     frames: int
     analysis: Analysis
     error: NDArray[np.float32]
+    prefixes: PrefixErrors | None
+    """Set for the elastic router, which asks for more than one error map."""
 
 
 def group_size(positions: int) -> int:
@@ -53,7 +56,9 @@ def read_groups(
     group: list[Pending] = []
     for frames in segments:
         analysis = engine.analyze(frames)
-        group.append(Pending(len(frames), analysis, _error(frames, analysis, engine, options)))
+        error = _error(frames, analysis, engine, options)
+        prefixes = PrefixErrors(engine, frames, analysis) if options.router == "elastic" else None
+        group.append(Pending(len(frames), analysis, error, prefixes))
         analyzed(len(frames))
         if len(group) == size:
             yield group
@@ -64,7 +69,11 @@ def read_groups(
 
 def group_view(group: list[Pending]) -> Group:
     """What a planner needs to know of a group."""
-    return Group([pending.error for pending in group], [pending.frames for pending in group])
+    return Group(
+        errors=[pending.error for pending in group],
+        frames=[pending.frames for pending in group],
+        prefixes=[pending.prefixes for pending in group if pending.prefixes is not None],
+    )
 
 
 def _error(frames: Frame, analysis: Analysis, engine: Engine, options: EncodeOptions) -> NDArray[np.float32]:

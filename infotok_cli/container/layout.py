@@ -32,7 +32,7 @@ MAX_LEVEL = 255
 MAX_MODEL_NAME_BYTES = 64
 MAX_ENCODER_BYTES = 255
 
-ROUTER_CODES = {"fast": 0, "exact": 1, "fixed": 2}
+ROUTER_CODES = {"fast": 0, "exact": 1, "fixed": 2, "elastic": 3}
 ALLOCATION_CODES = {"block": 0, "position": 1}
 KEEP_MAP_CODINGS = (0,)
 TOKEN_CODINGS = (0, 1)

@@ -25,6 +25,8 @@ class Progress:
     seconds: float = 0.0
     skipped: int = 0
     """Steps left out because their loss or gradient was not finite or spiked."""
+    waited_seconds: float = 0.0
+    """Part of `seconds` in which training stood still because no batch was ready."""
 
 
 def save_checkpoint(

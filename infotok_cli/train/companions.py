@@ -19,6 +19,10 @@ from infotok_cli.train.calibrate import fit_distortions
 from infotok_cli.train.data import CropShape, FrameCache
 from infotok_cli.train.token_net import collect_tokens, fit_token_net
 
+CODER_STEPS = 4000
+STEPS_PER_CLIP = 25
+"""Steps of the token coder's training for each clip whose tokens it learns from."""
+
 CALIBRATION_CLIPS = 32
 """Clips that the expected quality is fitted on; six allocations of each are decoded, twice."""
 
@@ -28,15 +32,18 @@ def add_companions(
 ) -> str:
     """Fit token coder and expected quality of the weights at `path` and write them into it.
 
-    clips: `[T, H, W, 3]`, T a multiple of 8, H and W of 16. steps: of the token coder's training.
-    Returns the new sha256.
+    clips: `[T, H, W, 3]`, T a multiple of 8, H and W of 16. steps: of the token coder's training, 0
+    for none. Returns the new sha256.
     """
     # An engine halves the precision of the model it is given: what is saved is loaded apart.
     engine = Engine(load_model(path), runtime)
     random = np.random.default_rng(seed)
     levels = engine.loaded.config.levels
-    token_net, _ = fit_token_net(collect_tokens(engine, clips, random), levels, steps=steps, seed=seed)
-    distortions = fit_distortions(engine, clips[:CALIBRATION_CLIPS])
+    token_net = None
+    if steps:
+        token_net, _ = fit_token_net(collect_tokens(engine, clips, random), levels, steps=steps, seed=seed)
+    blocks = engine.loaded.config.masking == "error"
+    distortions = fit_distortions(engine, clips[:CALIBRATION_CLIPS]) if blocks else {}
     with safe_open(path, framework="pt") as reader:
         training = reader.metadata()[TRAINING_KEY]
     loaded = load_model(path)
@@ -51,6 +58,12 @@ def add_companions(
     )
 
 
+def main(weights: Path, cache: Path) -> None:
+    clips = FrameCache(cache).sample(
+        CODER_STEPS // STEPS_PER_CLIP, CropShape(32, 224), np.random.default_rng(0)
+    )
+    print(add_companions(weights, list(clips), choose_runtime("auto"), steps=CODER_STEPS))
+
+
 if __name__ == "__main__":
-    frames = FrameCache(Path(sys.argv[2])).sample(160, CropShape(32, 224), np.random.default_rng(0))
-    print(add_companions(Path(sys.argv[1]), list(frames), choose_runtime("auto"), steps=4000))
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -39,6 +39,21 @@ class CropShape:
         return cls(int(frames), int(side))
 
 
+@dataclass(frozen=True, kw_only=True)
+class CropPlace:
+    """Where a crop lies in a cache, and which way round it is shown."""
+
+    shard: int
+    tile: int
+    start: int
+    y: int
+    x: int
+    mirrored: bool
+    """Left and right changed."""
+    reversed: bool
+    """Last frame first."""
+
+
 class FrameCache:
     """Random crops from the shards of a folder; shards stay on disk and are mapped."""
 
@@ -70,23 +85,35 @@ class FrameCache:
     def tiles(self) -> int:
         return sum(len(shard) for shard in self.shards)
 
+    def draw(self, shape: CropShape, random: np.random.Generator) -> CropPlace:
+        """Where a random crop lies: any tile is as likely as any other, any pixel and frame may begin it."""
+        number = int(random.choice(len(self.shards), p=self._weights))
+        shard = self.shards[number]
+        tile = int(random.integers(len(shard)))
+        spare = [max(0, have - want) for have, want in zip(shard.shape[1:], shape.sides, strict=False)]
+        start, y, x = (int(random.integers(size + 1)) for size in spare)
+        return CropPlace(
+            shard=number,
+            tile=tile,
+            start=start,
+            y=y,
+            x=x,
+            mirrored=bool(random.random() < 0.5),
+            reversed=bool(random.random() < 0.5),
+        )
+
     def sample(self, count: int, shape: CropShape, random: np.random.Generator) -> NDArray[np.uint8]:
         """`count` random crops `[count, frames, side, side, 3]`, mirrored and reversed at random.
 
-        Crops may begin at any pixel and frame. A tile shorter than `frames` runs forth and back.
+        A tile shorter than `frames` runs forth and back.
         """
         batch = np.empty((count, shape.frames, shape.side, shape.side, 3), np.uint8)
         for row in range(count):
-            shard = self.shards[random.choice(len(self.shards), p=self._weights)]
-            tile = shard[random.integers(len(shard))]
-            spare = [max(0, have - want) for have, want in zip(tile.shape, shape.sides, strict=False)]
-            start, y, x = (int(random.integers(size + 1)) for size in spare)
-            clip = cut_crop(tile, shape, start, y, x)
-            if random.random() < 0.5:
+            place = self.draw(shape, random)
+            clip = cut_crop(self.shards[place.shard][place.tile], shape, place.start, place.y, place.x)
+            if place.mirrored:
                 clip = clip[:, :, ::-1]
-            if random.random() < 0.5:
-                clip = clip[::-1]
-            batch[row] = clip
+            batch[row] = clip[::-1] if place.reversed else clip
         return batch
 
 
@@ -95,11 +122,11 @@ def cut_crop(tile: NDArray[np.uint8], shape: CropShape, start: int, y: int, x: i
     part = np.asarray(tile[start : start + shape.frames, y : y + shape.side, x : x + shape.side])
     for axis, (have, want) in enumerate(zip(part.shape, shape.sides, strict=False)):
         if have < want:
-            part = part.take(_bounce(have, want), axis=axis)
+            part = part.take(bounce(have, want), axis=axis)
     return part
 
 
-def _bounce(have: int, want: int) -> NDArray[np.int64]:
+def bounce(have: int, want: int) -> NDArray[np.int64]:
     """`want` indices that turn round at the ends of 0..have-1."""
     cycle = np.concatenate([np.arange(have), np.arange(have - 2, 0, -1)]) if have > 1 else np.zeros(1)
     return np.resize(cycle, want).astype(np.int64)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from infotok_cli.model.engine import Runtime
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.train.data import CropShape, cut_crop
-from infotok_cli.train.masking import blocks_by_error
+from infotok_cli.train.masking import keep_at_rate
 from infotok_kernels import error_map
 
 HELD_RATES = (1.0, 0.75, 0.5, 0.25)
@@ -31,13 +31,13 @@ class HeldOut:
 
     @torch.no_grad()
     def psnr(self, model: Tokenizer) -> dict[float, float]:
-        """Mean over frames of PSNR in dB by token rate, blocks chosen by the head."""
+        """Mean over frames of PSNR in dB by token rate; blocks chosen by the head, or prefixes."""
         sums: dict[float, list[float]] = {rate: [] for rate in HELD_RATES}
         for video in self._batches():
             with self.runtime.autocast():
                 analysis = model.analyze(video)
                 for rate in HELD_RATES:
-                    keep = torch.stack([blocks_by_error(errors, rate) for errors in analysis.log_error])
+                    keep = keep_at_rate(analysis.log_error, rate, model.config.masking)
                     codes, _ = model.compress(analysis, keep)
                     shown = ((model.reconstruct(codes, keep).clamp(-1, 1) + 1) * 127.5).round()
                     error = (shown - (video + 1) * 127.5).square().mean(dim=(2, 3, 4)).clamp_min(1e-3)

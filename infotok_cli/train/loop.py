@@ -1,24 +1,26 @@
-"""The training loop: one process, CPU or CUDA, resumable, bounded by time or steps."""
+"""The training loop: CPU or CUDA, one process or many, resumable, bounded by time or steps."""
 
 from __future__ import annotations
 
 import json
 import math
 import platform
+import signal
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from infotok_cli.config import ModelConfig
+from infotok_cli.errors import UsageError
 from infotok_cli.model.engine import choose_runtime, keep_freed_memory
 from infotok_cli.model.tokenizer import Tokenizer
-from infotok_cli.model.weights import build_model, save_model
+from infotok_cli.model.weights import build_model, load_model, save_model
 from infotok_cli.train.checkpoint import (
     Progress,
     read_checkpoint,
@@ -26,115 +28,65 @@ from infotok_cli.train.checkpoint import (
     save_checkpoint,
     select,
 )
-from infotok_cli.train.companions import add_companions
-from infotok_cli.train.data import CropShape, FrameCache
+from infotok_cli.train.companions import STEPS_PER_CLIP, add_companions
+from infotok_cli.train.data import FrameCache
+from infotok_cli.train.device_cache import DeviceCrops
+from infotok_cli.train.distributed import StopSignals, World, join_world
 from infotok_cli.train.heldout import HELD_RATES, HeldOut
+from infotok_cli.train.loader import CropSource, CropStream, Loader, MappedCrops, mask_generator
+from infotok_cli.train.optimizing import SpikeGuard, learning_rate_factor, make_optimizers
+from infotok_cli.train.options import Report, TrainOptions
 from infotok_cli.train.start import start_from_principal_axes
-from infotok_cli.train.step import training_losses
+from infotok_cli.train.step import TrainingModule, accumulate_gradients
 
 START_CLIPS = 64
-CHECKPOINT_SUFFIX = ".checkpoint.safetensors"
-DEFAULT_CROP = CropShape(16, 128)
 GRADIENT_LIMIT = 1.0
-ADAM_SHARE = 0.3
-"""Learning rate of everything outside the blocks, relative to that of the blocks' matrices."""
-
-SPIKE = 20.0
-"""A gradient norm this many times its running mean is left out."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainOptions:
-    """What a training run was asked to do."""
-
-    cache: Path
-    output: Path
-    """Folder-less name of the weights file to write; the checkpoint lies beside it."""
-    config: ModelConfig = field(default_factory=lambda: ModelConfig(name="small"))
-    init: Path | None = None
-    """Weights to start from instead of fitting a new transform."""
-    steps: int | None = None
-    time_budget_seconds: float | None = None
-    batch: int = 8
-    crops: tuple[CropShape, ...] = (DEFAULT_CROP,)
-    """Shapes of training clips; each step draws one. The first is also the held-out crops' shape."""
-    learning_rate: float = 2e-3
-    final_share: float = 0.5
-    """Share of the run, at its end, over which the learning rate falls to zero."""
-    average_decay: float = 0.999
-    report_seconds: float = 300.0
-    device: str = "cpu"
-    compile: bool = False
-    seed: int = 0
-    companion_clips: int = 160
-    """Clips on which the token coder and the expected quality are fitted at the end."""
-    companion_steps: int = 4000
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.output.with_suffix(CHECKPOINT_SUFFIX)
-
-
-@dataclass(frozen=True)
-class Report:
-    """News from a run: losses as PSNR in dB (peak-to-peak 2), and held-out PSNR when measured."""
-
-    progress: Progress
-    share_done: float
-    psnr_full: float
-    psnr_masked: float
-    head_error: float
-    held: dict[float, float] | None = None
 
 
 def train(options: TrainOptions, report: Callable[[Report], None]) -> str:
     """Train until steps or time are used up and write the averaged weights; returns their sha256.
 
     Goes on from `options.checkpoint` when it exists. KeyboardInterrupt ends the run cleanly: the
-    checkpoint and the weights so far are written.
+    checkpoint and the weights so far are written. Under torchrun all processes call this with equal
+    options; the first alone writes and reports, and a signal to any of them ends the run in all.
     """
-    run = _Run(options)
-    try:
-        while run.share_done() < 1:
-            run.step(report)
-    except KeyboardInterrupt:
-        pass
-    except SystemExit:
-        # Terminated: keep what there is, but do not spend minutes on measuring it.
+    with join_world(options.device) as world, StopSignals(world) as signals:
+        run = _Run(options, world)
+        try:
+            while run.goes_on(signals.received):
+                run.step(report)
+        except KeyboardInterrupt:
+            pass
+        except SystemExit:
+            # Terminated: keep what there is, but do not spend minutes on measuring it.
+            run.save()
+            raise
+        finally:
+            run.loader.close()
         run.save()
-        raise
-    run.save()
-    return run.finish(report)
+        if run.stopped_by not in (0, signal.SIGINT):
+            raise SystemExit(128 + run.stopped_by)
+        return world.from_leader(run.finish(report) if world.leads else "")
 
 
 class _Run:
     """State of a run between steps."""
 
-    def __init__(self, options: TrainOptions) -> None:
+    def __init__(self, options: TrainOptions, world: World) -> None:
         keep_freed_memory()
         self.options = options
+        self.world = world
         self.runtime = choose_runtime(options.device)
         self.cache = FrameCache(options.cache)
         self.held = HeldOut(self.cache.hold_out(), options.crops[0], self.runtime)
         self.progress = Progress()
-        self.random = np.random.default_rng(options.seed)
-        self.generator = torch.Generator().manual_seed(options.seed)
         saved: dict[str, Tensor] = {}
         if options.checkpoint.exists():
             saved, self.progress, config = read_checkpoint(options.checkpoint)
-            self.model = build_model(
-                ModelConfig.from_json(config), select(saved, "model."), str(options.checkpoint)
-            )
-            self.random = np.random.default_rng(options.seed + 1 + self.progress.step)
-            self.generator.manual_seed(options.seed + 1 + self.progress.step)
+            self.model = self._resumed(saved, ModelConfig.from_json(config))
         else:
             self.model = self._fresh()
         self.model.to(options.device).train()
-        self.averages = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
-        self.optimizers = make_optimizers(self.model, options.learning_rate)
-        if saved:
-            self.averages = {name: t.to(options.device) for name, t in select(saved, "average.").items()}
-            restore_optimizers(self.optimizers, saved)
         if options.compile:
             for stack in (
                 self.model.encoder,
@@ -144,26 +96,65 @@ class _Run:
             ):
                 for block in stack.blocks:
                     block.compile(dynamic=False)
-        self.began = time.monotonic() - self.progress.seconds
-        self.norm_mean = math.nan
+        place = {"seed": options.seed, "step": self.progress.step, "rank": world.rank}
+        self.module = world.parallel(TrainingModule(self.model, mask_generator(**place)))
+        self.averages = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
+        self.optimizers = make_optimizers(self.model, options.learning_rate)
+        if saved:
+            self.averages = {name: t.to(options.device) for name, t in select(saved, "average.").items()}
+            restore_optimizers(self.optimizers, saved)
+        self.guard = SpikeGuard()
         self.recent: deque[tuple[float, float, float]] = deque(maxlen=50)
+        stream = CropStream(
+            self._source(), options.crops, batch=options.batch, per_step=options.accumulate, **place
+        )
+        # The current GPU is a thread's own; without this every process would also sit on the first one.
+        cuda = self.runtime.device.type == "cuda"
+        start = partial(torch.cuda.set_device, torch.cuda.current_device()) if cuda else None
+        self.loader = Loader(stream.next_batch, start=start)
+        self.share = 0.0
+        """Part of the run that is over, as all processes see it."""
+        self.stopped_by = 0
+        """The signal that ends the run, 0 while there is none."""
+        self.began = time.monotonic() - self.progress.seconds
+        self.waited_before = self.progress.waited_seconds
         self.next_report = time.monotonic() + min(30.0, options.report_seconds)
+
+    def _resumed(self, saved: dict[str, Tensor], config: ModelConfig) -> Tokenizer:
+        options = self.options
+        if options.masking not in (None, config.masking):
+            raise UsageError(
+                f"{options.checkpoint} is of a run with --masking {config.masking}, not {options.masking}: "
+                "name another output, or give the same masking"
+            )
+        return build_model(config, select(saved, "model."), str(options.checkpoint))
 
     def _fresh(self) -> Tokenizer:
         options = self.options
         if options.init is not None:
-            from infotok_cli.model.weights import load_model
-
             model = load_model(options.init).tokenizer
-            model.config = replace(model.config, name=options.config.name)
+            masking = options.masking or model.config.masking
+            model.config = replace(model.config, name=options.config.name, masking=masking)
             return model
         torch.manual_seed(options.seed)
-        model = Tokenizer(options.config)
-        clips = self.cache.sample(START_CLIPS, options.crops[0], self.random)
+        model = Tokenizer(replace(options.config, masking=options.masking or options.config.masking))
+        clips = self.cache.sample(START_CLIPS, options.crops[0], np.random.default_rng(options.seed))
         start_from_principal_axes(model, torch.from_numpy(clips))
         return model
 
-    def share_done(self) -> float:
+    def _source(self) -> CropSource:
+        if self.options.device_cache:
+            return DeviceCrops(self.cache, self.runtime.device)
+        return MappedCrops(self.cache, pin=self.runtime.device.type == "cuda")
+
+    def goes_on(self, signal_number: int) -> bool:
+        """Whether to take another step; all processes agree, on the leader's clock."""
+        share = self._share_done() if self.world.leads else 0.0
+        self.share, stop = self.world.largest(share, float(signal_number))
+        self.stopped_by = int(stop)
+        return self.share < 1 and not self.stopped_by
+
+    def _share_done(self) -> float:
         """Part of the run that is over, by steps or time, whichever is further."""
         shares = [0.0]
         if self.options.steps is not None:
@@ -174,41 +165,42 @@ class _Run:
 
     def step(self, report: Callable[[Report], None]) -> None:
         options = self.options
-        factor = learning_rate_factor(self.share_done(), self.progress.step, options.final_share)
-        crop = options.crops[int(self.random.integers(len(options.crops)))]
-        clips = torch.from_numpy(self.cache.sample(options.batch, crop, self.random))
-        video = clips.to(options.device, non_blocking=True).float() / 127.5 - 1
-        with self.runtime.autocast():
-            losses = training_losses(self.model, video, self.generator)
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        factor = learning_rate_factor(self.share, self.progress.step, options.final_share)
+        losses = accumulate_gradients(self.module, self.loader.next_batch, options.accumulate, self.runtime)
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_LIMIT))
-        usual = norm if math.isnan(self.norm_mean) else self.norm_mean
-        if math.isfinite(norm):
-            # A spike counts, up to the limit, so that a lasting change of scale is followed.
-            self.norm_mean = 0.99 * usual + 0.01 * min(norm, SPIKE * usual)
-        if math.isfinite(norm) and norm <= SPIKE * usual:
+        bad = not self.guard.allows(norm) or not math.isfinite(float(losses.total))
+        # Averaging carries a bad gradient to all processes, but a process must not decide by itself.
+        (any_bad,) = self.world.largest(float(bad))
+        if any_bad:
+            self.progress.skipped += 1
+        else:
             for optimizer in self.optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = group["base_lr"] * factor
                 optimizer.step()
             self._average()
             self.recent.append((float(losses.mse_full), float(losses.mse_masked), float(losses.head)))
-        else:
-            self.progress.skipped += 1
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
         self.progress.step += 1
-        self.progress.clips += options.batch
+        self.progress.clips += options.batch * options.accumulate * self.world.size
         self.progress.seconds = time.monotonic() - self.began
+        self.progress.waited_seconds = self.waited_before + self.loader.waited_seconds
+        if self.world.leads:
+            self._tell(report)
+
+    def _tell(self, report: Callable[[Report], None]) -> None:
         if time.monotonic() >= self.next_report:
             self.save()
-            report(self._news(self.measure()))
-            self.next_report = time.monotonic() + options.report_seconds
+            report(self._news(self.held.psnr(self.averaged())))
+            self.next_report = time.monotonic() + self.options.report_seconds
         elif self.progress.step % 10 == 0:
             report(self._news(None))
 
     @torch.no_grad()
     def _average(self) -> None:
+        if not self.world.leads:
+            return
         decay = min(self.options.average_decay, (1 + self.progress.step) / (10 + self.progress.step))
         for name, tensor in self.model.state_dict().items():
             if tensor.is_floating_point():
@@ -218,8 +210,8 @@ class _Run:
         rows = np.array(self.recent or [(math.nan,) * 3])
         full, masked, head = rows.mean(axis=0).tolist()
         return Report(
-            progress=self.progress,
-            share_done=min(1.0, self.share_done()),
+            progress=replace(self.progress),
+            share_done=min(1.0, self._share_done()),
             psnr_full=10 * math.log10(4 / full),
             psnr_masked=10 * math.log10(4 / masked) if masked > 0 else math.nan,
             head_error=head,
@@ -229,65 +221,39 @@ class _Run:
     def averaged(self) -> Tokenizer:
         return build_model(self.model.config, self.averages, "average").to(self.options.device)
 
-    def measure(self) -> dict[float, float]:
-        return self.held.psnr(self.averaged())
-
     def save(self) -> None:
-        options = self.options
-        config = self.model.config.to_json()
-        save_checkpoint(
-            options.checkpoint,
-            model=self.model,
-            averages=self.averages,
-            optimizers=self.optimizers,
-            progress=self.progress,
-            config_json=config,
-        )
+        """Write the checkpoint, in the leading process."""
+        if self.world.leads:
+            save_checkpoint(
+                self.options.checkpoint,
+                model=self.model,
+                averages=self.averages,
+                optimizers=self.optimizers,
+                progress=self.progress,
+                config_json=self.model.config.to_json(),
+            )
 
     def finish(self, report: Callable[[Report], None]) -> str:
         """Write the averaged weights with their calibration constant."""
+        options = self.options
         model = self.averaged()
         held = self.held.psnr(model)
-        report(self._news(held))
+        news = self._news(held)
+        report(news)
         history = {
             "steps": self.progress.step,
             "clips": self.progress.clips,
+            "clips_per_step": options.batch * options.accumulate * self.world.size,
+            "processes": self.world.size,
             "seconds": round(self.progress.seconds),
+            "waiting_share": round(news.waiting_share, 4),
             "skipped_steps": self.progress.skipped,
-            "machine": f"{platform.machine()} {self.options.device}, torch {torch.__version__}",
+            "machine": f"{platform.machine()} {options.device}, torch {torch.__version__}",
             "held_psnr_db": {f"{rate:g}": round(held[rate], 3) for rate in HELD_RATES},
         }
         error = self.held.mean_error(model)
-        save_model(self.options.output, model, model.state_dict(), error, json.dumps(history))
-        clips = self.cache.sample(self.options.companion_clips, self._largest_crop(), self.random)
-        return add_companions(
-            self.options.output, list(clips), self.runtime, steps=self.options.companion_steps
-        )
-
-    def _largest_crop(self) -> CropShape:
-        return max(self.options.crops, key=lambda crop: crop.frames * crop.side**2)
-
-
-def make_optimizers(model: Tokenizer, learning_rate: float) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside transformer blocks, AdamW for everything else.
-
-    Source: Jordan et al., Muon (kellerjordan.github.io/posts/muon), as torch ships it.
-    """
-    stacks = ("encoder.", "compressor.", "decompressor.", "decoder.")
-    matrices: list[Tensor] = []
-    rest: list[Tensor] = []
-    for name, parameter in model.named_parameters():
-        (matrices if name.startswith(stacks) and parameter.dim() == 2 else rest).append(parameter)
-    muon = torch.optim.Muon(matrices, lr=learning_rate, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
-    adam = torch.optim.AdamW(rest, lr=learning_rate * ADAM_SHARE, betas=(0.9, 0.98), weight_decay=0.0)
-    optimizers: list[torch.optim.Optimizer] = [muon, adam]
-    for optimizer in optimizers:
-        for group in optimizer.param_groups:
-            group["base_lr"] = group["lr"]
-    return optimizers
-
-
-def learning_rate_factor(share_done: float, step: int, final_share: float) -> float:
-    """Warm-up over 100 steps, constant, then a linear fall to zero over the last `final_share`."""
-    fall = min(1.0, (1 - share_done) / final_share) if final_share > 0 else 1.0
-    return min(1.0, (step + 1) / 100) * max(0.0, fall)
+        save_model(options.output, model, model.state_dict(), error, json.dumps(history))
+        random = np.random.default_rng(options.seed)
+        shape = max(options.crops, key=lambda crop: crop.frames * crop.side**2)
+        clips = self.cache.sample(2 + options.coder_steps // STEPS_PER_CLIP, shape, random)
+        return add_companions(options.output, list(clips), self.runtime, steps=options.coder_steps)

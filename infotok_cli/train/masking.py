@@ -1,10 +1,17 @@
-"""Keep maps for training: drawn rates, noisy priorities, both kinds of allocation."""
+"""Keep maps for training, by what a model is trained to miss (`ModelConfig.masking`).
+
+error: rates are drawn, and noisy priorities choose blocks or positions. elastic: tails of the token
+sequence are cut off at lengths drawn evenly, without a look at the content (as in ElasticTok, Yan et
+al., arXiv 2410.08368): the baseline that error-driven masks are compared with.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from infotok_cli.blocks import shortest_prefix
+from infotok_cli.config import MaskingName
 from infotok_cli.model.grid import CELLS, from_blocks, to_blocks
 
 POSITION_SHARE = 0.2
@@ -27,6 +34,29 @@ def draw_keep(log_error: Tensor, generator: torch.Generator, *, lowest: float = 
         else:
             maps.append(blocks_by_error(noisy, rate))
     return torch.stack(maps)
+
+
+def draw_tails(log_error: Tensor, generator: torch.Generator) -> Tensor:
+    """Keep maps, bool `[B, t, h, w]`: prefixes in grid order, every length from 1/16 to all as likely.
+
+    log_error: `[B, t, h, w]`; only its shape counts.
+    """
+    positions = log_error[0].numel()
+    lengths = torch.randint(shortest_prefix(positions), positions + 1, (len(log_error),), generator=generator)
+    return _prefixes(lengths.to(log_error.device), log_error)
+
+
+def keep_at_rate(log_error: Tensor, rate: float, masking: MaskingName) -> Tensor:
+    """Keep maps, bool `[B, t, h, w]`, of `rate` in every sample, as a model of that masking wants them."""
+    if masking == "elastic":
+        tokens = round(rate * log_error[0].numel())
+        return _prefixes(torch.full((len(log_error),), tokens, device=log_error.device), log_error)
+    return torch.stack([blocks_by_error(errors, rate) for errors in log_error])
+
+
+def _prefixes(lengths: Tensor, like: Tensor) -> Tensor:
+    order = torch.arange(like[0].numel(), device=like.device)
+    return (order < lengths[:, None]).view(like.shape)
 
 
 def _positions(priority: Tensor, rate: float) -> Tensor:

@@ -1,14 +1,18 @@
-"""One training step as a function of model, batch and random numbers."""
+"""Losses of one batch as a function of model, batch and random numbers, and gradients of several."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
+from infotok_cli.model.engine import Runtime
 from infotok_cli.model.tokenizer import Tokenizer
-from infotok_cli.train.masking import draw_keep
+from infotok_cli.train.masking import draw_keep, draw_tails
 from infotok_kernels import error_map
 
 MSE_FLOOR = 2e-4
@@ -37,7 +41,8 @@ def training_losses(model: Tokenizer, video: Tensor, generator: torch.Generator)
     full = (len(video) + 1) // 2
     keep = torch.ones(analysis.log_error.shape, dtype=torch.bool, device=video.device)
     if full < len(video):
-        keep[full:] = draw_keep(analysis.log_error[full:].detach(), generator)
+        draw = draw_tails if model.config.masking == "elastic" else draw_keep
+        keep[full:] = draw(analysis.log_error[full:].detach(), generator)
     codes, _ = model.compress(analysis, keep)
     reconstruction = model.reconstruct(codes, keep)
     mse = (reconstruction - video).square().mean(dim=(1, 2, 3, 4))
@@ -51,3 +56,40 @@ def training_losses(model: Tokenizer, video: Tensor, generator: torch.Generator)
         mse_masked=mse[full:].mean().detach(),
         head=head.detach(),
     )
+
+
+class TrainingModule(nn.Module):
+    """The losses as a module's forward pass, the form in which gradients can be averaged over processes."""
+
+    def __init__(self, model: Tokenizer, generator: torch.Generator) -> None:
+        super().__init__()
+        self.model = model
+        self.generator = generator
+
+    def forward(self, video: Tensor) -> StepLosses:
+        return training_losses(self.model, video, self.generator)
+
+
+def accumulate_gradients(
+    module: nn.Module, next_batch: Callable[[], Tensor], count: int, runtime: Runtime
+) -> StepLosses:
+    """Add the mean gradient over `count` batches to the parameters; returns the mean losses, detached.
+
+    module: a TrainingModule, or one whose gradients are averaged over processes: that is done once,
+    with the last batch. next_batch: gives uint8 `[B, T, H, W, 3]` on any device. For batches of equal
+    and even size the result is that of one batch with all their clips.
+    """
+    sums = torch.zeros(4, device=runtime.device)
+    for number in range(count):
+        video = next_batch().to(runtime.device, non_blocking=True).float() / 127.5 - 1
+        exchange: AbstractContextManager[object] = nullcontext()
+        if isinstance(module, DistributedDataParallel) and number < count - 1:
+            exchange = module.no_sync()
+        with exchange:
+            with runtime.autocast():
+                losses: StepLosses = module(video)
+            (losses.total / count).backward()  # type: ignore[no-untyped-call]
+        parts = (losses.total.detach(), losses.mse_full, losses.mse_masked, losses.head)
+        sums += torch.stack([part.float() for part in parts]) / count
+    total, full, masked, head = sums.unbind()
+    return StepLosses(total=total, mse_full=full, mse_masked=masked, head=head)

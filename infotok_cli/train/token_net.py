@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from infotok_cli.blocks import keep_from_prefix, token_grid
 from infotok_cli.entropy.token_coding import to_digits
 from infotok_cli.entropy.token_net import (
     HIDDEN_MAX,
@@ -22,7 +23,7 @@ from infotok_cli.entropy.token_net import (
     Waves,
     input_count,
 )
-from infotok_cli.model.allocation import allocate_blocks, allocate_positions
+from infotok_cli.model.allocation import allocate
 from infotok_cli.model.engine import Engine
 
 HIDDEN = 32
@@ -56,11 +57,14 @@ def collect_tokens(
     for clip in clips:
         analysis = engine.analyze(clip)
         error = engine.predicted_error(analysis)
-        allocate = allocate_positions if random.random() < POSITION_SHARE else allocate_blocks
+        by_position = random.random() < POSITION_SHARE
         for rate in (1.0, random.uniform(0.5, 1.0), random.uniform(0.125, 0.5)):
-            (chosen,) = allocate([error], rate)
-            ids = engine.compress(analysis, chosen.keep)
-            for more_inputs, more_digits in _samples(ids, chosen.keep, levels):
+            if engine.loaded.config.masking == "elastic":
+                keep = keep_from_prefix(max(1, round(rate * error.size)), token_grid(*clip.shape[:3]))
+            else:
+                keep = allocate([error], "position" if by_position else "block", rate)[0].keep
+            ids = engine.compress(analysis, keep)
+            for more_inputs, more_digits in _samples(ids, keep, levels):
                 inputs.append(more_inputs)
                 digits.append(more_digits)
     return TokenSamples(np.concatenate(inputs), np.concatenate(digits))

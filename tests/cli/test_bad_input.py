@@ -197,7 +197,7 @@ def test_input_as_output(refused: Refused, clip: Path, encoded: Path) -> None:
         (("--start", "-1"), "give seconds from the beginning"),
         (("--end", "inf"), "give seconds from the beginning"),
         (("--start", "60"), "is past the last frame"),
-        (("--router", "magic"), "--router 'magic' is unknown: choose fast, exact, fixed"),
+        (("--router", "magic"), "--router 'magic' is unknown: choose fast, exact, fixed, elastic"),
         (("--allocation", "magic"), "--allocation 'magic' is unknown"),
         (("--segment-frames", "6"), "--segment-frames 6 is not a multiple of 4"),
         (("--short-side", "0"), "--short-side 0 is out of range"),

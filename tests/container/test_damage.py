@@ -137,7 +137,7 @@ def test_header_fields_out_of_range_are_refused_by_name(
         ("width", 0),
         ("frame_rate_den", 0),
         ("patch_rows", 16),
-        ("router", 3),
+        ("router", 4),
         ("allocation", 2),
         ("keep_map_coding", 1),
         ("token_coding", 2),

@@ -31,7 +31,7 @@ HEADERS = st.builds(
     sample_aspect=FRACTIONS,
     segment_frames=st.integers(1, 16).map(lambda steps: 4 * steps),
     levels=st.lists(st.integers(2, 255), min_size=1, max_size=2).map(tuple),
-    router=st.sampled_from(["fast", "exact", "fixed"]),
+    router=st.sampled_from(["fast", "exact", "fixed", "elastic"]),
     allocation=st.sampled_from(["block", "position"]),
     target_rate_ppm=st.integers(0, 1_000_000),
     model_name=PRINTABLE.filter(lambda text: 1 <= len(text.encode()) <= 64),

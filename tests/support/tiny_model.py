@@ -6,16 +6,16 @@ from pathlib import Path
 
 import torch
 
-from infotok_cli.config import ModelConfig
+from infotok_cli.config import MaskingName, ModelConfig
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import save_model
 
 
-def write_tiny_model(path: Path) -> str:
+def write_tiny_model(path: Path, masking: MaskingName = "error") -> str:
     """Write its weights file; returns the sha256, the same every time."""
     config = ModelConfig(
         name="tiny", width=64, encoder_blocks=1, compressor_blocks=1, decompressor_blocks=1, decoder_blocks=1,
-        mlp_width=64,
+        mlp_width=64, masking=masking,
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(0)

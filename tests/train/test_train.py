@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,10 @@ from infotok_cli.model.weights import load_model
 from infotok_cli.train.cache import make_cache
 from infotok_cli.train.checkpoint import read_checkpoint
 from infotok_cli.train.data import CropShape, FrameCache
-from infotok_cli.train.loop import Report, TrainOptions, learning_rate_factor, train
+from infotok_cli.train.loop import train
 from infotok_cli.train.masking import blocks_by_error, draw_keep
-from make_video import make_video, moving_shapes
+from infotok_cli.train.optimizing import learning_rate_factor
+from infotok_cli.train.options import Report, TrainOptions
 
 TINY = ModelConfig(
     name="tiny", width=64, encoder_blocks=1, compressor_blocks=1, decompressor_blocks=1, decoder_blocks=1,
@@ -28,28 +28,9 @@ TINY = ModelConfig(
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("clips")
-    return [
-        make_video(folder / f"{width}.mp4", moving_shapes(40, 64, width, seed=width), rate=Fraction(24))
-        for width in (64, 112)
-    ]
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory, clips: list[Path]) -> Path:
-    folder = tmp_path_factory.mktemp("caches") / "cache"
-    tiles = make_cache(clips, folder)
-    # Of each video one whole run of 32 frames and a rest of 8; the wider one gives two tiles a run.
-    assert tiles == 2 + 4
-    return folder
-
-
 def options(cache: Path, output: Path, steps: int) -> TrainOptions:
     return TrainOptions(
-        companion_clips=2,
-        companion_steps=3,
+        coder_steps=3,
         cache=cache,
         output=output,
         config=TINY,

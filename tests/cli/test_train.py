@@ -1,0 +1,65 @@
+"""`infotok train` from a frame cache: its options reach the run, and bad ones are refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+from infotok_cli.model.weights import load_model
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """Six tiles of noise, in two shards."""
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for number in range(2):
+        tiles = random.integers(0, 256, (3, 8, 32, 32, 3), np.uint8)
+        np.save(folder / f"tiles-{number:04d}.npy", tiles)
+    return folder
+
+
+def test_options_reach_the_run(run: Run, cache: Path, model_file: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mine.safetensors"
+    result = run(
+        "train", cache, "-o", output, "--init", model_file, "--name", "mine", "--masking", "elastic",
+        "--time-budget", 60, "--steps", 2, "--batch", 2, "--accumulate", 3, "--crop", "8x16", "--seed", 5,
+        "--final-share", 0.2, "--average-decay", 0.9, "--device", "cpu", "--device-cache", "--no-compile",
+        "--coder-steps", 30,
+    )  # fmt: skip
+    assert "waiting for data" in result.stderr
+    loaded = load_model(output)
+    assert (loaded.config.name, loaded.config.masking, loaded.config.width) == ("mine", "elastic", 64)
+    with safe_open(output, framework="pt") as reader:
+        history = json.loads(reader.metadata()["infotok.training"])
+    assert (history["steps"], history["clips"], history["clips_per_step"]) == (2, 12, 6)
+    assert 0 <= history["waiting_share"] <= 1
+    assert loaded.token_net is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--masking", "zebra"), "--masking 'zebra' is unknown: choose error, elastic"),
+        (("--final-share", "2"), "--final-share 2 is out of range"),
+        (("--average-decay", "1"), "--average-decay 1 is out of range"),
+        (("--time-budget", "0"), "--minutes 0 must be more than 0"),
+        (("--accumulate", "0"), "--accumulate"),
+    ],
+)
+def test_bad_options_are_refused(
+    refused: Callable[..., str], cache: Path, tmp_path: Path, words: tuple[str, str], message: str
+) -> None:
+    told = refused(
+        2, "train", cache, "-o", tmp_path / "a.safetensors", "--steps", 1, "--coder-steps", 0, *words
+    )
+    assert message in told

@@ -1,0 +1,29 @@
+"""Two short videos and a frame cache of them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from infotok_cli.train.cache import make_cache
+from make_video import make_video, moving_shapes
+
+
+@pytest.fixture(scope="session")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    return [
+        make_video(folder / f"{width}.mp4", moving_shapes(40, 64, width, seed=width), rate=Fraction(24))
+        for width in (64, 112)
+    ]
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory, clips: list[Path]) -> Path:
+    folder = tmp_path_factory.mktemp("caches") / "cache"
+    tiles = make_cache(clips, folder)
+    # Of each video one whole run of 32 frames and a rest of 8; the wider one gives two tiles a run.
+    assert tiles == 2 + 4
+    return folder
