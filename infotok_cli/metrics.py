@@ -90,8 +90,8 @@ def ssim_and_ms_ssim(reference: Pixels, decoded: Pixels) -> tuple[Values, Values
     """`ssim` and `ms_ssim` in one go, cheaper than one after the other."""
     _check_pair(reference, decoded)
     pairs = [_both_of_luma(luma(one), luma(other)) for one, other in zip(reference, decoded, strict=True)]
-    single, multiple = np.array(pairs).T
-    return single, multiple
+    both: Values = np.array(pairs)
+    return both[:, 0], both[:, 1]
 
 
 def ms_ssim_scales(height: int, width: int) -> int:
@@ -165,7 +165,8 @@ def _both_of_luma(one: NDArray[np.float32], other: NDArray[np.float32]) -> tuple
 def _halved(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     """Means of 2x2 samples, `[ceil(H/2), ceil(W/2)]`."""
     even = np.pad(picture, [(0, side % 2) for side in picture.shape], mode="edge")
-    mean: NDArray[np.float32] = (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
+    quarter = np.float32(0.25)
+    mean = quarter * (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2])
     return mean
 
 

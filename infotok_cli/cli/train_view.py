@@ -28,7 +28,7 @@ def cache_of(clips: Path, output: Path) -> Path:
 def cut(clips: Path, folder: Path) -> None:
     """Make a frame cache with a progress bar."""
     # Training from a cache must run where no video library is.
-    from infotok_cli.evaluate.sweep import find_clips
+    from infotok_cli.evaluate.clips import find_clips
     from infotok_cli.train.cache import make_cache
 
     found = find_clips([clips])

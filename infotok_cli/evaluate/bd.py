@@ -125,8 +125,13 @@ def _mean_gap(one: Values, other: Values) -> Delta | None:
     if high <= low:
         return None
     shorter = min(float(np.ptp(curve[:, 0])) for curve in (one, other))
-    means = [_integral(*curve.T, low, high) / (high - low) for curve in (one, other)]
-    return Delta(value=means[1] - means[0], low=float(low), high=float(high), overlap=(high - low) / shorter)
+    means = [_integral(curve[:, 0], curve[:, 1], low, high) / (high - low) for curve in (one, other)]
+    return Delta(
+        value=float(means[1] - means[0]),
+        low=float(low),
+        high=float(high),
+        overlap=float((high - low) / shorter),
+    )
 
 
 def _integral(x: Values, y: Values, low: float, high: float) -> float:
@@ -138,7 +143,9 @@ def _integral(x: Values, y: Values, low: float, high: float) -> float:
     middle, half = (knots[1:] + knots[:-1]) / 2, np.diff(knots) / 2
     offset = half / np.sqrt(3)
     slope = slopes(x, y)
-    return float(np.sum(half * (_values(x, y, slope, middle - offset) + _values(x, y, slope, middle + offset))))
+    return float(
+        np.sum(half * (_values(x, y, slope, middle - offset) + _values(x, y, slope, middle + offset)))
+    )
 
 
 def _values(x: Values, y: Values, slope: Values, where: Values) -> Values:

@@ -53,7 +53,9 @@ class SeamMeter:
         self._last: NDArray[np.int16] | None = None
         self._jumps: dict[str, list[float]] = {"seam": [], "step": [], "inside": []}
 
-    def add(self, source: NDArray[np.uint8], decoded: NDArray[np.uint8], psnr_db: NDArray[np.float64]) -> None:
+    def add(
+        self, source: NDArray[np.uint8], decoded: NDArray[np.uint8], psnr_db: NDArray[np.float64]
+    ) -> None:
         """Take in one segment `[T, H, W, 3]`, RGB 0..255, and the finite PSNR of its frames `[T]`."""
         if len(source) == self._length:
             self._profiles.append(psnr_db)
