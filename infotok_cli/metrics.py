@@ -166,8 +166,7 @@ def _halved(picture: NDArray[np.float32]) -> NDArray[np.float32]:
     """Means of 2x2 samples, `[ceil(H/2), ceil(W/2)]`."""
     even = np.pad(picture, [(0, side % 2) for side in picture.shape], mode="edge")
     quarter = np.float32(0.25)
-    mean = quarter * (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2])
-    return mean
+    return quarter * (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2])
 
 
 def _ssim_maps(

@@ -16,7 +16,6 @@ from infotok_cli.evaluate.compare import Comparison, Matched, compare, match
 from infotok_cli.evaluate.results import ClipResult
 from infotok_cli.evaluate.summary import Summary, summarize
 
-
 WIDE_COLUMNS = 120
 
 

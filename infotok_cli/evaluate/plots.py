@@ -66,6 +66,7 @@ def _draw(panel: Axes, lines: dict[str, list[Summary]], metric: str) -> None:
             label=name,
         )
     panel.set_xscale("log", base=2)
+    panel.xaxis.set_major_formatter("{x:.3g}")
     panel.set_xlabel("bits per pixel, whole files")
     panel.set_ylabel(METRICS[metric])
     panel.grid(alpha=0.3)

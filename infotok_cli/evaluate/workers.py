@@ -82,20 +82,24 @@ def measure_in_processes(
                 "a measuring process died (was there not enough memory?): try fewer --jobs, then --resume"
             ) from error
         except BaseException:
+            workers = set(multiprocessing.active_children()) - others
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in set(multiprocessing.active_children()) - others:
+            for process in workers:
                 process.terminate()
+            for process in workers:
+                process.join()
             raise
-        finally:
-            pool.shutdown(wait=True)
+        pool.shutdown(wait=True)
 
 
 _engines: list[Engine] = []
-"""In a worker process: its model."""
+"""In a worker process: its model; empty once it has been told to end."""
 
 
 def _start_worker(model: str, device: str) -> None:
     def give_up(number: int, _: FrameType | None) -> None:
+        # The pool takes what is raised for the outcome of a task and hands out the next one.
+        _engines.clear()
         raise SystemExit(128 + number)
 
     # Ctrl-C reaches the whole group; what becomes of the workers is for their parent to say. It
