@@ -36,7 +36,6 @@ class Anchor:
     name: str
     codec: str
     """Key of `ENCODERS`."""
-    preset: str
     options: tuple[tuple[str, str], ...]
     crfs: tuple[int, ...]
     """Default grid, from good to as few bits as the encoder can."""
@@ -53,22 +52,19 @@ class Anchor:
 def _x264(name: str, *tune: tuple[str, str]) -> Anchor:
     options = (("preset", "medium"), ("threads", "1"), *_X264, *tune)
     grid = tuple(range(18, 51, 4))
-    return Anchor(name=name, codec="h264", preset="medium", options=options, crfs=grid, highest_crf=51)
+    return Anchor(name=name, codec="h264", options=options, crfs=grid, highest_crf=51)
 
 
 def _x265(name: str, *tune: tuple[str, str]) -> Anchor:
     options = (("preset", "medium"), ("x265-params", _X265), *tune)
     grid = tuple(range(18, 51, 4))
-    # Pictures of 16x16 have been seen to corrupt the memory of the process.
-    return Anchor(
-        name=name, codec="hevc", preset="medium", options=options, crfs=grid, highest_crf=51, min_side=32
-    )
+    # Narrow pictures (48 columns and fewer) corrupt the memory of the process.
+    return Anchor(name=name, codec="hevc", options=options, crfs=grid, highest_crf=51, min_side=64)
 
 
 _SVT_AV1 = Anchor(
     name="svt-av1",
     codec="av1",
-    preset="6",
     options=(("preset", "6"), ("svtav1-params", "lp=1")),
     crfs=(20, 28, 36, 44, 50, 55, 59, 61, 63),
     highest_crf=63,

@@ -1,7 +1,7 @@
 """Measurements kept on disk one by one, so that an interrupted run goes on where it stopped.
 
 A journal is a file of JSON lines, each a key and a row of results. The key is a SHA-256 over everything that
-decides the row: the content of the clip, the weights or the encoder, and every option.
+decides the row: the content of the clip, the weights or the encoder, every option, and the code itself.
 """
 
 from __future__ import annotations
@@ -11,18 +11,34 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from infotok_cli import __version__
+import infotok_kernels
 from infotok_cli.errors import InputError, OutputError
 from infotok_cli.evaluate.results import SCHEMA_VERSION, ClipResult
 
+MEASURING_CODE = ("metrics.py", "video", "evaluate")
+"""Parts of the package that decide what an anchor's row says; all parts decide ours."""
+
 
 def key_of(facts: Mapping[str, Any]) -> str:
-    """Key of a measurement: SHA-256, in hexadecimal, of what decides it and of the versions of this code."""
-    everything = {**facts, "schema": SCHEMA_VERSION, "infotok": __version__}
+    """Key of a measurement: SHA-256, in hexadecimal, of what decides it and of the version of the rows."""
+    everything = {**facts, "schema": SCHEMA_VERSION}
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def code_sha256(*parts: str) -> str:
+    """SHA-256 over this package's source files: those of some of its parts, or of all and the kernels."""
+    package = Path(__file__).parent.parent
+    roots = [package / part for part in parts] or [package, Path(infotok_kernels.__file__).parent]
+    files = sorted(file for root in roots for file in ([root] if root.is_file() else root.rglob("*.py")))
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 class Journal:

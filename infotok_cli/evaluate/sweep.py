@@ -10,7 +10,7 @@ from pathlib import Path
 from infotok_cli.config import EncodeOptions
 from infotok_cli.evaluate.anchors import ANCHORS, check_size
 from infotok_cli.evaluate.clips import clip_sha256, end_after
-from infotok_cli.evaluate.journal import Journal, key_of
+from infotok_cli.evaluate.journal import MEASURING_CODE, Journal, code_sha256, key_of
 from infotok_cli.evaluate.measure import anchor_encoder
 from infotok_cli.evaluate.results import AnchorSetting, ClipResult, Wanted
 from infotok_cli.evaluate.workers import Task, measure_in_processes, measure_task
@@ -100,8 +100,10 @@ def _key(
         kept = ("start_seconds", "end_seconds", "short_side")
         facts |= {name: getattr(options, name) for name in kept}
         facts |= {"encoder": anchor_encoder(ANCHORS[wanted.anchor]), "crf": wanted.crf}
+        facts["code"] = code_sha256(*MEASURING_CODE)
         return key_of({**facts, "codec": wanted.anchor})
     facts |= {"weights": engine.loaded.sha256, "options": asdict(options), "codec": "infotok"}
+    facts["code"] = code_sha256()
     return key_of({**facts, "device": engine.runtime.device.type, "precision": engine.runtime.precision})
 
 
