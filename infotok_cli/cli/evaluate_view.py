@@ -138,7 +138,7 @@ def comparison_table(pairs: Sequence[Comparison], reference: str) -> Table:
                 row.metric,
                 f"{row.bd_rate_percent:+.1f} %",
                 f"{row.bd_rate_deviation:.1f}",
-                f"{row.bd_quality:+.3g}",
+                _number(row.bd_quality, "{:+.3g}"),
                 _number(row.bd_token_percent, "{:+.1f} %"),
                 str(row.clips),
                 f"{row.overlap:.0%}",

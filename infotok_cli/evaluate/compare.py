@@ -27,8 +27,9 @@ class Comparison:
     """Bits that `test` needs beyond those of `reference` at equal quality; -50 is half of them."""
     bd_rate_deviation: float
     """Standard deviation over clips."""
-    bd_quality: float
-    """Quality that `test` has beyond `reference` at equal bits, in units of the metric."""
+    bd_quality: float | None
+    """Quality that `test` has beyond `reference` at equal bits, in units of the metric; over the clips where
+    they share bits as well, None if there are none."""
     bd_token_percent: float | None
     """As `bd_rate_percent`, tokens in place of bits; None unless both curves are ours."""
     overlap: float
@@ -88,16 +89,17 @@ def _compare(
     gathered: dict[str, dict[ClipKey, list[ClipResult]]], reference: str, test: str, metric: str
 ) -> Comparison | None:
     rates: list[Delta] = []
-    qualities: list[Delta] = []
+    qualities: list[float] = []
     tokens: list[Delta | None] = []
     for clip in gathered[reference].keys() & gathered[test].keys():
         one, other = gathered[reference][clip], gathered[test][clip]
         rate = bd_rate(_points(one, metric), _points(other, metric))
         quality = bd_quality(_points(one, metric), _points(other, metric))
-        if rate is None or quality is None:
+        if rate is None:
             continue
         rates.append(rate)
-        qualities.append(quality)
+        if quality is not None:
+            qualities.append(quality.value)
         ours = all(row.token_rate is not None for row in [*one, *other])
         token_points = [_points(rows, metric, lambda row: row.token_rate or 0) for rows in (one, other)]
         tokens.append(bd_rate(*token_points) if ours else None)
@@ -111,7 +113,7 @@ def _compare(
         clips=len(rates),
         bd_rate_percent=float(np.mean([delta.value for delta in rates])),
         bd_rate_deviation=float(np.std([delta.value for delta in rates])),
-        bd_quality=float(np.mean([delta.value for delta in qualities])),
+        bd_quality=float(np.mean(qualities)) if qualities else None,
         bd_token_percent=float(np.mean(counted)) if len(counted) == len(rates) else None,
         overlap=float(np.mean([delta.overlap for delta in rates])),
     )

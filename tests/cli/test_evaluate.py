@@ -44,7 +44,8 @@ def test_one_number_or_many(run: Run, clips: Path, tmp_path: Path) -> None:
     # Rate 1 once, two routers at 0.5, two CRFs of two anchors.
     assert len(document["clips"]) == 2 * (1 + 2 + 4)
     assert [row["clips"] for row in document["summary"]] == [2] * 7
-    assert {row["test"] for row in document["comparisons"]} == {"tiny fast", "tiny fixed", "x264", "svt-av1"}
+    # An untrained model may have no curve at all, ordinary codecs have.
+    assert {"x264", "svt-av1"} <= {row["test"] for row in document["comparisons"]}
     assert all(row["seams"]["seams"] == 2 for row in document["clips"])
     rows = list(csv.DictReader((tmp_path / "a.csv").open()))
     assert [float(row["psnr_db"]) for row in rows] == [row["psnr_db"] for row in document["clips"]]
@@ -111,7 +112,7 @@ def test_seconds_and_plot(run: Run, clips: Path, tmp_path: Path) -> None:
         (2, ["--seconds", "0"], "--seconds 0 leaves nothing"),
         (2, ["--plot", "a.bmp"], "--plot a.bmp is no picture"),
         (3, ["--with", "none.json"], "none.json: cannot be read"),
-        (5, ["--json", "none/a.json"], "folder none does not exist"),
+        (5, ["--json", "none/a.json"], "none does not exist: create it first"),
     ],
 )
 def test_refusals(

@@ -37,6 +37,14 @@ def test_bd_rates_are_means_over_clips() -> None:
     assert {row.metric for row in found.values()} == {"psnr_db", "ssim", "ms_ssim"}
 
 
+def test_curves_may_share_quality_but_no_bits() -> None:
+    rows = [anchor_row("a", crf, bpp, db) for crf, (bpp, db) in enumerate([(0.01, 26), (0.02, 30)])]
+    rows += [our_row("a", rate, 0.1 * rate, 24 + 8 * rate) for rate in (0.5, 0.75)]
+    found = [row for row in compare(rows) if row.metric == "psnr_db"]
+    assert [row.bd_quality for row in found] == [None, None]
+    assert all(row.overlap == pytest.approx(1) for row in found)
+
+
 def test_tokens_are_compared_between_ours() -> None:
     points = [(0.1, 24.0), (0.2, 27.0), (0.4, 28.5)]
     rows = [our_row("a", rate, 0.06 * rate, db) for rate, db in points]

@@ -49,7 +49,7 @@ def test_source_and_decoded_are_not_mixed_up(program: str) -> None:
     sides = [np.roll(source, by, axis) // 4 for axis in (1, 2) for by in (-1, 1)]
     blurred = np.sum(sides, axis=0, dtype=np.uint8)
     # Detail that is lost costs much, detail that is added little.
-    assert score(program, source, blurred) < score(program, blurred, source) - 10
+    assert score(program, source, blurred) < score(program, blurred, source) - 2
 
 
 def test_a_meter_takes_it_where_it_can(program: str, engine: Engine, folder: Path) -> None:
