@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from infotok_cli.cli import options
+from infotok_cli.cli.output import tell
 from infotok_cli.errors import UsageError
 
 COMPARE_PANEL = "What is measured"
@@ -166,5 +167,10 @@ def evaluate(
     with Watch(len(found) * len(settings)) as watch:
         measured = run_sweep(sweep, engine, journal=journal, jobs=jobs, progress=watch.advance)
     rows = merged(measured, before)
+    strangers = {row.clip_key for row in before} - {row.clip_key for row in measured}
+    if strangers:
+        tell(
+            f"{len(strangers)} clips of --with are left out: this run has none with their content and frames"
+        )
     targets.write(rows, sweep, engine)
     show(rows)

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from infotok_cli.evaluate.bd import Delta, Point, bd_quality, bd_rate, quality_at
-from infotok_cli.evaluate.results import METRICS, ClipResult, Setting, curve_key, curve_names
+from infotok_cli.evaluate.results import METRICS, ClipKey, ClipResult, Setting, curve_key, curve_names
 from infotok_cli.evaluate.summary import setting_of
-
-ClipKey = tuple[str, int, int, int]
-"""What two rows must share to be compared: the clip's content, frames, width and height."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,18 +54,14 @@ def curves(results: Sequence[ClipResult]) -> dict[str, dict[ClipKey, list[ClipRe
     names = curve_names(results)
     gathered: dict[str, dict[ClipKey, list[ClipResult]]] = {name: {} for name in names.values()}
     for row in results:
-        gathered[names[curve_key(row)]].setdefault(_clip_key(row), []).append(row)
+        gathered[names[curve_key(row)]].setdefault(row.clip_key, []).append(row)
     for row in results:
         if row.codec == "infotok" and row.rate == 1:
             for key, name in names.items():
-                rows = gathered[name].get(_clip_key(row), [])
+                rows = gathered[name].get(row.clip_key, [])
                 if key[:3] == curve_key(row)[:3] and all(other.rate != 1 for other in rows):
-                    gathered[name][_clip_key(row)] = [row, *rows]
+                    gathered[name][row.clip_key] = [row, *rows]
     return gathered
-
-
-def _clip_key(row: ClipResult) -> ClipKey:
-    return (row.clip_sha256, row.frames, row.width, row.height)
 
 
 def compare(results: Sequence[ClipResult]) -> list[Comparison]:
@@ -145,8 +138,8 @@ def _match(
     against: str,
     others: dict[ClipKey, list[ClipResult]],
 ) -> Matched | None:
-    shared = [row for row in ours if _clip_key(row) in others]
-    pairs = [(row, quality_at(_points(others[_clip_key(row)], "psnr_db"), row.bpp)) for row in shared]
+    shared = [row for row in ours if row.clip_key in others]
+    pairs = [(row, quality_at(_points(others[row.clip_key], "psnr_db"), row.bpp)) for row in shared]
     inside = [(row, quality) for row, quality in pairs if quality is not None]
     if not inside:
         return None

@@ -36,8 +36,14 @@ def as_json(results: Sequence[ClipResult], sweep: Sweep, engine: Engine) -> dict
 
 
 def merged(measured: Sequence[ClipResult], earlier: Sequence[ClipResult]) -> list[ClipResult]:
-    """Rows of this run and of earlier ones; of the same clip at the same setting the first stays."""
-    rows: dict[tuple[Any, ...], ClipResult] = {}
-    for row in (*measured, *earlier):
-        rows.setdefault((row.clip_sha256, row.frames, row.width, row.height, row.wanted), row)
+    """Rows of this run and of earlier ones of the same clips, frames and size.
+
+    Of the same clip at the same setting the first row stays. Rows of other clips are left out: means over
+    different clips do not compare.
+    """
+    rows = {(row.clip_key, row.wanted): row for row in measured}
+    clips = {row.clip_key for row in measured}
+    for row in earlier:
+        if row.clip_key in clips:
+            rows.setdefault((row.clip_key, row.wanted), row)
     return list(rows.values())

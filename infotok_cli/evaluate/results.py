@@ -43,6 +43,9 @@ class AnchorSetting:
 
 Wanted = Setting | AnchorSetting
 
+ClipKey = tuple[str, int, int, int]
+"""What two rows must share to be compared: the clip's content, frames, width and height."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClipResult:
@@ -88,6 +91,11 @@ class ClipResult:
     decode_speed: float
     """Multiple of real time to RGB frames, without encoding them to an output video."""
     seams: SeamReport
+
+    @property
+    def clip_key(self) -> ClipKey:
+        """Which frames of which clip, at which size, the row is about."""
+        return (self.clip_sha256, self.frames, self.width, self.height)
 
     @property
     def wanted(self) -> tuple[Any, ...]:

@@ -77,6 +77,9 @@ def test_earlier_results_are_taken_in(run: Run, clips: Path, tmp_path: Path) -> 
         ("x264", None, 20), ("x264", None, 50),
     ]  # fmt: skip
     assert len(read(ours)["clips"]) == 8
+    shorter = run("eval", clips / "0.mkv", "--rates", "0.5", "--limit-frames", "4", "--with", anchors)
+    assert "2 clips of --with are left out" in shorter.stderr
+    assert "x264" not in shorter.stdout
 
 
 def test_seconds_and_plot(run: Run, clips: Path, tmp_path: Path) -> None:

@@ -122,6 +122,7 @@ def test_rows_come_back_from_json(tmp_path: Path) -> None:
     path.write_text(json.dumps(document))
     assert read_results(path) == rows
     assert merged(rows[:1], [replace(rows[0], psnr_db=1), rows[1]]) == rows
+    assert merged(rows[:1], [replace(rows[1], frames=9), anchor_row("b", 30, 0.05, 31)]) == rows[:1]
 
 
 @pytest.mark.parametrize(
