@@ -1,4 +1,4 @@
-"""Quality and rate figures: PSNR, SSIM, bits per pixel, BPP16. Pure numpy on uint8 frames."""
+"""Quality and rate figures: PSNR, SSIM, MS-SSIM, bits per pixel, BPP16. Pure numpy on uint8 frames."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ SSIM_TAPS = 11
 SSIM_SIGMA = 1.5
 SSIM_C1 = (0.01 * PEAK) ** 2
 SSIM_C2 = (0.03 * PEAK) ** 2
+
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+"""Exponents of the scales, finest first, as Wang, Simoncelli and Bovik fitted them to viewers."""
 
 LUMA_BT601 = (0.299, 0.587, 0.114)
 
@@ -67,6 +70,38 @@ def ssim(reference: Pixels, decoded: Pixels) -> Values:
     return np.array([_ssim_of_luma(luma(one), luma(other), rows, columns) for one, other in pairs])
 
 
+def ms_ssim(reference: Pixels, decoded: Pixels) -> Values:
+    """Multi-scale SSIM of each frame, `[T]`, 0..1, on BT.601 luma; 1 for identical frames.
+
+    Wang, Simoncelli, Bovik, "Multi-scale structural similarity for image quality assessment", Asilomar
+    2003: contrast and structure at five scales, brightness at the coarsest, each a mean over the
+    picture, to the powers of `MS_SSIM_WEIGHTS`. A scale is the one before averaged over 2x2 samples
+    and halved; the last row or column of an odd size is paired with itself. A negative mean, which has
+    no power, counts as 0.
+
+    Five scales need 161 pixels on the shorter side. A smaller picture takes as many scales as leave
+    the 11 taps of the window (`ms_ssim_scales`), and the exponents of those are rescaled to a sum of
+    1: such figures do not compare with those of larger pictures. With one scale it is SSIM.
+    """
+    return ssim_and_ms_ssim(reference, decoded)[1]
+
+
+def ssim_and_ms_ssim(reference: Pixels, decoded: Pixels) -> tuple[Values, Values]:
+    """`ssim` and `ms_ssim` in one go, cheaper than one after the other."""
+    _check_pair(reference, decoded)
+    pairs = [_both_of_luma(luma(one), luma(other)) for one, other in zip(reference, decoded, strict=True)]
+    both: Values = np.array(pairs)
+    return both[:, 0], both[:, 1]
+
+
+def ms_ssim_scales(height: int, width: int) -> int:
+    """How many scales `ms_ssim` takes of a picture of this size, 1..5."""
+    side, scales = min(height, width), 1
+    while scales < len(MS_SSIM_WEIGHTS) and (side + 1) // 2 >= SSIM_TAPS:
+        side, scales = (side + 1) // 2, scales + 1
+    return scales
+
+
 def average_ssim(values: Values) -> float:
     """Mean of per-frame SSIM."""
     return float(values.mean())
@@ -106,6 +141,41 @@ def _ssim_of_luma(
     rows: NDArray[np.float32],
     columns: NDArray[np.float32],
 ) -> float:
+    structure, brightness = _ssim_maps(one, other, rows, columns)
+    return float((structure * brightness).mean(dtype=np.float64))
+
+
+def _both_of_luma(one: NDArray[np.float32], other: NDArray[np.float32]) -> tuple[float, float]:
+    """SSIM and MS-SSIM of two pictures."""
+    scales = ms_ssim_scales(*one.shape)
+    weights = np.array(MS_SSIM_WEIGHTS[:scales])
+    means = []
+    whole = []
+    for _ in range(scales):
+        structure, brightness = _ssim_maps(one, other, *(gaussian_window(side) for side in one.shape))
+        means.append(structure.mean(dtype=np.float64))
+        whole.append((structure * brightness).mean(dtype=np.float64))
+        one, other = _halved(one), _halved(other)
+    if scales == 1:
+        return float(whole[0]), float(whole[0])
+    factors = np.maximum([*means[:-1], whole[-1]], 0)
+    return float(whole[0]), float(np.prod(factors ** (weights / weights.sum())))
+
+
+def _halved(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Means of 2x2 samples, `[ceil(H/2), ceil(W/2)]`."""
+    even = np.pad(picture, [(0, side % 2) for side in picture.shape], mode="edge")
+    quarter = np.float32(0.25)
+    return quarter * (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2])
+
+
+def _ssim_maps(
+    one: NDArray[np.float32],
+    other: NDArray[np.float32],
+    rows: NDArray[np.float32],
+    columns: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The contrast-and-structure and the brightness factor of SSIM at every window."""
     # Variances do not depend on an offset, and without one float32 keeps their low digits.
     offset = np.float32((one.mean() + other.mean()) / 2)
     x, y = one - offset, other - offset
@@ -117,7 +187,7 @@ def _ssim_of_luma(
     mean_y += offset
     structure = (2 * covariance + SSIM_C2) / (variances + SSIM_C2)
     brightness = (2 * mean_x * mean_y + SSIM_C1) / (mean_x * mean_x + mean_y * mean_y + SSIM_C1)
-    return float((structure * brightness).mean(dtype=np.float64))
+    return structure, brightness
 
 
 def _filter(

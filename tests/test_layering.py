@@ -37,6 +37,8 @@ LIBRARIES = {
     "rich": {"infotok_cli.cli"},
     "triton": {"infotok_kernels"},
     "av": {"infotok_cli.video"},
+    "matplotlib": {"infotok_cli.evaluate"},
+    "imageio_ffmpeg": {"infotok_cli.evaluate"},
     "safetensors": {"infotok_cli.model", "infotok_cli.train"},
     "constriction": {"infotok_cli.entropy"},
     "google_crc32c": {"infotok_cli.container"},

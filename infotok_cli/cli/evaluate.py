@@ -1,4 +1,4 @@
-"""`infotok eval`: quality against real bits over a set of clips."""
+"""`infotok eval`: quality against real bits over a set of clips, ours beside ordinary codecs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from infotok_cli.cli import options
+from infotok_cli.cli.output import tell
+from infotok_cli.errors import UsageError
+
+COMPARE_PANEL = "What is measured"
+RUN_PANEL = "How it runs"
 
 
 def register(app: typer.Typer) -> None:
@@ -16,54 +23,154 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     clips: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
     *,
-    rates: Annotated[str, typer.Option(help="Token rates, separated by commas.")] = "1,0.75,0.5,0.25",
-    routers: Annotated[str, typer.Option(help="Routers: fast, exact, fixed, elastic.")] = "fast",
-    allocations: Annotated[str, typer.Option(help="Allocations: block, position.")] = "block",
+    rates: Annotated[
+        str, typer.Option(help="Token rates, separated by commas.", rich_help_panel=COMPARE_PANEL)
+    ] = "1,0.75,0.5,0.25",
+    routers: Annotated[
+        str, typer.Option(help="Routers: fast, exact, fixed, elastic.", rich_help_panel=COMPARE_PANEL)
+    ] = "fast",
+    allocations: Annotated[
+        str, typer.Option(help="Allocations: block, position.", rich_help_panel=COMPARE_PANEL)
+    ] = "block",
+    anchors: Annotated[
+        str,
+        typer.Option(
+            help="Ordinary codecs to compare with: x264, x265, svt-av1 (all: these three), "
+            "x264-psnr, x265-psnr.",
+            show_default="none",
+            rich_help_panel=COMPARE_PANEL,
+        ),
+    ] = "",
+    crfs: Annotated[
+        str,
+        typer.Option(
+            help="CRFs of every anchor, separated by commas.",
+            show_default="a grid of nine for each",
+            rich_help_panel=COMPARE_PANEL,
+        ),
+    ] = "",
+    vmaf: Annotated[
+        bool, typer.Option("--vmaf", help="Measure VMAF too (extra: vmaf).", rich_help_panel=COMPARE_PANEL)
+    ] = False,
     short_side: Annotated[
-        int | None, typer.Option(help="Resize the shorter side to this many pixels.")
+        int | None,
+        typer.Option(
+            help="Resize the shorter side to this many pixels.", rich_help_panel=options.SELECTION_PANEL
+        ),
     ] = None,
-    segment_frames: Annotated[int | None, typer.Option(help="Frames per segment, a multiple of 4.")] = None,
-    model: Annotated[str | None, typer.Option(help="Name or .safetensors file of the model.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="Only so much of each clip.", rich_help_panel=options.SELECTION_PANEL),
+    ] = None,
+    limit_frames: Annotated[
+        int | None,
+        typer.Option(
+            help="Only so many frames of each clip.", min=1, rich_help_panel=options.SELECTION_PANEL
+        ),
+    ] = None,
+    segment_frames: Annotated[
+        int | None,
+        typer.Option(help="Frames per segment, a multiple of 4.", rich_help_panel=COMPARE_PANEL),
+    ] = None,
+    model: options.Model = None,
+    device: options.Device = "auto",
+    jobs: Annotated[
+        int,
+        typer.Option(
+            help="Processes that measure side by side, each with its share of the cores.",
+            min=1,
+            max=256,
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = 1,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with an interrupted run: what the .jsonl file beside the JSON file holds is not "
+            "measured again.",
+            rich_help_panel=RUN_PANEL,
+        ),
+    ] = False,
     json_path: Annotated[
-        Path | None, typer.Option("--json", help="Write every figure to this JSON file as well.")
+        Path | None,
+        typer.Option(
+            "--json",
+            help="Write every figure to this JSON file, and each measurement, once made, to a .jsonl file "
+            "beside it.",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Overwrite the JSON file.")] = False,
+    csv_path: Annotated[
+        Path | None,
+        typer.Option("--csv", help="Write a row per clip and setting.", rich_help_panel=options.OUTPUT_PANEL),
+    ] = None,
+    plot_path: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            help="Draw rate-distortion curves into this .png, .svg or .pdf (extra: plots).",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None,
+    earlier: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with",
+            help="JSON file of an earlier run, of another model say, to compare with; may be repeated.",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None,
+    yes: options.Overwrite = False,
 ) -> None:
-    """Measure PSNR and SSIM against real bits, through .itk files on disk.
+    """Measure PSNR, SSIM and MS-SSIM against real bits, through files on disk, beside other codecs.
 
     Figures are means over the frames of a clip, then over clips; bits are those of the whole file.
-    At rate 1 all routers and allocations keep every position, so it is measured once.
+    At rate 1 all routers and allocations keep every position, so it is measured once. docs/EVAL.md
+    says what each number is.
+
+    \b
+    Examples:
+      infotok eval clips/ --anchors all --jobs 2 --json runs/eval.json --plot runs/eval.png
+      infotok eval clips/ --rates 0.5 --seconds 2
     """
-    import json
-
-    from infotok_cli.cli.evaluate_view import Watch, parse_list, parse_rates, show_summary
-    from infotok_cli.cli.options import check_file_output
+    from infotok_cli.cli.evaluate_options import Targets, parse_anchors, parse_settings
+    from infotok_cli.cli.evaluate_view import Watch, show
     from infotok_cli.codec.models import load_engine
-    from infotok_cli.config import ALLOCATIONS, ROUTERS, EncodeOptions
-    from infotok_cli.container.atomic import atomic_output
-    from infotok_cli.evaluate.sweep import Setting, as_json, find_clips, summarize, sweep
+    from infotok_cli.config import EncodeOptions
+    from infotok_cli.evaluate.clips import find_clips
+    from infotok_cli.evaluate.journal import Journal
+    from infotok_cli.evaluate.report import merged
+    from infotok_cli.evaluate.results import Wanted, read_results
+    from infotok_cli.evaluate.sweep import Sweep, run_sweep
+    from infotok_cli.evaluate.vmaf import find_ffmpeg
 
-    if json_path is not None:
-        check_file_output(json_path, yes)
-    points = parse_rates(rates)
-    combinations = [
-        (router, allocation)
-        for router in parse_list("--routers", routers, ROUTERS)
-        for allocation in parse_list("--allocations", allocations, ALLOCATIONS)
-    ]
-    settings = [
-        Setting(rate=rate, router=router, allocation=allocation)
-        for router, allocation in combinations
-        for rate in points
-        if rate < 1 or (router, allocation) == combinations[0]
-    ]
-    base = EncodeOptions(short_side=short_side, segment_frames=segment_frames)
+    if seconds is not None and limit_frames is not None:
+        raise UsageError("--seconds and --limit-frames both say where to stop: give one of them")
+    if seconds is not None and not seconds > 0:
+        raise UsageError(f"--seconds {seconds:g} leaves nothing: give more than 0")
+    settings: list[Wanted] = [*parse_settings(rates, routers, allocations), *parse_anchors(anchors, crfs)]
+    targets = Targets(json_path, csv_path, plot_path)
+    targets.check(overwrite=yes, resume=resume)
+    shared = EncodeOptions(short_side=short_side, segment_frames=segment_frames, end_seconds=seconds)
     found = find_clips(clips)
+    before = [row for path in earlier or [] for row in read_results(path)]
+    sweep = Sweep(
+        clips=found,
+        settings=settings,
+        options=shared,
+        limit_frames=limit_frames,
+        vmaf_program=find_ffmpeg() if vmaf else None,
+    )
     engine = load_engine(model, device)
+    journal = Journal.open(targets.journal, resume=resume) if targets.journal else None
     with Watch(len(found) * len(settings)) as watch:
-        results = sweep(found, engine, settings, base, watch.advance)
-    show_summary(summarize(results))
-    if json_path is not None:
-        with atomic_output(json_path, overwrite=True) as stream:
-            stream.write(json.dumps(as_json(results, engine), indent=1).encode())
+        measured = run_sweep(sweep, engine, journal=journal, jobs=jobs, progress=watch.advance)
+    rows = merged(measured, before)
+    strangers = {row.clip_key for row in before} - {row.clip_key for row in measured}
+    if strangers:
+        tell(
+            f"{len(strangers)} clips of --with are left out: this run has none with their content and frames"
+        )
+    targets.write(rows, sweep, engine)
+    show(rows)

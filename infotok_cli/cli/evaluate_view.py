@@ -1,49 +1,26 @@
-"""Options and output of `infotok eval`."""
+"""What `infotok eval` shows: a progress bar and tables."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from infotok_cli.config import MIN_RATE
-from infotok_cli.errors import UsageError
-from infotok_cli.evaluate.sweep import ClipResult, Summary
+from infotok_cli.cli.output import tell
+from infotok_cli.evaluate.compare import Comparison, Matched, compare, match
+from infotok_cli.evaluate.results import ClipResult
+from infotok_cli.evaluate.summary import Summary, summarize
 
-Name = TypeVar("Name", bound=str)
-
-
-def parse_rates(text: str) -> list[float]:
-    """Token rates of a comma-separated list; UsageError for one that is no rate."""
-    rates = []
-    for part in text.split(","):
-        try:
-            rate = float(part)
-        except ValueError as error:
-            raise UsageError(f"--rates {part!r} is not a number: give rates like 1,0.5") from error
-        if not MIN_RATE <= rate <= 1:
-            raise UsageError(f"--rates {part} is out of range: choose 0.125 to 1")
-        rates.append(rate)
-    return rates
-
-
-def parse_list(option: str, text: str, choices: Sequence[Name]) -> list[Name]:
-    """Names of a comma-separated list; UsageError for one that is not among `choices`."""
-    names = {str(choice): choice for choice in choices}
-    chosen = []
-    for part in text.split(","):
-        if part not in names:
-            raise UsageError(f"{option} {part!r} is unknown: choose {', '.join(names)}")
-        chosen.append(names[part])
-    return chosen
+WIDE_COLUMNS = 120
 
 
 class Watch:
-    """Progress bar over measurements, on stderr."""
+    """Progress bar over measurements on stderr, where that is a terminal."""
 
     def __init__(self, total: int) -> None:
         self._progress = Progress(
@@ -52,8 +29,10 @@ class Watch:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
+            disable=not sys.stderr.isatty(),
         )
         self._task = self._progress.add_task("measuring", total=total)
+        self._kept = 0
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -63,31 +42,118 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.stop()
+        if self._kept and kind is None:
+            tell(f"{self._kept} measurements were there already")
 
-    def advance(self, result: ClipResult) -> None:
-        text = f"{result.clip} {result.router} {result.rate:g}: {result.psnr_db:.2f} dB"
-        self._progress.update(self._task, advance=1, description=text)
+    def advance(self, row: ClipResult, kept: bool) -> None:
+        point = f"crf {row.crf}" if row.crf is not None else f"{row.router} {row.rate:g}"
+        self._kept += kept
+        self._progress.update(
+            self._task, advance=1, description=f"{row.clip} {row.codec} {point}: {row.psnr_db:.2f} dB"
+        )
 
 
-def show_summary(summaries: Sequence[Summary]) -> None:
-    """Print the means over clips as a table on stdout."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("router", "allocation"):
-        table.add_column(name)
-    for name in ("rate", "kept", "PSNR dB", "SSIM", "bpp", "BPP16", "map bit/pos", "encode", "decode"):
-        table.add_column(name, justify="right")
+def show(rows: Sequence[ClipResult]) -> None:
+    """Print means over clips, segment seams and, where there are several curves, comparisons."""
+    summaries = summarize(rows)
+    # Without a terminal nobody folds long lines but we ourselves.
+    console = Console() if sys.stdout.isatty() else Console(width=WIDE_COLUMNS)
+    console.print(summary_table(summaries))
+    if any(summary.seam_flicker is not None or summary.start_db is not None for summary in summaries):
+        console.print("\nSegments: frames at their starts and ends against the rest, flicker across cuts")
+        console.print(seam_table(summaries))
+    matched = match(rows)
+    if matched:
+        console.print("\nAnchors at our bits, PSNR dB (of clips: the anchor has such sizes)")
+        console.print(matched_table(matched))
+    pairs = compare(rows)
+    if pairs:
+        reference = next((row.curve for row in summaries if row.setting is None), summaries[0].curve)
+        console.print(f"\nBits for the same quality, against {reference} (BD-rate, mean over clips)")
+        console.print(comparison_table(pairs, reference))
+
+
+def summary_table(summaries: Sequence[Summary]) -> Table:
+    """A row per curve and setting; map: bits of the keep map per position."""
+    has_vmaf = any(row.vmaf is not None for row in summaries)
+    names = ["at", "kept", "PSNR dB", "SSIM", "MS-SSIM", *(["VMAF"] if has_vmaf else [])]
+    table = _table(["curve"], [*names, "bpp", "BPP16", "map", "encode", "decode"])
     for row in summaries:
         table.add_row(
-            row.setting.router,
-            row.setting.allocation,
-            f"{row.setting.rate:g}",
-            f"{row.token_rate:.4f}",
+            row.curve,
+            f"crf {row.crf}" if row.setting is None else f"{row.setting.rate:g}",
+            _number(row.token_rate, "{:.4f}"),
             f"{row.psnr_db:.2f}",
             f"{row.ssim:.4f}",
+            f"{row.ms_ssim:.4f}",
+            *([_number(row.vmaf, "{:.1f}")] if has_vmaf else []),
             f"{row.bpp:.4f}",
-            f"{row.bpp16_nominal:.3f}",
-            f"{row.map_bits_per_position:.3f}",
+            _number(row.bpp16_nominal, "{:.3f}"),
+            _number(row.map_bits_per_position, "{:.3f}"),
             f"{row.encode_speed:.1f}x",
             f"{row.decode_speed:.1f}x",
         )
-    Console().print(table)
+    return table
+
+
+def seam_table(summaries: Sequence[Summary]) -> Table:
+    """A row per curve and setting: what cuts between segments cost."""
+    table = _table(["curve"], ["at", "start dB", "end dB", "flicker at cuts", "at steps", "inside"])
+    for row in summaries:
+        table.add_row(
+            row.curve,
+            f"crf {row.crf}" if row.setting is None else f"{row.setting.rate:g}",
+            _number(row.start_db, "{:+.2f}"),
+            _number(row.end_db, "{:+.2f}"),
+            _number(row.seam_flicker, "{:.2f}"),
+            _number(row.step_flicker, "{:.2f}"),
+            _number(row.inside_flicker, "{:.2f}"),
+        )
+    return table
+
+
+def matched_table(matched: Sequence[Matched]) -> Table:
+    """A row per setting of ours and anchor."""
+    table = _table(["curve"], ["rate", "bpp", "PSNR dB", "anchor", "PSNR dB", "of clips"])
+    for row in matched:
+        table.add_row(
+            row.curve,
+            f"{row.setting.rate:g}",
+            f"{row.bpp:.4f}",
+            f"{row.psnr_db:.2f}",
+            row.against,
+            f"{row.against_psnr_db:.2f}",
+            f"{row.clips}/{row.of_clips}",
+        )
+    return table
+
+
+def comparison_table(pairs: Sequence[Comparison], reference: str) -> Table:
+    """A row per curve and metric, against one of the curves."""
+    table = _table(["curve", "quality"], ["bits", "±", "quality", "tokens", "clips", "overlap"])
+    for row in pairs:
+        if row.reference == reference:
+            table.add_row(
+                row.test,
+                row.metric,
+                f"{row.bd_rate_percent:+.1f} %",
+                f"{row.bd_rate_deviation:.1f}",
+                _number(row.bd_quality, "{:+.3g}"),
+                _number(row.bd_token_percent, "{:+.1f} %"),
+                str(row.clips),
+                f"{row.overlap:.0%}",
+            )
+    return table
+
+
+def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False, collapse_padding=True)
+    for name in words:
+        table.add_column(name, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _number(value: float | None, form: str) -> str:
+    return "–" if value is None else form.format(value)

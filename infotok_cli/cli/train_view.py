@@ -36,7 +36,7 @@ def cut(clips: Path, folder: Path) -> None:
             "run 'infotok train --make-cache' first, without torchrun"
         )
     # Training from a cache must run where no video library is.
-    from infotok_cli.evaluate.sweep import find_clips
+    from infotok_cli.evaluate.clips import find_clips
     from infotok_cli.train.cache import make_cache
 
     found = find_clips([clips])

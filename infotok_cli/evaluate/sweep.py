@@ -1,194 +1,112 @@
-"""Quality against real bits: every figure from frames decoded out of an .itk file on disk."""
+"""Every clip at every setting: planned, looked up in the journal, and what is left measured."""
 
 from __future__ import annotations
 
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from infotok_cli.codec.decode import decoded_segments
-from infotok_cli.codec.encode import encode_file
-from infotok_cli.config import AllocationName, EncodeOptions, RouterName
-from infotok_cli.container.reader import ItkReader
-from infotok_cli.errors import InputError
-from infotok_cli.metrics import PSNR_CAP, psnr, ssim
+from infotok_cli.config import EncodeOptions
+from infotok_cli.evaluate.anchors import ANCHORS, check_size
+from infotok_cli.evaluate.clips import clip_sha256, end_after
+from infotok_cli.evaluate.journal import MEASURING_CODE, Journal, code_sha256, key_of
+from infotok_cli.evaluate.measure import anchor_encoder
+from infotok_cli.evaluate.results import AnchorSetting, ClipResult, Wanted
+from infotok_cli.evaluate.workers import Task, measure_in_processes, measure_task
 from infotok_cli.model.engine import Engine
+from infotok_cli.video.clip import scaled_size
 from infotok_cli.video.reader import open_video
-from infotok_cli.video.segments import read_segments
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".ts", ".y4m", ".mpg", ".gif"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """One point of a sweep."""
-
-    rate: float
-    router: RouterName
-    allocation: AllocationName
+Progress = Callable[[ClipResult, bool], None]
+"""Called with each row, and whether it came out of the journal."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClipResult:
-    """One clip at one setting; PSNR and SSIM are means over frames."""
+class Sweep:
+    """What is to be measured."""
 
-    clip: str
-    rate: float
-    router: RouterName
-    allocation: AllocationName
-    frames: int
-    psnr_db: float
-    ssim: float
-    bpp: float
-    bpp16_nominal: float
-    token_rate: float
-    size_bytes: int
-    map_bytes: int
-    token_bytes: int
-    tokens: int
-    positions: int
-    encode_speed: float
-    """Multiple of real time, video reading and file writing included, model loading not."""
-    decode_speed: float
-    """Multiple of real time to RGB frames, without encoding them to an output video."""
+    clips: Sequence[Path]
+    settings: Sequence[Wanted]
+    options: EncodeOptions
+    """What all settings share: frame range, size, segment length."""
+    limit_frames: int | None = None
+    """Only so many frames of each clip, from its beginning."""
+    vmaf_program: str | None = None
+    """The FFmpeg that measures VMAF; None leaves it out."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """Means over clips at one setting."""
-
-    setting: Setting
-    clips: int
-    psnr_db: float
-    psnr_db_deviation: float
-    """Standard deviation over clips."""
-    ssim: float
-    bpp: float
-    bpp16_nominal: float
-    token_rate: float
-    map_bits_per_position: float
-    token_bits_per_token: float
-    encode_speed: float
-    decode_speed: float
-
-
-def find_clips(paths: Sequence[Path]) -> list[Path]:
-    """Video files named, or found in folders named, in order; InputError when there are none."""
-    clips: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            clips += sorted(entry for entry in path.iterdir() if entry.suffix.lower() in VIDEO_SUFFIXES)
-        elif path.exists():
-            clips.append(path)
-        else:
-            raise InputError(f"{path} does not exist: name video files or a folder of them")
-    if not clips:
-        raise InputError(f"{', '.join(map(str, paths))} holds no video files")
-    return clips
-
-
-def sweep(
-    clips: Sequence[Path],
+def run_sweep(
+    sweep: Sweep,
     engine: Engine,
-    settings: Sequence[Setting],
-    options: EncodeOptions,
-    progress: Callable[[ClipResult], None] | None = None,
+    *,
+    journal: Journal | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
 ) -> list[ClipResult]:
-    """Encode, decode and measure every clip at every setting."""
-    results = []
-    for clip in clips:
-        for setting in settings:
-            result = measure_clip(clip, engine, replace(options, **asdict(setting)))
-            results.append(result)
+    """Measure every clip at every setting that the journal does not hold yet; rows in the order planned.
+
+    With more than one job the tasks are shared out to processes that load the model anew, each with its
+    share of the processor's cores. Raises InputError for a clip that cannot be measured, before anything is.
+    """
+    journal = journal or Journal()
+    tasks = _plan(sweep, engine)
+    rows: dict[int, ClipResult] = {}
+    left: dict[int, Task] = {}
+    for number, task in enumerate(tasks):
+        row = journal.find(task.key, task.clip.name)
+        if row is None:
+            left[number] = task
+            continue
+        rows[number] = row
+        if progress is not None:
+            progress(row, True)
+    measured = _one_by_one(left, engine) if jobs == 1 else measure_in_processes(left, engine, jobs)
+    with contextlib.closing(measured):
+        for number, row in measured:
+            rows[number] = row
+            journal.add(tasks[number].key, row)
             if progress is not None:
-                progress(result)
-    return results
+                progress(row, False)
+    return [rows[number] for number in range(len(tasks))]
 
 
-def measure_clip(clip: Path, engine: Engine, options: EncodeOptions) -> ClipResult:
-    """One clip through a temporary .itk file and back, compared frame by frame with its source."""
-    with tempfile.TemporaryDirectory(prefix="infotok-eval-") as folder:
-        target = Path(folder) / "clip.itk"
-        report = encode_file(clip, target, engine, options)
-        psnrs: list[float] = []
-        ssims: list[float] = []
-        decoding = 0.0
-        with ItkReader(target) as reader, open_video(clip) as video:
-            frames = video.frames(options.start_seconds, options.end_seconds, options.short_side)
-            segments = read_segments(frames, reader.header.segment_frames)
-            decoded = decoded_segments(reader, engine, range(reader.total_frames))
-            for source in segments:
-                began = time.perf_counter()
-                shown = next(decoded)
-                decoding += time.perf_counter() - began
-                psnrs += np.minimum(psnr(source, shown), PSNR_CAP).tolist()
-                ssims += ssim(source, shown).tolist()
-    return ClipResult(
-        clip=clip.name,
-        rate=options.rate,
-        router=options.router,
-        allocation=options.allocation,
-        frames=report.frames,
-        psnr_db=float(np.mean(psnrs)),
-        ssim=float(np.mean(ssims)),
-        bpp=report.bpp,
-        bpp16_nominal=report.bpp16_nominal,
-        token_rate=report.token_rate,
-        size_bytes=report.size_bytes,
-        map_bytes=report.map_bytes,
-        token_bytes=report.token_bytes,
-        tokens=report.tokens,
-        positions=report.positions,
-        encode_speed=report.speed,
-        decode_speed=report.duration_seconds / decoding,
-    )
+def _plan(sweep: Sweep, engine: Engine) -> list[Task]:
+    length = sweep.options.segment_frames or engine.loaded.config.segment_frames
+    tasks = []
+    for clip in sweep.clips:
+        options = sweep.options
+        with open_video(clip) as video:
+            size = scaled_size(video.info.width, video.info.height, options.short_side)
+        if sweep.limit_frames is not None:
+            options = replace(options, end_seconds=end_after(clip, sweep.limit_frames))
+        for wanted in sweep.settings:
+            if isinstance(wanted, AnchorSetting):
+                check_size(ANCHORS[wanted.anchor], size, str(clip))
+                chosen = options
+            else:
+                chosen = replace(options, **asdict(wanted))
+            vmaf = sweep.vmaf_program is not None
+            key = _key(clip, wanted, chosen, segment_frames=length, engine=engine, vmaf=vmaf)
+            tasks.append(Task(key, clip, wanted, chosen, length, sweep.vmaf_program))
+    return tasks
 
 
-def summarize(results: Sequence[ClipResult]) -> list[Summary]:
-    """Means over clips, one row per setting in the order they were measured."""
-    return [_summary(setting, rows) for setting, rows in _by_setting(results)]
+def _key(
+    clip: Path, wanted: Wanted, options: EncodeOptions, *, segment_frames: int, engine: Engine, vmaf: bool
+) -> str:
+    facts = {"clip": clip_sha256(clip), "segment_frames": segment_frames, "vmaf": vmaf}
+    if isinstance(wanted, AnchorSetting):
+        kept = ("start_seconds", "end_seconds", "short_side")
+        facts |= {name: getattr(options, name) for name in kept}
+        facts |= {"encoder": anchor_encoder(ANCHORS[wanted.anchor]), "crf": wanted.crf}
+        facts["code"] = code_sha256(*MEASURING_CODE)
+        return key_of({**facts, "codec": wanted.anchor})
+    facts |= {"weights": engine.loaded.sha256, "options": asdict(options), "codec": "infotok"}
+    facts["code"] = code_sha256()
+    return key_of({**facts, "device": engine.runtime.device.type, "precision": engine.runtime.precision})
 
 
-def _by_setting(results: Sequence[ClipResult]) -> Iterator[tuple[Setting, list[ClipResult]]]:
-    groups: dict[Setting, list[ClipResult]] = {}
-    for result in results:
-        setting = Setting(rate=result.rate, router=result.router, allocation=result.allocation)
-        groups.setdefault(setting, []).append(result)
-    yield from groups.items()
-
-
-def _summary(setting: Setting, rows: list[ClipResult]) -> Summary:
-    def mean(name: str) -> float:
-        return float(np.mean([getattr(row, name) for row in rows]))
-
-    tokens = sum(row.tokens for row in rows)
-    return Summary(
-        setting=setting,
-        clips=len(rows),
-        psnr_db=mean("psnr_db"),
-        psnr_db_deviation=float(np.std([row.psnr_db for row in rows])),
-        ssim=mean("ssim"),
-        bpp=mean("bpp"),
-        bpp16_nominal=mean("bpp16_nominal"),
-        token_rate=mean("token_rate"),
-        map_bits_per_position=8 * sum(row.map_bytes for row in rows) / sum(row.positions for row in rows),
-        token_bits_per_token=8 * sum(row.token_bytes for row in rows) / tokens,
-        encode_speed=mean("encode_speed"),
-        decode_speed=mean("decode_speed"),
-    )
-
-
-def as_json(results: Sequence[ClipResult], engine: Engine) -> dict[str, Any]:
-    """Everything measured, ready for json.dump."""
-    return {
-        "model": {"name": engine.loaded.config.name, "sha256": engine.loaded.sha256},
-        "device": engine.runtime.device.type,
-        "precision": engine.runtime.precision,
-        "summary": [asdict(summary) for summary in summarize(results)],
-        "clips": [asdict(result) for result in results],
-    }
+def _one_by_one(tasks: dict[int, Task], engine: Engine) -> Generator[tuple[int, ClipResult]]:
+    for number, task in tasks.items():
+        yield number, measure_task(task, engine)

@@ -67,6 +67,21 @@ def find_encoder(codec: str) -> Encoder:
     return Encoder(name=codec, pixel_format=halved, odd_pixel_format=whole)
 
 
+def has_encoder(name: str) -> bool:
+    """Whether the FFmpeg in use has this encoder, by FFmpeg's name for it."""
+    try:
+        av.codec.Codec(name, "w")
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def library_versions() -> str:
+    """PyAV and the FFmpeg libraries that hold the encoders, as one line."""
+    codec = ".".join(str(part) for part in av.library_versions["libavcodec"])
+    return f"PyAV {av.__version__}, libavcodec {codec}"
+
+
 def writable_colour(colour: Colour, height: int, pixel_format: str) -> Colour:
     """Colour tags with which a picture of this format can be converted and written."""
     if VideoFormat(pixel_format).is_rgb:

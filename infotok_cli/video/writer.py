@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -74,9 +74,10 @@ class VideoWriter:
         crf: int | None = None,
         colour: Colour = BT709,
         sample_aspect: Fraction = Fraction(1),
+        encoder_options: Sequence[tuple[str, str]] = (),
         shown_as: str | Path | None = None,
     ) -> None:
-        """`shown_as` is the name errors give the file, when `path` is a temporary one."""
+        """`encoder_options` go to FFmpeg's encoder over the usual ones; errors name the file `shown_as`."""
         self._file = Path(path)
         self._path = Path(shown_as or path)
         self._shape = (height, width, 3)
@@ -96,15 +97,20 @@ class VideoWriter:
         with _reported(self._path):
             self._container = av.open(f"file:{self._file.absolute()}", mode="w")
         try:
-            self._stream = self._add_stream(encoder, crf, pixel_format, sample_aspect)
+            self._stream = self._add_stream(encoder, crf, pixel_format, sample_aspect, encoder_options)
         except BaseException:
             self.abort()
             raise
 
     def _add_stream(
-        self, encoder: Encoder, crf: int | None, pixel_format: str, sample_aspect: Fraction
+        self,
+        encoder: Encoder,
+        crf: int | None,
+        pixel_format: str,
+        sample_aspect: Fraction,
+        encoder_options: Sequence[tuple[str, str]],
     ) -> VideoStream:
-        options = dict(encoder.options)
+        options = {**dict(encoder.options), **dict(encoder_options)}
         quality = encoder.default_crf if crf is None else crf
         if quality is not None and encoder.default_crf is not None:
             options["crf"] = str(quality)

@@ -1,0 +1,136 @@
+"""`infotok eval` end to end on tiny clips: its files, its tables, its refusals."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from make_video import make_video, moving_shapes
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    for index in range(2):
+        make_video(folder / f"{index}.mkv", moving_shapes(9, 64, 72, seed=index), rate=Fraction(25))
+    return folder
+
+
+def read(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_text())
+    return document
+
+
+def test_one_number_or_many(run: Run, clips: Path, tmp_path: Path) -> None:
+    out = tmp_path / "eval.json"
+    arguments = ["eval", clips, "--rates", "1,0.5", "--routers", "fast,fixed", "--segment-frames", "4"]
+    result = run(
+        *arguments, "--anchors", "x264,svt-av1", "--crfs", "20,40", "--json", out, "--csv", tmp_path / "a.csv"
+    )
+    for text in ("tiny fast", "tiny fixed", "crf 40", "MS-SSIM", "flicker at cuts", "BD-rate"):
+        assert text in result.stdout
+    document = read(out)
+    assert (document["schema"], document["version"]) == ("infotok-eval", 1)
+    assert document["model"]["name"] == "tiny"
+    # Rate 1 once, two routers at 0.5, two CRFs of two anchors.
+    assert len(document["clips"]) == 2 * (1 + 2 + 4)
+    assert [row["clips"] for row in document["summary"]] == [2] * 7
+    # An untrained model may have no curve at all, ordinary codecs have.
+    assert {"x264", "svt-av1"} <= {row["test"] for row in document["comparisons"]}
+    assert all(row["seams"]["seams"] == 2 for row in document["clips"])
+    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    assert [float(row["psnr_db"]) for row in rows] == [row["psnr_db"] for row in document["clips"]]
+    assert (tmp_path / "eval.jsonl").read_text().count("\n") == 14
+
+
+def test_a_second_run_measures_only_what_is_new(run: Run, clips: Path, tmp_path: Path) -> None:
+    out = tmp_path / "eval.json"
+    arguments = ["eval", clips, "--rates", "0.5", "--limit-frames", "5", "--json", out]
+    run(*arguments)
+    first = read(out)["clips"]
+    assert [row["frames"] for row in first] == [5, 5]
+    result = run(*arguments, "--anchors", "x264", "--crfs", "30", "--resume")
+    assert "2 measurements were there already" in result.stderr
+    both = read(out)["clips"]
+    assert [row for row in both if row["codec"] == "infotok"] == first
+    assert len(both) == 4
+    run(*arguments, "-y")
+    assert (tmp_path / "eval.jsonl").read_text().count("\n") == 2
+
+
+def test_earlier_results_are_taken_in(run: Run, clips: Path, tmp_path: Path) -> None:
+    anchors, ours = tmp_path / "anchors.json", tmp_path / "ours.json"
+    run("eval", clips, "--rates", "0.5", "--anchors", "x264", "--crfs", "20,50", "--json", anchors)
+    result = run("eval", clips, "--rates", "0.5,0.25", "--with", anchors, "--json", ours)
+    assert "x264" in result.stdout
+    assert [(row["codec"], row["rate"], row["crf"]) for row in read(ours)["clips"][:6]] == [
+        ("infotok", 0.5, None), ("infotok", 0.25, None), ("infotok", 0.5, None), ("infotok", 0.25, None),
+        ("x264", None, 20), ("x264", None, 50),
+    ]  # fmt: skip
+    assert len(read(ours)["clips"]) == 8
+    shorter = run("eval", clips / "0.mkv", "--rates", "0.5", "--limit-frames", "4", "--with", anchors)
+    assert "2 clips of --with are left out" in shorter.stderr
+    assert "x264" not in shorter.stdout
+
+
+def test_seconds_and_plot(run: Run, clips: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    plot = tmp_path / "plot.png"
+    run(
+        "eval",
+        clips / "0.mkv",
+        "--rates",
+        "0.5",
+        "--seconds",
+        "0.16",
+        "--plot",
+        plot,
+        "--json",
+        tmp_path / "a.json",
+    )
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    assert read(tmp_path / "a.json")["clips"][0]["frames"] == 4
+
+
+@pytest.mark.parametrize(
+    ("code", "arguments", "message"),
+    [
+        (2, ["--rates", "2"], "--rates 2 is out of range"),
+        (2, ["--routers", "slow"], "--routers 'slow' is unknown"),
+        (2, ["--anchors", "vp8"], "--anchors 'vp8' is unknown: choose x264"),
+        (2, ["--crfs", "20"], "--crfs are those of anchors"),
+        (2, ["--anchors", "x264", "--crfs", "a"], "--crfs 'a' are not whole numbers"),
+        (2, ["--anchors", "all", "--crfs", "20,60"], "x264 takes 0 to 51"),
+        (2, ["--resume"], "--resume needs --json"),
+        (2, ["--seconds", "1", "--limit-frames", "4"], "give one of them"),
+        (2, ["--seconds", "0"], "--seconds 0 leaves nothing"),
+        (2, ["--plot", "a.bmp"], "--plot a.bmp is no picture"),
+        (3, ["--with", "none.json"], "none.json: cannot be read"),
+        (5, ["--json", "none/a.json"], "none does not exist: create it first"),
+    ],
+)
+def test_refusals(
+    refused: Callable[..., str], clips: Path, code: int, arguments: list[str], message: str
+) -> None:
+    assert message in refused(code, "eval", clips, *arguments)
+
+
+def test_earlier_files_are_not_overwritten_unasked(
+    refused: Callable[..., str], clips: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "eval.jsonl").write_text("")
+    told = refused(5, "eval", clips, "--json", tmp_path / "eval.json")
+    assert "eval.jsonl: exists, from an earlier run: --resume goes on with it" in told
+    (tmp_path / "table.csv").write_text("mine")
+    assert "table.csv: exists already" in refused(5, "eval", clips, "--csv", tmp_path / "table.csv")
+    told = refused(2, "eval", clips, "--json", tmp_path / "a.jsonl")
+    assert "choose a .json" in told

@@ -1,0 +1,49 @@
+"""Curves as pictures, and what is said when they cannot be drawn."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infotok_cli.errors import OutputError, UsageError
+from infotok_cli.evaluate.plots import check_plot, plot_curves
+from infotok_cli.video.reader import open_video
+from made_rows import anchor_row, our_row
+
+ROWS = [
+    our_row("a", 1, 0.06, 28), our_row("a", 0.5, 0.03, 27), our_row("a", 0.5, 0.03, 26, router="fixed"),
+    anchor_row("a", 30, 0.05, 31), anchor_row("a", 40, 0.02, 27),
+]  # fmt: skip
+
+
+def test_a_picture_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    plot_curves(ROWS, tmp_path / "curves.png")
+    with open_video(tmp_path / "curves.png") as video:
+        (picture,) = video.frames()
+    assert picture.shape[1] == 1650
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
+    with pytest.raises(OutputError, match="exists already"):
+        plot_curves(ROWS, tmp_path / "curves.png")
+
+
+def test_curves_are_named_and_meet_at_rate_1(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    plot_curves([replace(row, vmaf=50.0) for row in ROWS], tmp_path / "curves.svg")
+    text = (tmp_path / "curves.svg").read_text()
+    for name in ("small fast", "small fixed", "x264", "PSNR dB", "MS-SSIM", "VMAF"):
+        assert f"<!-- {name} -->" in text
+    plot_curves(ROWS, tmp_path / "without.svg")
+    assert "<!-- VMAF -->" not in (tmp_path / "without.svg").read_text()
+
+
+def test_what_cannot_be_drawn_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match=r"a\.txt is no picture: choose a name in \.png"):
+        check_plot(Path("a.txt"))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(UsageError, match=r"pip install 'infotok\[plots\]'"):
+        check_plot(Path("a.png"))

@@ -1,0 +1,89 @@
+"""VMAF through a carried FFmpeg: there, or refused with the way out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infotok_cli.config import EncodeOptions
+from infotok_cli.errors import UsageError
+from infotok_cli.evaluate.measure import measure_clip
+from infotok_cli.evaluate.quality import QualityMeter
+from infotok_cli.evaluate.vmaf import MIN_SIDE, VmafMeter, find_ffmpeg
+from infotok_cli.model.engine import Engine
+from make_video import Frames, moving_shapes
+
+
+@pytest.fixture(scope="module")
+def program() -> str:
+    pytest.importorskip("imageio_ffmpeg")
+    return find_ffmpeg()
+
+
+def score(program: str, source: Frames, decoded: Frames) -> float:
+    _, height, width, _ = source.shape
+    with VmafMeter(program, height, width) as meter:
+        meter.add(source[:3], decoded[:3])
+        meter.add(source[3:], decoded[3:])
+        return meter.score()
+
+
+@pytest.mark.parametrize(("height", "width"), [(MIN_SIDE, 21), (64, 97)])
+def test_worse_pictures_score_lower(program: str, height: int, width: int) -> None:
+    source = moving_shapes(6, height, width)
+    noise = np.random.default_rng(0).normal(0, 1, source.shape)
+    scores = [
+        score(program, source, np.clip(source + spread * noise, 0, 255).astype(np.uint8))
+        for spread in (0, 10, 40)
+    ]
+    assert scores[0] > 98
+    assert scores == sorted(scores, reverse=True)
+    assert scores[2] < 70
+
+
+def test_source_and_decoded_are_not_mixed_up(program: str) -> None:
+    source = moving_shapes(6, 96, 96)
+    sides = [np.roll(source, by, axis) // 4 for axis in (1, 2) for by in (-1, 1)]
+    blurred = np.sum(sides, axis=0, dtype=np.uint8)
+    # Detail that is lost costs much, detail that is added little.
+    assert score(program, source, blurred) < score(program, blurred, source) - 2
+
+
+def test_a_meter_takes_it_where_it_can(program: str, engine: Engine, folder: Path) -> None:
+    row = measure_clip(folder / "0.mkv", engine, EncodeOptions(rate=0.5), program)
+    assert row.vmaf is not None
+    assert 0 <= row.vmaf <= 100
+    tiny = moving_shapes(2, MIN_SIDE - 1, 40)
+    with QualityMeter(MIN_SIDE - 1, 40, 4, program) as meter:
+        meter.add(tiny, tiny)
+        assert meter.result().vmaf is None
+
+
+def test_a_failing_ffmpeg_is_told(program: str) -> None:
+    with pytest.raises(UsageError, match="--vmaf: FFmpeg failed"):
+        score(program, moving_shapes(40, 8, 8), moving_shapes(40, 8, 8))
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    with pytest.raises(UsageError, match=r"pip install 'infotok\[vmaf\]'"):
+        find_ffmpeg()
+
+
+def test_an_ffmpeg_without_the_filter_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str
+) -> None:
+    import imageio_ffmpeg
+
+    bare = tmp_path / "ffmpeg"
+    bare.write_text("#!/bin/sh\necho \"Unknown filter 'libvmaf'.\"\n")
+    bare.chmod(0o755)
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(bare))
+    with pytest.raises(UsageError, match="has no libvmaf filter"):
+        find_ffmpeg()
+    monkeypatch.setattr(imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(tmp_path / "none"))
+    with pytest.raises(UsageError, match="cannot run"):
+        find_ffmpeg()
