@@ -23,6 +23,8 @@ class Encoder:
     default_crf: int | None = None
     """None: the encoder has no quality setting."""
     options: tuple[tuple[str, str], ...] = ()
+    least_side: int = 1
+    """Smallest width and height it can be trusted with."""
 
 
 ENCODERS = {
@@ -32,6 +34,7 @@ ENCODERS = {
         odd_pixel_format="yuv444p",
         default_crf=20,
         options=(("x265-params", "log-level=none"),),
+        least_side=64,  # x265 writes beyond its buffers for some smaller sizes and crashes
     ),
     "av1": Encoder(name="libsvtav1", default_crf=25),
     "vp9": Encoder(name="libvpx-vp9", default_crf=24, options=(("b", "0"), ("row-mt", "1"))),

@@ -88,6 +88,11 @@ class VideoWriter:
                 f"{path}: cannot write a {self._path.suffix or 'nameless'} file: choose {', '.join(SUFFIXES)}"
             )
         encoder = find_encoder(codec or ("vp9" if self._path.suffix.lower() == ".webm" else "h264"))
+        if min(width, height) < encoder.least_side:
+            raise UsageError(
+                f"codec {encoder.name} cannot be trusted with {width}x{height} pixels, it needs "
+                f"{encoder.least_side} a side: choose h264"
+            )
         odd = bool(width % 2 or height % 2)
         pixel_format = encoder.odd_pixel_format if odd else encoder.pixel_format
         if not pixel_format:
