@@ -62,3 +62,15 @@ def keep_from_levels(levels: NDArray[np.uint8], grid: Grid) -> NDArray[np.bool_]
         spread = np.repeat(spread, 2, axis=axis)
     keep: NDArray[np.bool_] = spread_rank(grid) < spread[: grid[0], : grid[1], : grid[2]]
     return keep
+
+
+def block_levels(keep: NDArray[np.bool_]) -> NDArray[np.uint8] | None:
+    """Levels `[bt, bh, bw]` whose keep map `[t, h, w]` this is, or None when no levels give it."""
+    t, h, w = keep.shape
+    bt, bh, bw = block_grid((t, h, w))
+    padded = np.zeros((2 * bt, 2 * bh, 2 * bw), np.uint8)
+    padded[:t, :h, :w] = keep
+    levels = padded.reshape(bt, 2, bh, 2, bw, 2).sum(axis=(1, 3, 5), dtype=np.uint8)
+    if not np.isin(levels, (1, 2, 4, 8)).all():
+        return None
+    return levels if np.array_equal(keep_from_levels(levels, (t, h, w)), keep) else None

@@ -37,7 +37,7 @@ LIBRARIES = {
     "rich": {"infotok_cli.cli"},
     "triton": {"infotok_kernels"},
     "av": {"infotok_cli.video"},
-    "safetensors": {"infotok_cli.model", "infotok_cli.train"},
+    "safetensors": {"infotok_cli.model", "infotok_cli.train", "infotok_cli.codec"},
     "google_crc32c": {"infotok_cli.container"},
     "torch": {"infotok_kernels", "infotok_cli.model", "infotok_cli.train"},
 }

@@ -1,0 +1,63 @@
+"""The token layer of one segment: keep map and token ids from its bytes and back. No model, no torch."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infotok_cli.blocks import block_levels
+from infotok_cli.codec.keep_maps import unpack_keep
+from infotok_cli.container.header import Header
+from infotok_cli.container.layout import Segment
+from infotok_cli.container.reader import AGAIN, ItkReader
+from infotok_cli.entropy.keep_map import encode_levels, encode_positions
+from infotok_cli.entropy.token_ids import pack_ids, unpack_ids
+from infotok_cli.errors import InputError
+
+Tokens = tuple[NDArray[np.bool_], NDArray[np.uint16]]
+"""Keep map `[t, h, w]` and the ids of its kept positions in grid order, `[n]`."""
+
+
+def unpack_tokens(reader: ItkReader, segment: Segment) -> Tokens:
+    """Keep map and ids of a segment of `reader`.
+
+    Raises:
+        InputError: the segment was lost, or its payloads are no code or contradict each other.
+    """
+    header = reader.header
+    if segment.lost:
+        raise InputError(f"{reader.name}: {reader.place(segment.number)} is lost: encode the video again")
+    try:
+        return tokens_of(segment, header)
+    except InputError as error:
+        raise InputError(
+            f"{reader.name}: {reader.place(segment.number)} is damaged, {error}: {AGAIN}"
+        ) from error
+
+
+def tokens_of(segment: Segment, header: Header) -> Tokens:
+    """As `unpack_tokens`, for a segment that is not lost; the error does not name it."""
+    grid = header.grid(segment.frames)
+    keep = unpack_keep(segment.map_payload, header.allocation, grid, segment.tokens)
+    ids = unpack_ids(segment.token_payload, segment.tokens, header.levels)
+    return keep, ids
+
+
+def pack_tokens(keep: NDArray[np.bool_], ids: NDArray[np.uint16], header: Header) -> tuple[bytes, bytes]:
+    """Coded keep map and coded ids, the only bytes that give these.
+
+    Raises:
+        InputError: the keep map cannot be one of the header's allocation, or an id is none of its quantizer.
+    """
+    t, h, w = keep.shape
+    if header.allocation == "position":
+        coded = encode_positions(keep)
+    else:
+        levels = block_levels(keep)
+        if levels is None:
+            raise InputError("kept positions are none that blocks keep")
+        coded = encode_levels(levels, (t, h, w))
+    try:
+        return coded, pack_ids(ids, header.levels)
+    except ValueError as error:
+        raise InputError(str(error)) from error
