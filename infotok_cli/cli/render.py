@@ -169,7 +169,7 @@ def inspect_table(report: FileReport) -> str:
         name: f"{count:>{len(f'{total:,}')},} bytes {count / total:6.1%}" for name, count in bytes_of.items()
     }
     if report.lost_frames:
-        rows["lost"] = f"{counted(report.lost_frames, 'frame')}, left out by a repair"
+        rows["lost"] = f"{counted(report.lost_frames, 'frame')}, before it was repaired"
     if report.hidden_frames:
         rows["hidden"] = f"{counted(report.hidden_frames, 'frame')} stored but not shown, beside a cut"
     width = max(map(len, rows))

@@ -76,7 +76,7 @@ def decode_file(
     """
     began = time.perf_counter()
     with ItkReader(source, recover=skip_bad) as reader:
-        lost = [] if reader.damage is None else [reader.damage]
+        lost = [] if reader.damage is None else [f"{reader.damage}: what is whole is shown"]
         check_model(engine, reader.header, str(source))
         wanted = frame_range(reader, start_seconds, end_seconds, source)
         with _writer(target, reader.header, codec, crf, overwrite) as writer:
@@ -124,18 +124,13 @@ def decoded_segments(
             if lost is None:
                 raise
             shown = f"{last - first} frame{'s' if last - first != 1 else ''}"
-            lost.append(f"{_without_way_out(error, reader)}: a good frame stands for its {shown}")
+            lost.append(f"{reader.reason(error)}: a good frame stands for its {shown}")
             if held is None:
                 held = _good_frame(reader, number, engine)
             yield from _repeated(held, last - first)
             continue
         held = frames[-1:].copy()
         yield frames[first - int(starts[number]) : last - int(starts[number])]
-
-
-def _without_way_out(error: InputError, reader: ItkReader) -> str:
-    """What a message says happened, without the name of the file and the advice."""
-    return str(error).removeprefix(f"{reader.name}: ").rsplit(": ", 1)[0]
 
 
 def _good_frame(reader: ItkReader, number: int, engine: Engine) -> Frame:

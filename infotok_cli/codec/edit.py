@@ -117,7 +117,7 @@ def repair_file(source: Path, target: Path, *, overwrite: bool = False) -> EditR
             try:
                 reader.verify_segment(piece.number)
             except InputError as error:
-                notes.append(str(error))
+                notes.append(reader.reason(error))
                 lost = Counts(frames=piece.counts.shown, tokens=0, map_bytes=0, token_bytes=0, lost=True)
                 piece = _Piece(reader, piece.number, lost)  # noqa: PLW2901
             pieces.append(piece)

@@ -59,7 +59,7 @@ class ItkReader:
             except InputError as error:
                 if not recover:
                     raise
-                self.damage = str(error)
+                self.damage = self.reason(error)
                 self.index = self._find_segments()
             self.total_frames = self.index.total_frames
         except BaseException:
@@ -134,6 +134,10 @@ class ItkReader:
         """Segment `number` in words, with its times."""
         start, end = self.time_range_seconds(number)
         return f"segment {number} ({start:.3f} s to {end:.3f} s)"
+
+    def reason(self, error: InputError) -> str:
+        """What an error of this file says happened, without the name of the file and the way out."""
+        return str(error).removeprefix(f"{self._name}: ").rsplit(": ", 1)[0]
 
     @property
     def name(self) -> str:

@@ -115,10 +115,10 @@ def with_head(whole: bytes, payload: bytes) -> bytes:
 
 def test_newer_versions_are_told_from_damage(small_file: Path) -> None:
     whole = small_file.read_bytes()
-    message = refused(small_file, with_head(whole, b"\x02\x00 all else may differ"))
-    assert "format version 2 is newer" in message
+    message = refused(small_file, with_head(whole, b"\x03\x00 all else may differ"))
+    assert "format version 3 is newer" in message
     assert message.endswith("update infotok")
-    newer_without_checksum = whole[:20] + b"\x02" + whole[21:]
+    newer_without_checksum = whole[:20] + b"\x03" + whole[21:]
     assert "damaged" in refused(small_file, newer_without_checksum)
     for payload in (b"", b"\x01", b"\x00\x00", b"\x01\x00"):
         assert "header" in refused(small_file, with_head(whole, payload))
