@@ -77,6 +77,11 @@ class _Scanner:
             return None
         return Section(kind, at, layout.SECTION_STRUCT.size + length, number, first, entry)
 
+    def most_segments(self) -> int:
+        """Segments that a file of this size can have held, each in the fewest bytes."""
+        smallest = layout.segment_section_bytes(0, 0, self._header.format_version)
+        return min(layout.MAX_SEGMENTS, self.size // smallest)
+
     def next_section(self, at: int) -> Section | None:
         """The first whole section that starts at `at` or later, by search; None if there is none."""
         overlap = len(layout.SEGM) - 1
@@ -167,7 +172,7 @@ def find_segments(file: BinaryIO, head_end: int, header: Header) -> SegmentIndex
             if index is not None:
                 return index
             continue
-        missing = _missing_frames(section, known, frames, header)
+        missing = _missing_frames(section, known, frames, header, scanner.most_segments())
         if missing is None:
             continue
         lost = _lost_rows(missing, header)
@@ -187,14 +192,17 @@ def _sections(scanner: _Scanner, at: int) -> Iterator[Section]:
         at = section.end
 
 
-def _missing_frames(section: Section, known: int, frames: int, header: Header) -> int | None:
-    """Frames lost before a segment that follows `known` segments of `frames` frames; None if it cannot."""
+def _missing_frames(section: Section, known: int, frames: int, header: Header, most: int) -> int | None:
+    """Frames lost before a segment that follows `known` segments of `frames` frames; None if it cannot.
+
+    It also cannot come after more than `most` segments: a number alone must not make a file long.
+    """
     if header.format_version == 1:
-        if frames % header.segment_frames or section.number < known:
+        if frames % header.segment_frames or not known <= section.number < most:
             return None
         return (section.number - known) * header.segment_frames
     first = section.first_frame
-    if first is None or first < frames or first > layout.MAX_SEGMENTS * header.segment_frames:
+    if first is None or not frames <= first < most * header.segment_frames:
         return None
     return first - frames
 

@@ -120,6 +120,21 @@ def test_nothing_left(tmp_path: Path, whole: bytes) -> None:
         ItkReader(path, recover=True)
 
 
+def test_a_number_alone_does_not_make_a_file_long(tmp_path: Path) -> None:
+    """Found by fuzzing: one segment that says it is number 1,000,000, in a file without index."""
+    data = FILES[1]
+    path = tmp_path / "a.itk"
+    start, end = parts(path, data)[1]
+    body = bytearray(data[start + layout.SECTION_STRUCT.size : end])
+    most = end // layout.segment_section_bytes(0, 0)
+    for number in (most - 1, most, 1_000_000):
+        body[:4] = number.to_bytes(4, "little")
+        far = layout.frame_section(layout.SEGM, bytes(body)) + body
+        path.write_bytes(data[:start] + far)
+        with ItkReader(path, recover=True) as reader:
+            assert len(reader.index) == (most if number < most else 1)
+
+
 def test_a_search_ends_whatever_the_bytes_look_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Overlapping starts of allowed segments, each with a long payload whose checksum is to be computed."""
     header = itk_header(width=2048, height=2048, segment_frames=64, allocation="position")
