@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from infotok_cli.codec.tokens import unpack_tokens
+from infotok_cli.codec.tokens import unpack_keep_map, unpack_tokens
 from infotok_cli.container.header import Header
 from infotok_cli.container.layout import LOST_FLAG
 from infotok_cli.container.reader import AGAIN, ItkReader
@@ -119,7 +119,7 @@ def verify_file(path: Path) -> None:
 
 
 def report_stats(path: Path) -> StatsReport:
-    """As `report_file`, with a row per segment; decodes the token layer of each."""
+    """As `report_file`, with a row per segment; decodes the keep maps, not the tokens."""
     with ItkReader(path) as reader:
         header = reader.header
         _, rows, columns = header.grid()
@@ -127,10 +127,7 @@ def report_stats(path: Path) -> StatsReport:
         steps, first, reports = 0, 0, []
         for segment in reader.segments():
             grid = header.grid(segment.frames)
-            if segment.lost:
-                keep = np.zeros(grid, np.bool_)
-            else:
-                keep, _ = unpack_tokens(reader, segment)
+            keep = np.zeros(grid, np.bool_) if segment.lost else unpack_keep_map(reader, segment)
             carried += keep.sum(axis=0)
             steps += grid[0]
             reports.append(

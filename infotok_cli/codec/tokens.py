@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,23 +27,31 @@ def unpack_tokens(reader: ItkReader, segment: Segment) -> Tokens:
     Raises:
         InputError: the segment was lost, or its payloads are no code or contradict each other.
     """
-    header = reader.header
+    keep = unpack_keep_map(reader, segment)
+    with _blamed(reader, segment):
+        return keep, unpack_ids(segment.token_payload, segment.tokens, reader.header.levels)
+
+
+def unpack_keep_map(reader: ItkReader, segment: Segment) -> NDArray[np.bool_]:
+    """The keep map alone; raises InputError as `unpack_tokens`."""
     if segment.lost:
         raise InputError(f"{reader.name}: {reader.place(segment.number)} is lost: encode the video again")
+    header = reader.header
+    with _blamed(reader, segment):
+        return unpack_keep(
+            segment.map_payload, header.allocation, header.grid(segment.frames), segment.tokens
+        )
+
+
+@contextmanager
+def _blamed(reader: ItkReader, segment: Segment) -> Iterator[None]:
+    """Put file and segment before what is wrong with a payload."""
     try:
-        return tokens_of(segment, header)
+        yield
     except InputError as error:
-        raise InputError(
-            f"{reader.name}: {reader.place(segment.number)} is damaged, {error}: {AGAIN}"
-        ) from error
-
-
-def tokens_of(segment: Segment, header: Header) -> Tokens:
-    """As `unpack_tokens`, for a segment that is not lost; the error does not name it."""
-    grid = header.grid(segment.frames)
-    keep = unpack_keep(segment.map_payload, header.allocation, grid, segment.tokens)
-    ids = unpack_ids(segment.token_payload, segment.tokens, header.levels)
-    return keep, ids
+        what = str(error).removesuffix(": encode the video again")
+        place = reader.place(segment.number)
+        raise InputError(f"{reader.name}: {place} is damaged, {what}: {AGAIN}") from error
 
 
 def pack_tokens(keep: NDArray[np.bool_], ids: NDArray[np.uint16], header: Header) -> tuple[bytes, bytes]:

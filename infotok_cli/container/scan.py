@@ -20,6 +20,7 @@ from infotok_cli.container.index import ROW_TYPES, SegmentIndex, entry_rows, ind
 from infotok_cli.container.layout import IndexEntry
 
 CHUNK_BYTES = 1 << 20
+FIRST_STEP_BYTES = 256
 SEARCH_FACTOR = 8
 """A search reads at most so many times the size of the file, whatever the bytes look like."""
 _STARTS = re.compile(b"|".join((layout.SEGM, layout.INDX)))
@@ -85,9 +86,12 @@ class _Scanner:
     def next_section(self, at: int) -> Section | None:
         """The first whole section that starts at `at` or later, by search; None if there is none."""
         overlap = len(layout.SEGM) - 1
+        # Short steps first: the next section is most often near, and there may be many gaps.
+        step = FIRST_STEP_BYTES
         while at < self.size and self._budget > 0:
-            chunk = self._read(at, min(CHUNK_BYTES, self.size - at))
+            chunk = self._read(at, min(step, self.size - at))
             self._budget -= len(chunk)
+            step = min(2 * step, CHUNK_BYTES)
             for found in _STARTS.finditer(chunk):
                 section = self.section(at + found.start())
                 if section is not None:

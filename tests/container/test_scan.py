@@ -120,6 +120,18 @@ def test_nothing_left(tmp_path: Path, whole: bytes) -> None:
         ItkReader(path, recover=True)
 
 
+def test_many_gaps_are_all_searched(tmp_path: Path) -> None:
+    """Every second of 2,000 segments is damaged: the search must not tire before the end."""
+    path = tmp_path / "a.itk"
+    data = bytearray(itk_bytes([Plan(8)] * 2000, itk_header()))
+    places = parts(path, bytes(data))
+    for _, end in places[::2]:
+        data[end - 1] ^= 1
+    path.write_bytes(data[: places[-1][1]])
+    with ItkReader(path, recover=True) as reader:
+        assert [entry.lost for entry in reader.index] == [True, False] * 1000
+
+
 def test_a_number_alone_does_not_make_a_file_long(tmp_path: Path) -> None:
     """Found by fuzzing: one segment that says it is number 1,000,000, in a file without index."""
     data = FILES[1]
