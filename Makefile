@@ -7,9 +7,10 @@ CLIPS ?= clips/train
 EVAL_CLIPS ?= clips/eval
 OUT ?= runs/small.safetensors
 MINUTES ?= 60
+FUZZ_SECONDS ?= 1200
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check fmt test bench train adopt eval golden wheel clean
+.PHONY: help setup demo check fmt test fuzz bench train adopt eval golden wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -36,6 +37,11 @@ fmt: setup ## format the code
 
 test: setup ## all tests that need no GPU
 	$(BIN)/pytest -m "not gpu"
+
+fuzz: setup ## look for files that break the reader, for FUZZ_SECONDS
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[fuzz]"
+	$(BIN)/python tests/attacks/fuzz_itk.py runs/fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=8192 \
+		-timeout=1 -rss_limit_mb=0 -artifact_prefix=runs/fuzz-
 
 bench: setup ## speed and memory of encode and decode on a made-up clip
 	$(BIN)/python -m infotok_cli.evaluate.bench

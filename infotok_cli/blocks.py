@@ -72,3 +72,15 @@ def shortest_prefix(positions: int) -> int:
 def keep_from_prefix(tokens: int, grid: Grid) -> NDArray[np.bool_]:
     """Keep map `[t, h, w]` of the first `tokens` positions in grid order."""
     return (np.arange(grid[0] * grid[1] * grid[2]) < tokens).reshape(grid)
+
+
+def block_levels(keep: NDArray[np.bool_]) -> NDArray[np.uint8] | None:
+    """Levels `[bt, bh, bw]` whose keep map `[t, h, w]` this is, or None when no levels give it."""
+    t, h, w = keep.shape
+    bt, bh, bw = block_grid((t, h, w))
+    padded = np.zeros((2 * bt, 2 * bh, 2 * bw), np.uint8)
+    padded[:t, :h, :w] = keep
+    levels = padded.reshape(bt, 2, bh, 2, bw, 2).sum(axis=(1, 3, 5), dtype=np.uint8)
+    if not np.isin(levels, (1, 2, 4, 8)).all():
+        return None
+    return levels if np.array_equal(keep_from_levels(levels, (t, h, w)), keep) else None

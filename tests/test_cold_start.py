@@ -72,6 +72,65 @@ def test_reports_load_no_torch(small_file: Path, arguments: list[str]) -> None:
     assert "11" in probe("torch,av,safetensors,infotok_kernels", *arguments, small_file)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["inspect", "{}", "--verify"],
+        ["cut", "{}", "--end", "0.1", "-o", "{}.out"],
+        ["concat", "{}", "{}", "-o", "{}.out"],
+        ["repair", "{}", "-o", "{}.out"],
+        ["export", "{}", "-o", "{}.out", "--format", "npz"],
+        ["export", "{}", "-o", "{}.out", "--format", "safetensors"],
+        ["export", "{}", "-o", "{}.out", "--format", "jsonl"],
+    ],
+    ids=" ".join,
+)
+def test_commands_on_itk_files_load_no_torch(small_file: Path, arguments: list[str]) -> None:
+    probe("torch,av,infotok_kernels", *(word.format(small_file) for word in arguments))
+    if "export" in arguments:
+        probe(
+            "torch,av,infotok_kernels",
+            "import",
+            f"{small_file}.out",
+            "--format",
+            arguments[-1],
+            "-o",
+            small_file,
+            "-y",
+        )
+
+
+TOKENS_WITHOUT_TORCH = """
+import sys
+from pathlib import Path
+
+sys.modules["torch"] = None  # any import of it now fails
+import hashlib, json
+from infotok_cli.codec.tokens import unpack_tokens
+from infotok_cli.container.reader import ItkReader
+
+for path in sorted(Path(sys.argv[1]).rglob("*.itk")):
+    expected = json.loads((path.parent / "expected.json").read_text())[path.stem]["segments"]
+    with ItkReader(path) as reader:
+        for segment, row in zip(reader.segments(), expected, strict=True):
+            if segment.lost:
+                continue
+            _, ids = unpack_tokens(reader, segment, None)
+            assert hashlib.sha256(ids.astype("<u2").tobytes()).hexdigest() == row["ids_sha256"]
+            print(path.stem, len(ids))
+"""
+
+
+def test_tokens_are_decoded_where_torch_cannot_be_imported() -> None:
+    golden = Path(__file__).parent / "golden"
+    command = [sys.executable, "-P", "-c", TOKENS_WITHOUT_TORCH, golden]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert {line.split()[0] for line in result.stdout.splitlines()} == {
+        path.stem for path in golden.rglob("*.itk")
+    }
+
+
 def test_help_is_quick() -> None:
     """The best of several runs, less what this machine takes to start Python at all beyond 20 ms."""
 

@@ -18,7 +18,7 @@ from infotok_cli.container import layout
 from infotok_cli.container.header import Header
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.writer import ItkWriter
-from infotok_cli.entropy import keep_map, range_coder, token_net
+from infotok_cli.entropy import flat_ids, keep_map, range_coder, token_net
 from infotok_cli.entropy.keep_map import encode_levels, encode_positions
 from infotok_cli.entropy.token_ids import pack_ids, unpack_ids
 
@@ -48,15 +48,17 @@ def tables(*columns: str) -> list[list[list[str]]]:
         (0, layout.SECTION_FIELDS),
         (1, layout.HEAD_FIELDS),
         (2, layout.SEGMENT_FIELDS),
-        (3, layout.INDEX_FIELDS),
-        (4, layout.INDEX_ENTRY_FIELDS),
-        (5, layout.FOOTER_FIELDS),
+        (3, layout.SEGMENT_FIELDS_V2),
+        (4, layout.INDEX_FIELDS),
+        (5, layout.INDEX_ENTRY_FIELDS),
+        (6, layout.INDEX_ENTRY_FIELDS_V2),
+        (7, layout.FOOTER_FIELDS),
     ],
-    ids=["section", "head", "segment", "index", "index entry", "footer"],
+    ids=["section", "head", "segment", "segment 2", "index", "index entry", "index entry 2", "footer"],
 )
 def test_field_tables(number: int, fields: layout.Fields) -> None:
     every = tables("offset", "size", "type", "name", "meaning")
-    assert len(every) == 6
+    assert len(every) == 8
     at, stated = 0, []
     for offset, size, kind, name, _ in every[number]:
         assert int(offset) == at
@@ -72,10 +74,11 @@ def test_sizes_named_in_the_text() -> None:
     assert f"frame of {layout.SECTION_STRUCT.size} bytes" in TEXT
     assert f"| footer | {layout.FOOTER_STRUCT.size} bytes |" in TEXT
     assert f"At byte {layout.HEAD_STRUCT.size} of the payload" in TEXT
-    assert f"{layout.segment_section_bytes(0, 0)} + map_bytes + token_bytes" in TEXT
+    for version in (1, 2):
+        assert f"{layout.segment_section_bytes(0, 0, version)} + map_bytes + token_bytes" in TEXT
     assert f"| magic | `{layout.MAGIC.hex(' ')}` |" in TEXT
     assert f"`{layout.END_MAGIC.hex(' ')}`" in TEXT
-    assert f"format version {layout.FORMAT_VERSION}" in TEXT.splitlines()[0]
+    assert TEXT.splitlines()[0].endswith(f"format versions 1 and {layout.FORMAT_VERSION}")
     assert "`2 * positions + 16`" in TEXT
     assert layout.max_coded_bytes(1000) == 2 * 1000 + 16
 
@@ -169,7 +172,7 @@ def test_coding_examples() -> None:
 
 
 def dumped() -> bytes:
-    """Bytes of the hex dump of section 8."""
+    """Bytes of the hex dump of section 9."""
     data = bytearray()
     for offset, line in re.findall(r"^([0-9a-f]{8})  ([0-9a-f ]+)$", TEXT, re.MULTILINE):
         assert int(offset, 16) == len(data)
@@ -221,3 +224,26 @@ def test_the_example_file_reads_as_described(tmp_path: Path) -> None:
             63_999,
         ]
         assert unpack_ids(second.token_payload, second.tokens, reader.header.levels).tolist() == [4660]
+
+
+def test_flat_ids() -> None:
+    """Section 8: the table of ids, and the example."""
+    (rows,) = tables("id", "name", "meaning")
+    stated = {name: tuple(map(int, ids.split(".."))) for ids, name, _ in rows}
+    assert stated == {
+        "token": (0, flat_ids.MAX_TOKEN_IDS - 1),
+        **{name: (value,) for name, value in flat_ids.MARKS.items()},
+        "FRAMES": (flat_ids.FRAMES, flat_ids.FRAMES + flat_ids.LONGEST_SEGMENT - 1),
+        "TRIM_START": (flat_ids.TRIM_START + 1, flat_ids.TRIM_START + flat_ids.LONGEST_SEGMENT - 1),
+        "TRIM_END": (flat_ids.TRIM_END + 1, flat_ids.TRIM_END + flat_ids.LONGEST_SEGMENT - 1),
+        "BYTE": (flat_ids.BYTE, flat_ids.BYTE + 255),
+        "SKIP": (flat_ids.SKIP, flat_ids.SKIP + flat_ids.LONGEST_SKIP - 1),
+    }
+    assert max(last for *_, last in stated.values()) == 65_535
+    example = re.search(r"of the file in section 9 is `([0-9 ]+)`", TEXT)
+    assert example is not None
+    keep = np.zeros((1, 2, 2), np.bool_)
+    keep[0, 0, 0] = True
+    assert keep.shape == token_grid(1, 12, 16)
+    flat = flat_ids.flatten(flat_ids.FlatSegment(1, 0, 0, (keep, np.array([4660], np.uint16))))
+    assert flat.tolist() == [int(word) for word in example[1].split()]

@@ -39,8 +39,8 @@ LIBRARIES = {
     "av": {"infotok_cli.video"},
     "matplotlib": {"infotok_cli.evaluate"},
     "imageio_ffmpeg": {"infotok_cli.evaluate"},
-    "safetensors": {"infotok_cli.model", "infotok_cli.train"},
     "constriction": {"infotok_cli.entropy"},
+    "safetensors": {"infotok_cli.model", "infotok_cli.train", "infotok_cli.codec"},
     "google_crc32c": {"infotok_cli.container"},
     "torch": {"infotok_kernels", "infotok_cli.model", "infotok_cli.train"},
 }

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from infotok_cli.cli import decode, demo, encode, evaluate, reports, train
+from infotok_cli.cli import decode, demo, edit, encode, evaluate, flat, reports, train
 from infotok_cli.cli.output import silence_stdout, tell
 from infotok_cli.errors import InfotokError
 
@@ -31,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (encode, decode, reports, demo, train, evaluate):
+for _module in (encode, decode, reports, edit, flat, demo, train, evaluate):
     _module.register(app)
 
 
@@ -62,6 +62,8 @@ def _root(
     infotok decode clip.itk -o back.mp4
     infotok inspect clip.itk       what is in the file
     infotok stats clip.itk         how many tokens each segment got, and where
+    infotok cut, concat, repair    on .itk files, without a model
+    infotok export clip.itk        its token ids for other programs
     infotok demo                   all of it on a made-up clip
 
     'infotok COMMAND --help' tells more about each.

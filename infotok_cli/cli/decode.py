@@ -58,6 +58,15 @@ def decode(
     as_json: options.Json = False,
     start: options.Start = None,
     end: options.End = None,
+    skip_bad: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad",
+            help="Decode a damaged file too: the last good frame stands for those that are lost, and stderr "
+            "says what was.",
+            rich_help_panel=options.SELECTION_PANEL,
+        ),
+    ] = False,
     model: options.Model = None,
     device: options.Device = "auto",
 ) -> None:
@@ -71,6 +80,7 @@ def decode(
       infotok decode clip.itk                              writes clip.mp4
       infotok decode clip.itk -o clip.webm --crf 30
       infotok decode clip.itk -o frames/ --start 2 --end 3
+      infotok decode broken.itk --skip-bad
     """
     options.check_input(source)
     target = _target(source, output)
@@ -81,7 +91,7 @@ def decode(
     from infotok_cli.cli.progress import progress
     from infotok_cli.container.reader import ItkReader
 
-    with ItkReader(source) as reader:
+    with ItkReader(source, recover=skip_bad) as reader:
         total = reader.total_frames
         rate = reader.header.frame_rate
     first, last = (start or 0.0) * rate, total if end is None else end * rate
@@ -101,8 +111,11 @@ def decode(
             codec=codec,
             crf=crf,
             overwrite=overwrite,
+            skip_bad=skip_bad,
             progress=bar.update,
         )
+    for line in render.shortened(report.lost):
+        tell(f"infotok: warning: {line}")
     if as_json:
         emit(render.json_of_run(report))
     else:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from infotok_cli.codec.decode import DecodeReport
+    from infotok_cli.codec.edit import EditReport
     from infotok_cli.codec.encode import EncodeReport
+    from infotok_cli.codec.flat import FlatReport
     from infotok_cli.codec.report import FileReport, SegmentReport, StatsReport
 
 
@@ -86,6 +88,42 @@ def json_of_run(report: EncodeReport | DecodeReport) -> str:
     return json.dumps(values | {"speed": report.speed})
 
 
+def shortened(lines: Sequence[str], longest: int = 20) -> list[str]:
+    """The first lines, and how many more there are."""
+    more = len(lines) - longest
+    return [*lines[:longest], *([f"and {more:,} more like these"] if more > 0 else [])]
+
+
+def edit_line(report: EditReport) -> str:
+    """What a cut, a join or a repair wrote, on one line."""
+    extra = [
+        f", {counted(count, 'frame')} {what}"
+        for count, what in (
+            (report.lost_frames, "of them lost"),
+            (report.hidden_frames, "more stored but not shown"),
+        )
+        if count
+    ]
+    return (
+        f"{' + '.join(report.inputs)} -> {report.output} ({size(report.size_bytes)}): "
+        f"{counted(report.frames, 'frame')} in {counted(report.segments, 'segment')}{''.join(extra)}, "
+        f"format version {report.format_version}"
+    )
+
+
+def json_of_edit(report: EditReport) -> str:
+    """All fields of that report as one JSON object."""
+    return json.dumps(dataclasses.asdict(report) | {"frame_rate": ratio(report.frame_rate)})
+
+
+def flat_line(report: FlatReport) -> str:
+    """What an export or import wrote, on one line."""
+    return (
+        f"{report.input} -> {report.output} ({size(report.size_bytes)}): {counted(report.ids, 'flat id')}, "
+        f"{counted(report.tokens, 'token')} of them, in {counted(report.segments, 'segment')}"
+    )
+
+
 def file_values(report: FileReport) -> dict[str, Any]:
     """What `inspect --json` shows."""
     header = report.header
@@ -105,6 +143,8 @@ def file_values(report: FileReport) -> dict[str, Any]:
         "target_rate": header.target_rate_ppm / 1_000_000 or None,
         "bpp": report.bpp,
         "bpp16_nominal": report.bpp16_nominal,
+        "lost_frames": report.lost_frames,
+        "hidden_frames": report.hidden_frames,
         "size_bytes": report.size_bytes,
         "bytes": dataclasses.asdict(report.bytes),
         "model": {"name": header.model_name, "sha256": header.model_sha256.hex()},
@@ -149,6 +189,10 @@ def inspect_table(report: FileReport) -> str:
     } | {
         name: f"{count:>{len(f'{total:,}')},} bytes {count / total:6.1%}" for name, count in bytes_of.items()
     }
+    if report.lost_frames:
+        rows["lost"] = f"{counted(report.lost_frames, 'frame')}, before it was repaired"
+    if report.hidden_frames:
+        rows["hidden"] = f"{counted(report.hidden_frames, 'frame')} stored but not shown, beside a cut"
     width = max(map(len, rows))
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
 

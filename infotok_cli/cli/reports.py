@@ -17,17 +17,34 @@ def register(app: typer.Typer) -> None:
     app.command()(stats)
 
 
-def inspect(source: options.ItkFile, as_json: options.Json = False) -> None:
-    """Show what is in an .itk file, and check every byte of it. Needs no model.
+def inspect(
+    source: options.ItkFile,
+    as_json: options.Json = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Also decode every keep map and check every token id; names all damaged segments.",
+            rich_help_panel=options.SELECTION_PANEL,
+        ),
+    ] = False,
+    model: options.Model = None,
+) -> None:
+    """Show what is in an .itk file, and check every byte of it. Runs no model.
+
+    --verify reads the token coder out of the weights file: the packaged one, or --model.
 
     \b
     Examples:
       infotok inspect clip.itk
+      infotok inspect clip.itk --verify
       infotok inspect clip.itk --json
     """
     from infotok_cli.cli import render
-    from infotok_cli.codec.report import report_file
+    from infotok_cli.codec.report import report_file, verify_file
 
+    if verify:
+        verify_file(source, model)
     report = report_file(source)
     emit(render.json_of_file(report) if as_json else render.inspect_table(report))
 

@@ -115,7 +115,7 @@ def train_command(
     check_file_output(output, overwrite=overwrite or resumes)
     start = None
     if init is not None:
-        from infotok_cli.codec.models import find_model
+        from infotok_cli.codec.weights_files import find_model
 
         start = find_model(init)
     options = TrainOptions(

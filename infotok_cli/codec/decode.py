@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
-from infotok_cli.codec.keep_maps import unpack_keep
+import numpy as np
+
+from infotok_cli.codec.frames import frame_range
 from infotok_cli.codec.models import check_model
+from infotok_cli.codec.tokens import unpack_tokens
 from infotok_cli.container.atomic import atomic_path
 from infotok_cli.container.header import Header
-from infotok_cli.container.layout import Segment
 from infotok_cli.container.reader import ItkReader
-from infotok_cli.entropy.token_coding import unpack_tokens
 from infotok_cli.errors import InputError, OutputError, UsageError
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.clip import Colour, Frame
@@ -44,6 +45,8 @@ class DecodeReport:
     precision: str
     seconds: float
     """Wall-clock time of the decode, without loading the model."""
+    lost: tuple[str, ...] = ()
+    """With `skip_bad`: what could not be decoded, a line for each."""
 
     @property
     def speed(self) -> float:
@@ -61,20 +64,24 @@ def decode_file(
     codec: str | None = None,
     crf: int | None = None,
     overwrite: bool = False,
+    skip_bad: bool = False,
     progress: Progress | None = None,
 ) -> DecodeReport:
     """Decode `source` into a video file, or into PNG frames when `target` names a folder.
 
     Only the segments between start (inclusive) and end (exclusive) are read. The output appears whole
-    or not at all. Raises InputError, UsageError, ModelError or OutputError.
+    or not at all. With `skip_bad` the last good frame stands for those of a damaged segment, so that the
+    length stays what it was, and a file without a good index is searched for whole segments.
+    Raises InputError, UsageError, ModelError or OutputError.
     """
     began = time.perf_counter()
-    with ItkReader(source) as reader:
+    with ItkReader(source, recover=skip_bad) as reader:
+        lost = [] if reader.damage is None else [f"{reader.damage}: what is whole is shown"]
         check_model(engine, reader.header, str(source))
         wanted = frame_range(reader, start_seconds, end_seconds, source)
         with _writer(target, reader.header, codec, crf, overwrite) as writer:
             done = 0
-            for frames in decoded_segments(reader, engine, wanted):
+            for frames in decoded_segments(reader, engine, wanted, lost if skip_bad else None):
                 writer.write(frames)
                 done += len(frames)
                 if progress is not None:
@@ -94,52 +101,63 @@ def decode_file(
         device=engine.runtime.device.type,
         precision=engine.runtime.precision,
         seconds=time.perf_counter() - began,
+        lost=tuple(lost),
     )
 
 
-def frame_range(
-    reader: ItkReader, start_seconds: float | None, end_seconds: float | None, source: Path
-) -> range:
-    """Numbers of the frames shown at start <= time < end; UsageError when there are none."""
-    rate, total = reader.header.frame_rate, reader.total_frames
-    first = 0 if start_seconds is None else _frame_at(start_seconds, rate)
-    last = total if end_seconds is None else min(total, _frame_at(end_seconds, rate))
-    if first >= last:
-        duration = float(total / rate)
-        raise UsageError(
-            f"{source}: no frame lies between --start {start_seconds or 0:g} and "
-            f"--end {duration if end_seconds is None else end_seconds:g}: it lasts {duration:.3f} s"
-        )
-    return range(first, last)
+def decoded_segments(
+    reader: ItkReader, engine: Engine, wanted: range, lost: list[str] | None = None
+) -> Iterator[Frame]:
+    """Frames `[T, H, W, 3]` of each segment that shows some of `wanted`, cut to it; reads no other one.
+
+    With a list `lost` a segment that cannot be decoded is named there, and its frames are the last good
+    frame before it (the first good one after it where there is none before). These may come in several
+    pieces, and the segment they are taken from may lie outside `wanted`. Raises InputError.
+    """
+    starts = reader.index.starts
+    held: Frame | None = None
+    for number in range(reader.index.holding(wanted.start), reader.index.holding(wanted.stop - 1) + 1):
+        first, last = max(wanted.start, int(starts[number])), min(wanted.stop, int(starts[number + 1]))
+        try:
+            frames = decode_segment(reader, number, engine)
+        except InputError as error:
+            if lost is None:
+                raise
+            shown = f"{last - first} frame{'s' if last - first != 1 else ''}"
+            lost.append(f"{reader.reason(error)}: a good frame stands for its {shown}")
+            if held is None:
+                held = _good_frame(reader, number, engine)
+            yield from _repeated(held, last - first)
+            continue
+        held = frames[-1:].copy()
+        yield frames[first - int(starts[number]) : last - int(starts[number])]
 
 
-def _frame_at(seconds: float, rate: Fraction) -> int:
-    """First frame shown at `seconds` or later; times within a tenth of a frame count as equal."""
-    if seconds < 0:
-        raise UsageError(f"time {seconds:g} is negative: give seconds from the beginning")
-    return max(0, math.ceil(Fraction(seconds) * rate - Fraction(1, 10)))
+def _good_frame(reader: ItkReader, number: int, engine: Engine) -> Frame:
+    """`[1, H, W, 3]` the last frame that can be decoded before segment `number`, else the first after it."""
+    before = ((other, -1) for other in range(number - 1, -1, -1))
+    after = ((other, 0) for other in range(number + 1, len(reader.index)))
+    for other, at in chain(before, after):
+        try:
+            frame: Frame = decode_segment(reader, other, engine)[at]
+        except InputError:
+            continue
+        return frame[np.newaxis].copy()
+    raise InputError(f"{reader.name}: has no segment that can be decoded: copy it again, or encode it again")
 
 
-def decoded_segments(reader: ItkReader, engine: Engine, wanted: range) -> Iterator[Frame]:
-    """Frames `[T, H, W, 3]` of each segment that holds some of `wanted`, cut to it."""
-    length = reader.header.segment_frames
-    for number in range(wanted.start // length, -(-wanted.stop // length)):
-        frames = decode_segment(reader.read_segment(number), reader.header, engine)
-        base = number * length
-        yield frames[max(0, wanted.start - base) : wanted.stop - base]
+def _repeated(frame: Frame, count: int) -> Iterator[Frame]:
+    """`count` times the same frame, in pieces of a few."""
+    for start in range(0, count, 16):
+        yield np.repeat(frame, min(16, count - start), axis=0)
 
 
-def decode_segment(segment: Segment, header: Header, engine: Engine) -> Frame:
-    """All frames of one segment; InputError, naming it, when its payloads contradict each other."""
-    try:
-        keep = unpack_keep(segment.map_payload, header.allocation, header.grid(segment.frames))
-        if int(keep.sum()) != segment.tokens:
-            raise InputError(f"keep map has {int(keep.sum())} tokens, segment {segment.tokens}")
-        net = engine.loaded.token_net if header.token_coding else None
-        ids = unpack_tokens(segment.token_payload, keep, header.levels, net)
-    except InputError as error:
-        raise InputError(f"segment {segment.number} is damaged: {error}") from error
-    return engine.reconstruct(ids, keep, segment.frames, header.height, header.width)
+def decode_segment(reader: ItkReader, number: int, engine: Engine) -> Frame:
+    """The frames that segment `number` shows; InputError, naming it, when it is damaged or lost."""
+    header, segment = reader.header, reader.read_segment(number)
+    keep, ids = unpack_tokens(reader, segment, engine.loaded.token_net)
+    frames = engine.reconstruct(ids, keep, segment.frames, header.height, header.width)
+    return frames[segment.trim_start : segment.frames - segment.trim_end]
 
 
 @contextmanager

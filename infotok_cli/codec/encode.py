@@ -23,7 +23,7 @@ from infotok_cli.config import Budget, EncodeOptions
 from infotok_cli.container.atomic import atomic_output
 from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
-from infotok_cli.entropy.token_coding import pack_tokens
+from infotok_cli.entropy.token_coding import pack_ids
 from infotok_cli.errors import InputError
 from infotok_cli.metrics import bits_per_pixel, bpp16
 from infotok_cli.model.allocation import Allocation
@@ -234,7 +234,7 @@ class _GroupCoder:
     def _code(self, pending: Pending, allocation: Allocation) -> tuple[bytes, bytes]:
         ids = self.engine.compress(pending.analysis, allocation.keep)
         net = self.engine.loaded.token_net if self.header.token_coding else None
-        return pack_keep(allocation), pack_tokens(ids, allocation.keep, self.header.levels, net)
+        return pack_keep(allocation), pack_ids(ids, allocation.keep, self.header.levels, net)
 
 
 def _written(allocation: Allocation, keep_payload: bytes, token_payload: bytes) -> Written:

@@ -18,11 +18,13 @@ def pack_keep(allocation: Allocation) -> bytes:
     return keep_map.encode_positions(allocation.keep)
 
 
-def unpack_keep(data: bytes, kind: AllocationName, grid: Grid) -> NDArray[np.bool_]:
-    """Keep map `[t, h, w]` of coded bytes; raises InputError when they are no keep map."""
+def unpack_keep(
+    data: bytes, kind: AllocationName, grid: Grid, tokens: int | None = None
+) -> NDArray[np.bool_]:
+    """Keep map `[t, h, w]` of coded bytes; InputError when they are no map, or none of `tokens` tokens."""
     if kind == "block":
-        return keep_from_levels(keep_map.decode_levels(data, grid), grid)
-    return keep_map.decode_positions(data, grid)
+        return keep_from_levels(keep_map.decode_levels(data, grid, tokens), grid)
+    return keep_map.decode_positions(data, grid, tokens)
 
 
 def _grid(keep: NDArray[np.bool_]) -> Grid:

@@ -1,36 +1,12 @@
-"""Finding a model: an option, then the environment, then the packaged file."""
+"""Loading a model, and checking that it is a file's."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
-import infotok_weights
+from infotok_cli.codec.weights_files import find_model
 from infotok_cli.container.header import Header
 from infotok_cli.errors import ModelError
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
-
-MODEL_VARIABLE = "INFOTOK_MODEL"
-
-
-def find_model(name_or_path: str | None) -> Path:
-    """File of a model given by name or path; None takes `INFOTOK_MODEL`, then the default model.
-
-    Raises ModelError when there is no such model.
-    """
-    wanted = name_or_path or os.environ.get(MODEL_VARIABLE) or infotok_weights.DEFAULT
-    if wanted in infotok_weights.manifest():
-        return infotok_weights.path(wanted)
-    path = Path(wanted)
-    if path.suffix == ".safetensors" or path.exists():
-        if not path.is_file():
-            raise ModelError(f"model file {wanted} does not exist: check --model and {MODEL_VARIABLE}")
-        return path
-    raise ModelError(
-        f"model {wanted!r} is unknown: choose {', '.join(infotok_weights.names())} "
-        "or give a .safetensors file"
-    )
 
 
 def load_engine(name_or_path: str | None = None, device: str = "auto") -> Engine:

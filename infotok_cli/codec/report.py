@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from infotok_cli.codec.keep_maps import unpack_keep
+from infotok_cli.codec.tokens import unpack_keep_map, unpack_tokens
+from infotok_cli.codec.weights_files import token_net_for
 from infotok_cli.container.header import Header
-from infotok_cli.container.layout import FORMAT_VERSION
-from infotok_cli.container.reader import ItkReader
+from infotok_cli.container.layout import LOST_FLAG
+from infotok_cli.container.reader import AGAIN, ItkReader
+from infotok_cli.errors import InputError
 from infotok_cli.metrics import bits_per_pixel, bpp16
 
 
@@ -46,6 +48,10 @@ class FileReport:
     """Token rate + 1/16, as the paper counts."""
     size_bytes: int
     bytes: ByteCounts
+    lost_frames: int
+    """Frames whose tokens were lost before the file was repaired; they count as shown."""
+    hidden_frames: int
+    """Coded frames that are not shown, because the file was cut inside their segment."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +62,7 @@ class SegmentReport:
     start_seconds: float
     end_seconds: float
     frames: int
+    """Shown frames; `positions` are those of all coded ones."""
     positions: int
     tokens: int
     token_rate: float
@@ -80,6 +87,41 @@ def report_file(path: Path) -> FileReport:
         return _facts(path, reader)
 
 
+NAMED_AT_MOST = 5
+"""Damaged segments that an error message names."""
+
+
+def verify_file(path: Path, model: str | None = None) -> None:
+    """Decode the token layer of every segment of `path`: keep maps, counts and ids.
+
+    Needs no network, but where tokens are coded the weights file that holds their token net (`model`: its
+    name or path, unless it is a packaged one). Lost segments of a repaired file are passed over.
+
+    Raises:
+        InputError: the file is no whole .itk file, or segments are damaged: how many, and which.
+        ModelError: the token net is not to be had.
+    """
+    with ItkReader(path) as reader:
+        net = token_net_for(reader.header, model)
+        bad, first = [], ""
+        for number in range(len(reader.index)):
+            try:
+                segment = reader.read_segment(number)
+                if not segment.lost:
+                    unpack_tokens(reader, segment, net)
+            except InputError as error:
+                first = first or str(error)
+                bad.append(reader.place(number))
+        if len(bad) == 1:
+            raise InputError(first)
+        if bad:
+            more = f" and {len(bad) - NAMED_AT_MOST} more" if len(bad) > NAMED_AT_MOST else ""
+            raise InputError(
+                f"{reader.name}: {len(bad)} of {len(reader.index)} segments are damaged, "
+                f"{', '.join(bad[:NAMED_AT_MOST])}{more}: {AGAIN}"
+            )
+
+
 def report_stats(path: Path) -> StatsReport:
     """As `report_file`, with a row per segment; decodes the keep maps, not the tokens."""
     with ItkReader(path) as reader:
@@ -89,15 +131,15 @@ def report_stats(path: Path) -> StatsReport:
         steps, first, reports = 0, 0, []
         for segment in reader.segments():
             grid = header.grid(segment.frames)
-            keep = unpack_keep(segment.map_payload, header.allocation, grid)
+            keep = np.zeros(grid, np.bool_) if segment.lost else unpack_keep_map(reader, segment)
             carried += keep.sum(axis=0)
             steps += grid[0]
             reports.append(
                 SegmentReport(
                     number=segment.number,
                     start_seconds=_seconds(first, header.frame_rate),
-                    end_seconds=_seconds(first + segment.frames, header.frame_rate),
-                    frames=segment.frames,
+                    end_seconds=_seconds(first + segment.counts.shown, header.frame_rate),
+                    frames=segment.counts.shown,
                     positions=keep.size,
                     tokens=segment.tokens,
                     token_rate=segment.tokens / keep.size,
@@ -105,7 +147,7 @@ def report_stats(path: Path) -> StatsReport:
                     token_bytes=len(segment.token_payload),
                 )
             )
-            first += segment.frames
+            first += segment.counts.shown
         return StatsReport(
             file=_facts(path, reader), segments=tuple(reports), rate_over_frame=carried / max(1, steps)
         )
@@ -113,14 +155,15 @@ def report_stats(path: Path) -> StatsReport:
 
 def _facts(path: Path, reader: ItkReader) -> FileReport:
     header, index = reader.header, reader.index
-    positions = sum(header.positions(entry.frames) for entry in index)
-    tokens = sum(entry.tokens for entry in index)
-    map_bytes = sum(entry.map_bytes for entry in index)
-    token_bytes = sum(entry.token_bytes for entry in index)
+    positions = int(index.positions(header).sum())
+    tokens, map_bytes, token_bytes = (
+        int(index.column(name).sum()) for name in ("tokens", "map_bytes", "token_bytes")
+    )
+    lost = (index.column("flags") & LOST_FLAG).astype(np.bool_)
     index_bytes = reader.size_bytes - (index[-1].offset + index[-1].length)
     return FileReport(
         path=str(path),
-        format_version=FORMAT_VERSION,
+        format_version=header.format_version,
         header=header,
         frames=reader.total_frames,
         duration_seconds=_seconds(reader.total_frames, header.frame_rate),
@@ -137,6 +180,8 @@ def _facts(path: Path, reader: ItkReader) -> FileReport:
             tokens=token_bytes,
             index=index_bytes,
         ),
+        lost_frames=int(np.diff(index.starts)[lost].sum()),
+        hidden_frames=int(index.column("frames").sum()) - reader.total_frames,
     )
 
 

@@ -11,6 +11,7 @@ from typing import get_args
 from infotok_cli.blocks import BLOCK, Grid, token_grid
 from infotok_cli.config import PATCH, AllocationName, RouterName
 from infotok_cli.container import layout
+from infotok_cli.container.layout import Counts
 from infotok_cli.errors import InputError
 
 MAX_U32 = (1 << 32) - 1
@@ -23,7 +24,7 @@ _ALLOCATIONS: dict[int, AllocationName] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """Checked when built; raises InputError naming the value that format version 1 cannot hold."""
+    """Checked when built; raises InputError naming the value that the format cannot hold."""
 
     width: int
     """Columns of pixels, 1..16384."""
@@ -57,8 +58,11 @@ class Header:
     """0 unspecified, 1 limited, 2 full."""
     keep_map_coding: int = 0
     token_coding: int = 0
+    format_version: int = 1
+    """1, or 2 where segments may be short, trimmed or lost."""
 
     def __post_init__(self) -> None:
+        _between("format version", self.format_version, 1, layout.FORMAT_VERSION)
         _between("width", self.width, 1, layout.MAX_WIDTH)
         _between("height", self.height, 1, layout.MAX_HEIGHT)
         _fraction("frame rate", self.frame_rate)
@@ -95,7 +99,7 @@ class Header:
     def pack(self) -> bytes:
         """Payload of the HEAD section."""
         fixed = layout.HEAD_STRUCT.pack(
-            layout.FORMAT_VERSION,
+            self.format_version,
             0,
             self.width,
             self.height,
@@ -124,7 +128,7 @@ def unpack_header(payload: bytes) -> Header:
     """Header of a HEAD payload whose CRC32C was right.
 
     Raises:
-        InputError: a newer format version, or a value that version 1 does not allow.
+        InputError: a newer format version, or a value that this one does not allow.
     """
     version = int.from_bytes(payload[:2], "little")
     if version > layout.FORMAT_VERSION:
@@ -132,7 +136,7 @@ def unpack_header(payload: bytes) -> Header:
         raise InputError(
             f"format version {version} is newer than {known}, the newest known here: update infotok"
         )
-    if len(payload) < layout.HEAD_STRUCT.size or version != layout.FORMAT_VERSION:
+    if len(payload) < layout.HEAD_STRUCT.size or not version:
         raise InputError(f"format version {version} with a header of {len(payload)} bytes is not allowed")
     names = [name for name, _ in layout.HEAD_FIELDS]
     value = dict(zip(names, layout.HEAD_STRUCT.unpack_from(payload), strict=True))
@@ -169,21 +173,33 @@ def unpack_header(payload: bytes) -> Header:
         model_name=_decode("model name", model_name),
         model_sha256=value["model_sha256"],
         encoder=_decode("encoder", encoder),
+        format_version=version,
     )
 
 
-def counts_fault(header: Header, frames: int, tokens: int, map_bytes: int, token_bytes: int) -> str | None:
+def counts_fault(header: Header, counts: Counts) -> str | None:
     """What is wrong with the counts of one segment, or None."""
-    if not 1 <= frames <= header.segment_frames:
-        return f"{frames} frames, allowed are 1..{header.segment_frames}"
-    positions = header.positions(frames)
+    if not 1 <= counts.frames <= header.segment_frames:
+        return f"{counts.frames} frames, allowed are 1..{header.segment_frames}"
+    if counts.shown < 1 or min(counts.trim_start, counts.trim_end) < 0:
+        return f"{counts.frames} frames less {counts.trim_start} and {counts.trim_end} leave none to show"
+    if counts.lost and (counts.tokens or counts.map_bytes or counts.token_bytes):
+        return "tokens in a lost segment"
+    if header.format_version == 1 and (counts.trim_start or counts.trim_end or counts.lost):
+        return "trimmed or lost frames, which format version 1 cannot hold"
+    return _payload_fault(header, counts)
+
+
+def _payload_fault(header: Header, counts: Counts) -> str | None:
+    positions = header.positions(counts.frames)
     limit = layout.max_coded_bytes(positions)
-    if tokens > positions:
-        return f"{tokens} tokens for {positions} positions"
-    if map_bytes > limit or token_bytes > limit:
-        return f"payloads of {map_bytes} and {token_bytes} bytes, allowed are {limit} each"
-    if token_bytes > 2 * tokens or (header.token_coding == 0 and token_bytes < 2 * tokens):
-        return f"{token_bytes} bytes for {tokens} tokens of 2 bytes"
+    if counts.tokens > positions:
+        return f"{counts.tokens} tokens for {positions} positions"
+    if counts.map_bytes > limit or counts.token_bytes > limit:
+        return f"payloads of {counts.map_bytes} and {counts.token_bytes} bytes, allowed are {limit} each"
+    packed = 2 * counts.tokens
+    if counts.token_bytes > packed or (header.token_coding == 0 and counts.token_bytes < packed):
+        return f"{counts.token_bytes} bytes for {counts.tokens} tokens of 2 bytes"
     return None
 
 

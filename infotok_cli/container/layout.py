@@ -1,4 +1,4 @@
-"""Bytes of the .itk file, format version 1: constants, field tables, limits and section framing.
+"""Bytes of the .itk file, format versions 1 and 2: constants, field tables, limits and section framing.
 
 docs/FORMAT.md is the normative text; a test holds the two together. All integers are little-endian.
 """
@@ -14,7 +14,8 @@ from infotok_cli.config import MAX_SEGMENT_FRAMES
 
 MAGIC = b"\x89ITK\r\n\x1a\n"
 END_MAGIC = b"ITKEND\r\n"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest version known here. A file is written in the oldest version that can hold it."""
 
 HEAD = b"HEAD"
 SEGM = b"SEGM"
@@ -88,6 +89,30 @@ INDEX_ENTRY_FIELDS: Fields = (
     ("map_bytes", "I"),
     ("token_bytes", "I"),
 )
+SEGMENT_FIELDS_V2: Fields = (
+    ("number", "I"),
+    ("first_frame", "I"),
+    ("frames", "H"),
+    ("trim_start", "H"),
+    ("trim_end", "H"),
+    ("flags", "H"),
+    ("tokens", "I"),
+    ("map_bytes", "I"),
+    ("token_bytes", "I"),
+)
+INDEX_ENTRY_FIELDS_V2: Fields = (
+    ("offset", "Q"),
+    ("length", "I"),
+    ("frames", "H"),
+    ("trim_start", "H"),
+    ("trim_end", "H"),
+    ("flags", "H"),
+    ("tokens", "I"),
+    ("map_bytes", "I"),
+    ("token_bytes", "I"),
+)
+LOST_FLAG = 1
+"""Bit of `flags` in version 2: the tokens of the segment were lost."""
 FOOTER_FIELDS: Fields = (("index_offset", "Q"), ("crc32c", "I"), ("end_magic", "8s"))
 
 
@@ -101,8 +126,12 @@ HEAD_STRUCT = layout_of(HEAD_FIELDS)
 SEGMENT_STRUCT = layout_of(SEGMENT_FIELDS)
 INDEX_STRUCT = layout_of(INDEX_FIELDS)
 INDEX_ENTRY_STRUCT = layout_of(INDEX_ENTRY_FIELDS)
+SEGMENT_STRUCT_V2 = layout_of(SEGMENT_FIELDS_V2)
+INDEX_ENTRY_STRUCT_V2 = layout_of(INDEX_ENTRY_FIELDS_V2)
 FOOTER_STRUCT = layout_of(FOOTER_FIELDS)
-MAX_INDEX_BYTES = INDEX_STRUCT.size + MAX_SEGMENTS * INDEX_ENTRY_STRUCT.size
+SEGMENT_STRUCTS = {1: SEGMENT_STRUCT, 2: SEGMENT_STRUCT_V2}
+"""Start of a SEGM payload, by format version."""
+MAX_INDEX_BYTES = INDEX_STRUCT.size + MAX_SEGMENTS * INDEX_ENTRY_STRUCT_V2.size
 
 
 def max_coded_bytes(positions: int) -> int:
@@ -110,7 +139,7 @@ def max_coded_bytes(positions: int) -> int:
     return 2 * positions + 16
 
 
-MAX_SEGMENT_BYTES = SEGMENT_STRUCT.size + 2 * max_coded_bytes(MAX_POSITIONS_PER_SEGMENT)
+MAX_SEGMENT_BYTES = SEGMENT_STRUCT_V2.size + 2 * max_coded_bytes(MAX_POSITIONS_PER_SEGMENT)
 MAX_PAYLOAD_BYTES = {HEAD: MAX_HEAD_BYTES, SEGM: MAX_SEGMENT_BYTES, INDX: MAX_INDEX_BYTES}
 
 
@@ -121,32 +150,111 @@ class Segment:
     number: int
     """Place in the file, from 0."""
     frames: int
-    """Real frames, 1..segment_frames; only the last segment may hold fewer than segment_frames."""
+    """Coded frames, 1..segment_frames; they set the token grid."""
     tokens: int
     """Positions that carry a token."""
     map_payload: bytes
     """Coded keep map."""
     token_payload: bytes
     """Coded token ids."""
+    trim_start: int = 0
+    """Coded frames at the start that are not shown; 0 in version 1, as the next one."""
+    trim_end: int = 0
+    """Coded frames at the end that are not shown."""
+    lost: bool = False
+    """The tokens were lost: there are none, and both payloads are empty. Never in version 1."""
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(
+            frames=self.frames,
+            tokens=self.tokens,
+            map_bytes=len(self.map_payload),
+            token_bytes=len(self.token_payload),
+            trim_start=self.trim_start,
+            trim_end=self.trim_end,
+            lost=self.lost,
+        )
 
 
-@dataclass(frozen=True)
-class IndexEntry:
-    """Where a segment lies and what it costs."""
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What segment and index both say about a segment; the fields are those of `Segment`."""
 
-    offset: int
-    """First byte of its section in the file."""
-    length: int
-    """Bytes of its section, frame included."""
     frames: int
     tokens: int
     map_bytes: int
     token_bytes: int
+    trim_start: int = 0
+    trim_end: int = 0
+    lost: bool = False
+
+    @property
+    def shown(self) -> int:
+        """Frames that a decoder shows."""
+        return self.frames - self.trim_start - self.trim_end
+
+    def section_bytes(self, version: int) -> int:
+        """Length of the whole SEGM section."""
+        return segment_section_bytes(self.map_bytes, self.token_bytes, version)
+
+    def pack(self, version: int, number: int, first_frame: int) -> bytes:
+        """Start of the SEGM payload of segment `number`, before which `first_frame` frames are shown."""
+        sizes = (self.tokens, self.map_bytes, self.token_bytes)
+        if version == 1:
+            return SEGMENT_STRUCT.pack(number, self.frames, *sizes)
+        trim = (self.trim_start, self.trim_end, LOST_FLAG * self.lost)
+        return SEGMENT_STRUCT_V2.pack(number, first_frame, self.frames, *trim, *sizes)
+
+    def pack_entry(self, version: int, offset: int) -> bytes:
+        """Index entry of this segment, whose section starts at `offset`."""
+        start = (offset, self.section_bytes(version), self.frames)
+        sizes = (self.tokens, self.map_bytes, self.token_bytes)
+        if version == 1:
+            return INDEX_ENTRY_STRUCT.pack(*start, *sizes)
+        trim = (self.trim_start, self.trim_end, LOST_FLAG * self.lost)
+        return INDEX_ENTRY_STRUCT_V2.pack(*start, *trim, *sizes)
 
 
-def segment_section_bytes(map_bytes: int, token_bytes: int) -> int:
+@dataclass(frozen=True, kw_only=True)
+class IndexEntry(Counts):
+    """Where a segment lies and what it costs."""
+
+    offset: int
+    """First byte of its section in the file; 0 when a scan found no section."""
+    length: int
+    """Bytes of its section, frame included; 0 when a scan found no section."""
+
+
+def segment_section_bytes(map_bytes: int, token_bytes: int, version: int = 1) -> int:
     """Length of a whole SEGM section with payloads of these lengths."""
-    return SECTION_STRUCT.size + SEGMENT_STRUCT.size + map_bytes + token_bytes
+    return SECTION_STRUCT.size + SEGMENT_STRUCTS[version].size + map_bytes + token_bytes
+
+
+def unpack_segment_start(version: int, payload: bytes) -> tuple[int, int | None, Counts | None]:
+    """Number, first frame (None in version 1) and counts of a SEGM payload; no counts for unknown flags.
+
+    `payload` must be long enough; nothing else about it is checked.
+    """
+    if version == 1:
+        number, frames, tokens, map_bytes, token_bytes = SEGMENT_STRUCT.unpack_from(payload)
+        counts = Counts(frames=frames, tokens=tokens, map_bytes=map_bytes, token_bytes=token_bytes)
+        return number, None, counts
+    number, first, frames, trim_start, trim_end, flags, tokens, map_bytes, token_bytes = (
+        SEGMENT_STRUCT_V2.unpack_from(payload)
+    )
+    if flags & ~LOST_FLAG:
+        return number, first, None
+    counts = Counts(
+        frames=frames,
+        tokens=tokens,
+        map_bytes=map_bytes,
+        token_bytes=token_bytes,
+        trim_start=trim_start,
+        trim_end=trim_end,
+        lost=bool(flags & LOST_FLAG),
+    )
+    return number, first, counts
 
 
 def section_crc(kind: bytes, length: int, payload: bytes = b"") -> int:

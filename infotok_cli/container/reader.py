@@ -14,29 +14,36 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from infotok_cli.container import layout
-from infotok_cli.container.diagnose import explain_missing_end
-from infotok_cli.container.header import Header, counts_fault, unpack_header
-from infotok_cli.container.layout import IndexEntry, Segment
+from infotok_cli.container.header import Header, unpack_header
+from infotok_cli.container.index import SegmentIndex, index_fault
+from infotok_cli.container.layout import Segment
+from infotok_cli.container.scan import CHUNK_BYTES, explain_missing_end, find_segments, index_of_payload
 from infotok_cli.errors import InputError
 
 AGAIN = "copy the file again, or encode the video again"
-_CHUNK_BYTES = 1 << 20
+REPAIR = f"{AGAIN}; 'infotok repair' saves what is whole"
 
 
 class ItkReader:
     """An open .itk file; use as a context manager. Opening checks header, index and footer."""
 
     header: Header
-    index: tuple[IndexEntry, ...]
+    index: SegmentIndex
     total_frames: int
+    """Frames that the file shows; frames that are trimmed off do not count."""
     size_bytes: int
+    damage: str | None
+    """What is wrong with the index of a file that was opened with `recover`; None if nothing is."""
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, recover: bool = False) -> None:
         """Open `path`, a regular file.
+
+        With `recover` a file without a good index is opened too, as long as its header is good: its whole
+        segments are searched for, and lost ones before the last of them get their place in `index`.
 
         Raises:
             InputError: missing, empty, a folder, unreadable, no .itk file, truncated, damaged, or made in a
-                newer format version.
+                newer format version; with `recover` also if no segment is whole.
         """
         self._name = str(path) if str(path).isprintable() else repr(str(path))
         self._file = self._open(path)
@@ -46,7 +53,15 @@ class ItkReader:
                 raise self._error("is empty: give an .itk file")
             self._check_magic()
             self.header, self._head_end = self._read_head()
-            self.index, self.total_frames, self._index_offset = self._read_index()
+            self.damage = None
+            try:
+                self.index = self._read_index()
+            except InputError as error:
+                if not recover:
+                    raise
+                self.damage = self.reason(error)
+                self.index = self._find_segments()
+            self.total_frames = self.index.total_frames
         except BaseException:
             self._file.close()
             raise
@@ -69,7 +84,7 @@ class ItkReader:
             yield self.read_segment(number)
 
     def read_segment(self, number: int) -> Segment:
-        """Read one segment and nothing else of the file.
+        """Read one segment and nothing else of the file; one that was lost has no payloads.
 
         Raises:
             IndexError: `number` is not in 0..len(index)-1.
@@ -78,19 +93,24 @@ class ItkReader:
         if not 0 <= number < len(self.index):
             raise IndexError(f"segment {number} of {len(self.index)}")
         entry = self.index[number]
+        if not entry.length:
+            return Segment(number, entry.frames, 0, b"", b"", lost=True)
         section = self._read(entry.offset, entry.length)
         kind, length, check = layout.SECTION_STRUCT.unpack_from(section)
         payload = section[layout.SECTION_STRUCT.size :]
         if check != layout.section_crc(kind, length, payload):
             raise self._segment_error(number, "checksum differs")
         self._check_segment_start(number, kind, length, payload)
-        at = layout.SEGMENT_STRUCT.size
+        at = layout.SEGMENT_STRUCTS[self.header.format_version].size
         return Segment(
             number=number,
             frames=entry.frames,
             tokens=entry.tokens,
             map_payload=payload[at : at + entry.map_bytes],
             token_payload=payload[at + entry.map_bytes :],
+            trim_start=entry.trim_start,
+            trim_end=entry.trim_end,
+            lost=entry.lost,
         )
 
     def verify(self) -> None:
@@ -101,15 +121,28 @@ class ItkReader:
         """
         self._check_magic()
         self._read_head()
-        for number, entry in enumerate(self.index):
-            self._verify_segment(number, entry)
+        for number in range(len(self.index)):
+            self.verify_segment(number)
         self._read_index()
 
     def time_range_seconds(self, number: int) -> tuple[float, float]:
         """Start and end of segment `number`, in seconds from the first frame."""
-        first = number * self.header.segment_frames
-        last = first + self.index[number].frames
+        first, last = self.index.starts[number : number + 2].tolist()
         return float(first / self.header.frame_rate), float(last / self.header.frame_rate)
+
+    def place(self, number: int) -> str:
+        """Segment `number` in words, with its times."""
+        start, end = self.time_range_seconds(number)
+        return f"segment {number} ({start:.3f} s to {end:.3f} s)"
+
+    def reason(self, error: InputError) -> str:
+        """What an error of this file says happened, without the name of the file and the way out."""
+        return str(error).removeprefix(f"{self._name}: ").rsplit(": ", 1)[0]
+
+    @property
+    def name(self) -> str:
+        """The path as it stands in messages."""
+        return self._name
 
     def _open(self, path: str | Path) -> BinaryIO:
         try:
@@ -142,29 +175,38 @@ class ItkReader:
             raise self._error(f"header (byte {len(layout.MAGIC)}): {error}{way_out}") from error
         return header, len(layout.MAGIC) + layout.SECTION_STRUCT.size + len(payload)
 
-    def _read_index(self) -> tuple[tuple[IndexEntry, ...], int, int]:
-        """Index entries, total frames and the offset of the INDX section, all consistent with each other."""
+    def _read_index(self) -> SegmentIndex:
+        """The index that the footer leads to, consistent with the header and the size of the file."""
         footer_at = self.size_bytes - layout.FOOTER_STRUCT.size
         footer = self._read(max(0, footer_at), min(self.size_bytes, layout.FOOTER_STRUCT.size))
         if footer_at < self._head_end or not footer.endswith(layout.END_MAGIC):
-            raise self._error(f"{self._explain_missing_end()}: {AGAIN}")
+            raise self._error(f"{self._explain_missing_end()}: {REPAIR}")
         offset, check, _ = layout.FOOTER_STRUCT.unpack(footer)
         if check != layout.crc32c(footer[:8]):
-            raise self._error(f"footer (byte {footer_at}) is damaged, checksum differs: {AGAIN}")
+            raise self._error(f"footer (byte {footer_at}) is damaged, checksum differs: {REPAIR}")
         if not self._head_end <= offset < footer_at:
-            raise self._error(f"footer (byte {footer_at}) places the index at byte {offset}: {AGAIN}")
-        payload = self._read_section(layout.INDX, offset, "index")
-        fault = offset + layout.SECTION_STRUCT.size + len(payload) != footer_at
-        fault = fault or (len(payload) - layout.INDEX_STRUCT.size) % layout.INDEX_ENTRY_STRUCT.size != 0
-        if fault:
-            raise self._error(f"index (byte {offset}) does not end at the footer (byte {footer_at}): {AGAIN}")
-        count, total_frames = layout.INDEX_STRUCT.unpack_from(payload)
-        rows = layout.INDEX_ENTRY_STRUCT.iter_unpack(payload[layout.INDEX_STRUCT.size :])
-        index = tuple(IndexEntry(*row) for row in rows)
-        if count != len(index) or not index or total_frames != sum(entry.frames for entry in index):
-            raise self._error(f"index (byte {offset}): counts contradict each other: {AGAIN}")
-        self._check_entries(index, offset)
-        return index, total_frames, offset
+            raise self._error(f"footer (byte {footer_at}) places the index at byte {offset}: {REPAIR}")
+        payload = self._read_section(layout.INDX, offset, "index", REPAIR)
+        if offset + layout.SECTION_STRUCT.size + len(payload) != footer_at:
+            raise self._error(
+                f"index (byte {offset}) does not end at the footer (byte {footer_at}): {REPAIR}"
+            )
+        index = index_of_payload(payload, self.header)
+        if isinstance(index, str):
+            raise self._error(f"index (byte {offset}) {index}: {REPAIR}")
+        fault = index_fault(index, self.header, self._head_end, offset)
+        if fault is not None:
+            raise self._error(f"index (byte {offset}), {fault}: {REPAIR}")
+        return index
+
+    def _find_segments(self) -> SegmentIndex:
+        try:
+            index = find_segments(self._file, self._head_end, self.header)
+        except OSError as error:
+            raise self._error(f"cannot be read ({error.strerror}): check the disk") from error
+        if not len(index):
+            raise self._error(f"has no whole segment left: {AGAIN}")
+        return index
 
     def _explain_missing_end(self) -> str:
         try:
@@ -172,59 +214,49 @@ class ItkReader:
         except OSError as error:
             return f"cannot be read ({error.strerror})"
 
-    def _check_entries(self, index: tuple[IndexEntry, ...], index_offset: int) -> None:
-        """Sections must follow each other from the header to the index; counts must be within limits."""
-        at = self._head_end
-        for number, entry in enumerate(index):
-            fault = counts_fault(self.header, entry.frames, entry.tokens, entry.map_bytes, entry.token_bytes)
-            length = layout.segment_section_bytes(entry.map_bytes, entry.token_bytes)
-            if (entry.offset, entry.length) != (at, length):
-                found = f"{entry.length} bytes at byte {entry.offset}"
-                fault = fault or f"{found}, expected {length} bytes at byte {at}"
-            if number + 1 < len(index) and entry.frames != self.header.segment_frames:
-                fault = f"{entry.frames} frames before the last segment"
-            if fault is not None:
-                raise self._error(f"index (byte {index_offset}), segment {number}: {fault}: {AGAIN}")
-            at += entry.length
-        if at != index_offset:
-            raise self._error(f"index (byte {index_offset}): segments end at byte {at}: {AGAIN}")
-
     def _check_segment_start(self, number: int, kind: bytes, length: int, start: bytes) -> None:
         """The section at an entry's offset must be the segment that the entry promises."""
-        entry = self.index[number]
-        counts = (number, entry.frames, entry.tokens, entry.map_bytes, entry.token_bytes)
+        entry, version = self.index[number], self.header.format_version
+        # A search of version 2 may find another number of lost segments than there were.
+        searched = self.damage is not None and version > 1
+        stored = int.from_bytes(start[:4], "little") if searched else number
+        expected = entry.pack(version, stored, int(self.index.starts[number]))
         whole = length + layout.SECTION_STRUCT.size == entry.length
-        if kind != layout.SEGM or not whole or layout.SEGMENT_STRUCT.unpack_from(start) != counts:
+        if kind != layout.SEGM or not whole or start[: len(expected)] != expected:
             raise self._segment_error(number, "differs from the index")
 
-    def _verify_segment(self, number: int, entry: IndexEntry) -> None:
+    def verify_segment(self, number: int) -> None:
+        """Check every byte of one segment against its checksum; raises InputError, naming it."""
+        entry = self.index[number]
+        if not entry.length:
+            return
         kind, length, check = layout.SECTION_STRUCT.unpack(
             self._read(entry.offset, layout.SECTION_STRUCT.size)
         )
         crc = layout.section_crc(kind, length)
         at, end = entry.offset + layout.SECTION_STRUCT.size, entry.offset + entry.length
-        start = self._read(at, layout.SEGMENT_STRUCT.size)
+        start = self._read(at, layout.SEGMENT_STRUCTS[self.header.format_version].size)
         while at < end:
-            chunk = self._read(at, min(_CHUNK_BYTES, end - at))
+            chunk = self._read(at, min(CHUNK_BYTES, end - at))
             crc = layout.crc32c(chunk, crc)
             at += len(chunk)
         if crc != check:
             raise self._segment_error(number, "checksum differs")
         self._check_segment_start(number, kind, length, start)
 
-    def _read_section(self, kind: bytes, offset: int, what: str) -> bytes:
+    def _read_section(self, kind: bytes, offset: int, what: str, way_out: str = AGAIN) -> bytes:
         """Payload of the section of this kind at `offset`."""
         room = self.size_bytes - offset - layout.SECTION_STRUCT.size
         if room < 0:
-            raise self._error(f"is truncated at byte {self.size_bytes}, inside the {what}: {AGAIN}")
+            raise self._error(f"is truncated at byte {self.size_bytes}, inside the {what}: {way_out}")
         found, length, check = layout.SECTION_STRUCT.unpack(self._read(offset, layout.SECTION_STRUCT.size))
         if found != kind or length > layout.MAX_PAYLOAD_BYTES[kind]:
-            raise self._error(f"{what} (byte {offset}) is damaged, its type or length is wrong: {AGAIN}")
+            raise self._error(f"{what} (byte {offset}) is damaged, its type or length is wrong: {way_out}")
         if length > room:
-            raise self._error(f"{what} (byte {offset}) is damaged or the file truncated: {AGAIN}")
+            raise self._error(f"{what} (byte {offset}) is damaged or the file truncated: {way_out}")
         payload = self._read(offset + layout.SECTION_STRUCT.size, length)
         if check != layout.section_crc(kind, length, payload):
-            raise self._error(f"{what} (byte {offset}) is damaged, checksum differs: {AGAIN}")
+            raise self._error(f"{what} (byte {offset}) is damaged, checksum differs: {way_out}")
         return payload
 
     def _read(self, offset: int, length: int) -> bytes:
@@ -244,7 +276,7 @@ class ItkReader:
     def _segment_error(self, number: int, what: str) -> InputError:
         start, end = self.time_range_seconds(number)
         place = f"segment {number} ({start:.3f} s to {end:.3f} s, byte {self.index[number].offset})"
-        return self._error(f"{place} is damaged, {what}: {AGAIN}")
+        return self._error(f"{place} is damaged, {what}: {AGAIN}; 'infotok decode --skip-bad' shows the rest")
 
     def _error(self, message: str) -> InputError:
         return InputError(f"{self._name}: {message}")

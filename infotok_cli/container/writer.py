@@ -1,4 +1,4 @@
-"""Writes an .itk file in one pass to any stream; needs no seeking and 26 bytes of memory per segment."""
+"""Writes an .itk file in one pass to any stream; needs no seeking and 32 bytes of memory per segment."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import BinaryIO
 
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header, counts_fault
+from infotok_cli.container.layout import Segment
 from infotok_cli.errors import InputError, OutputError
 
 
@@ -22,7 +23,7 @@ class ItkWriter:
         self.segments = 0
         """Segments written."""
         self.frames = 0
-        """Frames written."""
+        """Frames written, without those that are trimmed off."""
         self.size_bytes = 0
         """Bytes written."""
         self._file = file
@@ -31,29 +32,45 @@ class ItkWriter:
         self._write(layout.MAGIC)
         self._write_section(layout.HEAD, header.pack())
 
-    def write_segment(self, *, frames: int, tokens: int, map_payload: bytes, token_payload: bytes) -> None:
-        """Write the next segment of `frames` real frames and `tokens` tokens.
+    def write_segment(
+        self,
+        *,
+        frames: int,
+        tokens: int,
+        map_payload: bytes,
+        token_payload: bytes,
+        trim_start: int = 0,
+        trim_end: int = 0,
+        lost: bool = False,
+    ) -> None:
+        """Write the next segment: `frames` coded frames, `tokens` tokens; the rest is as in `Segment`.
 
         Raises:
-            ValueError: counts that contradict each other or the header, a segment after a short one, or
-                one after `finish`.
+            ValueError: counts that contradict each other or the header, a segment after a short one in
+                version 1, or one after `finish`.
             InputError: more segments than the format allows.
             OutputError: the stream cannot be written to.
         """
-        fault = counts_fault(self.header, frames, tokens, len(map_payload), len(token_payload))
+        self.write(
+            Segment(self.segments, frames, tokens, map_payload, token_payload, trim_start, trim_end, lost)
+        )
+
+    def write(self, segment: Segment) -> None:
+        """As `write_segment`; the segment's own number is not looked at."""
+        counts, version = segment.counts, self.header.format_version
+        fault = counts_fault(self.header, counts)
         if fault is not None:
             raise ValueError(f"segment {self.segments}: {fault}")
-        if self._finished or self.frames != self.segments * self.header.segment_frames:
+        full = version > 1 or self.frames == self.segments * self.header.segment_frames
+        if self._finished or not full:
             raise ValueError(f"segment {self.segments} comes after the last one")
         if self.segments == layout.MAX_SEGMENTS:
             raise InputError(f"video has more than {layout.MAX_SEGMENTS} segments: encode it in parts")
-        counts = (frames, tokens, len(map_payload), len(token_payload))
-        length = layout.segment_section_bytes(len(map_payload), len(token_payload))
-        self._entries += layout.INDEX_ENTRY_STRUCT.pack(self.size_bytes, length, *counts)
-        start = layout.SEGMENT_STRUCT.pack(self.segments, *counts)
-        self._write_section(layout.SEGM, b"".join((start, map_payload, token_payload)))
+        self._entries += counts.pack_entry(version, self.size_bytes)
+        start = counts.pack(version, self.segments, self.frames)
+        self._write_section(layout.SEGM, b"".join((start, segment.map_payload, segment.token_payload)))
         self.segments += 1
-        self.frames += frames
+        self.frames += counts.shown
 
     def finish(self) -> int:
         """Write index and footer, flush, and return the size of the file in bytes.

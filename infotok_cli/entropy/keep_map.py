@@ -6,11 +6,14 @@ fitted to error maps of real clips under a linear (PCA) patch code, and adapts f
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from infotok_cli.blocks import Grid, block_capacity, block_grid
 from infotok_cli.entropy.range_coder import BitDecoder, encode_bits
+from infotok_cli.errors import InputError
 
 LEVEL_DECISIONS = 3
 """Decisions of a block: is the exponent >= 2; is it odd, below 2; is it odd, from 2 on."""
@@ -89,14 +92,19 @@ def encode_levels(levels: NDArray[np.uint8], grid: Grid) -> bytes:
     return encode_bits(bits[coded].tolist(), contexts[coded].tolist(), _LEVEL_CONTEXTS)
 
 
-def decode_levels(data: bytes, grid: Grid) -> NDArray[np.uint8]:
-    """Block levels `[bt, bh, bw]` of `encode_levels`.
+def decode_levels(data: bytes, grid: Grid, tokens: int | None = None) -> NDArray[np.uint8]:
+    """Block levels `[bt, bh, bw]` of `encode_levels`; with `tokens` they must add up to it.
 
     Raises:
-        InputError: `data` is not the code of any levels of this grid.
+        InputError: `data` is not the code of any levels of this grid, or of none with so many tokens;
+            decoding stops as soon as that is clear.
     """
     decoder = BitDecoder(data, _LEVEL_CONTEXTS)
     decode = decoder.decode
+    blocks = math.prod(block_grid(grid))
+    if tokens is not None and tokens < blocks:
+        raise InputError(f"{tokens} tokens for {blocks} blocks")
+    spare = None if tokens is None else tokens - blocks
     capacity = block_capacity(grid)
     exponents = np.zeros(capacity.shape, np.int64)
     before_step: list[list[int]] | None = None
@@ -120,9 +128,15 @@ def decode_levels(data: bytes, grid: Grid) -> NDArray[np.uint8]:
                 row.append(left)
             rows.append(row)
             up_row = row
+            if spare is not None:
+                spare -= sum((1 << exponent) - 1 for exponent in row)
+                if spare < 0:
+                    raise InputError(f"keep map has more than {tokens} tokens")
         exponents[step] = rows
         before_step = rows
     decoder.finish()
+    if spare:
+        raise InputError(f"keep map has fewer than {tokens} tokens")
     return np.left_shift(1, exponents).astype(np.uint8)
 
 
@@ -144,13 +158,15 @@ def encode_positions(keep: NDArray[np.bool_]) -> bytes:
     return encode_bits(bits.ravel().tolist(), context.ravel().tolist(), _POSITION_CONTEXTS)
 
 
-def decode_positions(data: bytes, grid: Grid) -> NDArray[np.bool_]:
-    """Keep map `[t, h, w]` of `encode_positions`.
+def decode_positions(data: bytes, grid: Grid, tokens: int | None = None) -> NDArray[np.bool_]:
+    """Keep map `[t, h, w]` of `encode_positions`; with `tokens` it must keep so many positions.
 
     Raises:
-        InputError: `data` is not the code of any map of this grid.
+        InputError: `data` is not the code of any map of this grid, or of none with so many tokens;
+            decoding stops as soon as that is clear.
     """
     decoder = BitDecoder(data, _POSITION_CONTEXTS)
+    spare = tokens
     decode = decoder.decode
     steps, height, width = grid
     keep = np.zeros(grid, np.int8)
@@ -170,7 +186,13 @@ def decode_positions(data: bytes, grid: Grid) -> NDArray[np.bool_]:
                 left = decode(context + left * 8)
                 row.append(left)
             keep[step, y] = row
+            if spare is not None:
+                spare -= sum(row)
+                if spare < 0:
+                    raise InputError(f"keep map has more than {tokens} tokens")
     decoder.finish()
+    if spare:
+        raise InputError(f"keep map has fewer than {tokens} tokens")
     return keep.astype(np.bool_)
 
 

@@ -15,28 +15,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infotok_cli.entropy.token_ids import pack_ids, packed_bytes, unpack_ids
+from infotok_cli.entropy import token_ids
 from infotok_cli.entropy.token_net import TOTAL, TokenNet, Waves
 from infotok_cli.errors import InputError
 
 Ids = NDArray[np.uint16]
 
 
-def pack_tokens(ids: Ids, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None) -> bytes:
+def pack_ids(ids: Ids, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None) -> bytes:
     """Token payload of a segment: token coding 0 without a net, 1 with one.
 
     Coding 1 falls back on the packed ids of coding 0 where its code would be no shorter.
     """
-    packed = pack_ids(ids, levels)
+    packed = token_ids.pack_ids(ids, levels)
     coded = packed if net is None else encode_ids(ids, keep, net)
     return coded if len(coded) < len(packed) else packed
 
 
-def unpack_tokens(data: bytes, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None) -> Ids:
-    """Token ids `[n]` of `pack_tokens`; raises InputError when `data` is not the code of any."""
+def unpack_ids(data: bytes, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None) -> Ids:
+    """Token ids `[n]` of `pack_ids`; raises InputError when `data` is not the code of any."""
     count = int(keep.sum())
-    if net is None or len(data) == packed_bytes(count, levels):
-        return unpack_ids(data, count, levels)
+    if net is None or len(data) == token_ids.packed_bytes(count, levels):
+        return token_ids.unpack_ids(data, count, levels)
     return decode_ids(data, keep, net)
 
 

@@ -45,6 +45,9 @@ DECAY: NDArray[np.int64] = np.array(
 )
 """Weight of a value whose logit lies k sixteenths of a nat below the largest."""
 
+TENSOR_PREFIX = "token_net."
+"""Before the names of the net's arrays in a weights file."""
+
 _MARGIN = 2
 """Steps, rows and columns of absence around a grid."""
 

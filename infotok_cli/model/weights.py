@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from infotok_cli.config import ModelConfig
-from infotok_cli.entropy.token_net import TokenNet
+from infotok_cli.entropy.token_net import TENSOR_PREFIX, TokenNet
 from infotok_cli.errors import InputError, ModelError
 from infotok_cli.model.distortion import Distortion
 from infotok_cli.model.tokenizer import Tokenizer
@@ -23,7 +23,6 @@ from infotok_cli.model.tokenizer import Tokenizer
 CONFIG_KEY = "infotok.config"
 CALIBRATION_KEY = "infotok.calibration"
 TRAINING_KEY = "infotok.training"
-TOKEN_NET_PREFIX = "token_net."
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def save_model(
         for name, tensor in tensors.items()
     }
     for name, array in (token_net.arrays() if token_net else {}).items():
-        stored[TOKEN_NET_PREFIX + name] = torch.from_numpy(array)
+        stored[TENSOR_PREFIX + name] = torch.from_numpy(array)
     fitted = {router: fit.to_json() for router, fit in (distortions or {}).items()}
     metadata = {
         CONFIG_KEY: model.config.to_json(),
@@ -106,8 +105,8 @@ def load_model(path: Path) -> LoadedModel:
             tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"model file {path} cannot be read: {str(error).splitlines()[0]}") from error
-    whole = [name for name in tensors if name.startswith(TOKEN_NET_PREFIX)]
-    arrays = {name.removeprefix(TOKEN_NET_PREFIX): tensors.pop(name).numpy() for name in whole}
+    whole = [name for name in tensors if name.startswith(TENSOR_PREFIX)]
+    arrays = {name.removeprefix(TENSOR_PREFIX): tensors.pop(name).numpy() for name in whole}
     try:
         token_net = TokenNet.from_arrays(config.levels, arrays) if arrays else None
     except InputError as error:

@@ -83,11 +83,11 @@ def test_newer_format_version(refused: Refused, encoded: Path, command: str) -> 
     content = bytearray(encoded.read_bytes())
     start = len(layout.MAGIC) + layout.SECTION_STRUCT.size
     kind, length, _ = layout.SECTION_STRUCT.unpack_from(content, len(layout.MAGIC))
-    content[start : start + 2] = (2).to_bytes(2, "little")
+    content[start : start + 2] = (3).to_bytes(2, "little")
     check = layout.section_crc(kind, length, bytes(content[start : start + length]))
     layout.SECTION_STRUCT.pack_into(content, len(layout.MAGIC), kind, length, check)
     encoded.write_bytes(content)
-    assert "format version 2 is newer than 1" in refused(3, command, encoded)
+    assert "format version 3 is newer than 2" in refused(3, command, encoded)
 
 
 @pytest.mark.parametrize("command", ["decode", "inspect", "stats"])

@@ -17,6 +17,7 @@ from infotok_cli.container.header import Header, unpack_header
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.errors import InputError
+from make_itk import Plan, itk_bytes, itk_header
 
 
 def read_all(path: Path) -> None:
@@ -36,8 +37,13 @@ def refused(path: Path, data: bytes) -> str:
     return message
 
 
-@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
-def test_every_changed_byte_is_detected(small_file: Path, mask: int) -> None:
+@pytest.mark.parametrize("mask", [*(1 << bit for bit in range(8)), 0x7F, 0xFF])
+@pytest.mark.parametrize("version", [1, 2])
+def test_every_changed_byte_is_detected(small_file: Path, version: int, mask: int) -> None:
+    """Every byte of a file, every bit of it and two wider changes; the same for each format version."""
+    if version == 2:
+        plans = [Plan(8, 1, 2), Plan(5), Plan(8, lost=True), Plan(3, trim_end=1)]
+        small_file.write_bytes(itk_bytes(plans, itk_header(format_version=2)))
     whole = small_file.read_bytes()
     read_all(small_file)
     for at in range(len(whole)):
@@ -115,10 +121,10 @@ def with_head(whole: bytes, payload: bytes) -> bytes:
 
 def test_newer_versions_are_told_from_damage(small_file: Path) -> None:
     whole = small_file.read_bytes()
-    message = refused(small_file, with_head(whole, b"\x02\x00 all else may differ"))
-    assert "format version 2 is newer" in message
+    message = refused(small_file, with_head(whole, b"\x03\x00 all else may differ"))
+    assert "format version 3 is newer" in message
     assert message.endswith("update infotok")
-    newer_without_checksum = whole[:20] + b"\x02" + whole[21:]
+    newer_without_checksum = whole[:20] + b"\x03" + whole[21:]
     assert "damaged" in refused(small_file, newer_without_checksum)
     for payload in (b"", b"\x01", b"\x00\x00", b"\x01\x00"):
         assert "header" in refused(small_file, with_head(whole, payload))

@@ -41,6 +41,7 @@ HEADERS = st.builds(
     colour_transfer=U8,
     colour_matrix=U8,
     colour_range=st.integers(0, 2),
+    format_version=st.sampled_from([1, 2]),
 )
 
 

@@ -1,4 +1,4 @@
-"""Write the golden .itk files and the integers they hold; run it only when the format version changes.
+"""Write the golden .itk files and the integers they hold; run it only when a format version is added.
 
 The files are made without a model: what they pin down is the container, the keep-map code and the
 token code. Run from the repository root: python tests/support/make_golden.py
@@ -21,7 +21,7 @@ from infotok_cli.container.writer import ItkWriter
 from infotok_cli.entropy.token_ids import pack_ids
 from infotok_cli.model.allocation import Allocation
 
-FOLDER = Path(__file__).parent.parent / "golden" / "v1"
+GOLDEN = Path(__file__).parent.parent / "golden"
 
 Grid = tuple[int, int, int]
 
@@ -33,7 +33,7 @@ CASES: list[tuple[str, int, int, int, int, RouterName, AllocationName, float]] =
 ]
 
 
-def _chosen(random: np.random.Generator, grid: Grid, kind: AllocationName, rate: float) -> Allocation:
+def choose_tokens(random: np.random.Generator, grid: Grid, kind: AllocationName, rate: float) -> Allocation:
     """A made-up choice of tokens, so that goldens do not change when allocation improves."""
     if kind == "position":
         return Allocation(keep=random.random(grid) < rate, levels=None)
@@ -67,28 +67,74 @@ def write_golden(folder: Path) -> None:
         with (folder / f"{name}.itk").open("wb") as stream:
             writer = ItkWriter(stream, header)
             for count in counts:
-                chosen = _chosen(random, header.grid(count), allocation, rate)
-                ids = random.integers(0, 64000, chosen.tokens).astype(np.uint16)
-                writer.write_segment(
-                    frames=count,
-                    tokens=chosen.tokens,
-                    map_payload=pack_keep(chosen),
-                    token_payload=pack_ids(ids, header.levels),
-                )
-                rows.append(
-                    {
-                        "frames": count,
-                        "tokens": chosen.tokens,
-                        "keep_sha256": hashlib.sha256(np.packbits(chosen.keep).tobytes()).hexdigest(),
-                        "ids_sha256": hashlib.sha256(ids.astype("<u2").tobytes()).hexdigest(),
-                        "first_ids": ids[:8].tolist(),
-                    }
-                )
+                rows.append(_write_segment(writer, random, count, rate))
             writer.finish()
         expected[name] = {"width": width, "height": height, "frames": frames, "segments": rows}
+    _write_expected(folder, expected)
+
+
+def write_golden_v2(folder: Path) -> None:
+    """One file of what only version 2 has: short segments, trims and lost frames."""
+    random = np.random.default_rng(20251123)
+    header = Header(
+        width=41,
+        height=27,
+        frame_rate=Fraction(25),
+        time_base=Fraction(1, 12800),
+        segment_frames=16,
+        levels=(8, 8, 8, 5, 5, 5),
+        router="fast",
+        allocation="block",
+        target_rate_ppm=500_000,
+        model_name="golden",
+        model_sha256=hashlib.sha256(b"golden").digest(),
+        encoder="infotok golden",
+        format_version=2,
+    )
+    with (folder / "edited.itk").open("wb") as stream:
+        writer = ItkWriter(stream, header)
+        rows = [_write_segment(writer, random, 16, 0.5, trim_start=5)]
+        writer.write_segment(frames=7, tokens=0, map_payload=b"", token_payload=b"", lost=True)
+        rows.append({"frames": 7, "lost": True})
+        rows.append(_write_segment(writer, random, 6, 0.5, trim_start=1, trim_end=3))
+        rows.append(_write_segment(writer, random, 16, 0.5, trim_end=15))
+        writer.finish()
+        total = writer.frames
+    _write_expected(folder, {"edited": {"width": 41, "height": 27, "frames": total, "segments": rows}})
+
+
+def _write_segment(
+    writer: ItkWriter, random: np.random.Generator, frames: int, rate: float, **trims: int
+) -> dict[str, object]:
+    """Write a segment of random tokens; returns what a reader must find in it."""
+    header = writer.header
+    chosen = choose_tokens(random, header.grid(frames), header.allocation, rate)
+    ids = random.integers(0, 64000, chosen.tokens).astype(np.uint16)
+    writer.write_segment(
+        frames=frames,
+        tokens=chosen.tokens,
+        map_payload=pack_keep(chosen),
+        token_payload=pack_ids(ids, header.levels),
+        trim_start=trims.get("trim_start", 0),
+        trim_end=trims.get("trim_end", 0),
+    )
+    return {
+        "frames": frames,
+        "tokens": chosen.tokens,
+        "keep_sha256": hashlib.sha256(np.packbits(chosen.keep).tobytes()).hexdigest(),
+        "ids_sha256": hashlib.sha256(ids.astype("<u2").tobytes()).hexdigest(),
+        "first_ids": ids[:8].tolist(),
+        **trims,
+    }
+
+
+def _write_expected(folder: Path, expected: object) -> None:
     (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
 
 
+WRITERS = {"v1": write_golden, "v2": write_golden_v2}
+
 if __name__ == "__main__":
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    write_golden(FOLDER)
+    for version, write in WRITERS.items():
+        (GOLDEN / version).mkdir(parents=True, exist_ok=True)
+        write(GOLDEN / version)

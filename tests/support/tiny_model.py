@@ -9,10 +9,11 @@ import torch
 from infotok_cli.config import MaskingName, ModelConfig
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import save_model
+from made_net import made_net
 
 
-def write_tiny_model(path: Path, masking: MaskingName = "error") -> str:
-    """Write its weights file; returns the sha256, the same every time."""
+def write_tiny_model(path: Path, masking: MaskingName = "error", *, coded: bool = False) -> str:
+    """Write its weights file, `coded` with a token net; returns the sha256, the same every time."""
     config = ModelConfig(
         name="tiny", width=64, encoder_blocks=1, compressor_blocks=1, decompressor_blocks=1, decoder_blocks=1,
         mlp_width=64, masking=masking,
@@ -20,4 +21,5 @@ def write_tiny_model(path: Path, masking: MaskingName = "error") -> str:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = Tokenizer(config)
-    return save_model(path, model, model.state_dict(), mean_error=0.1, training="{}")
+    net = made_net() if coded else None
+    return save_model(path, model, model.state_dict(), mean_error=0.1, training="{}", token_net=net)

@@ -1,0 +1,132 @@
+"""`infotok cut`, `concat` and `repair`: .itk files into .itk files. None needs a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infotok_cli.cli import options
+from infotok_cli.cli.output import emit, tell
+from infotok_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from infotok_cli.codec.edit import EditReport
+
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="OUT.itk",
+        help="The file to write.",
+        show_default=False,
+        rich_help_panel=options.OUTPUT_PANEL,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the three commands to `app`."""
+    app.command()(cut)
+    app.command()(concat)
+    app.command()(repair)
+
+
+def cut(
+    source: options.ItkFile,
+    *,
+    output: Output,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+    start: options.Start = None,
+    end: options.End = None,
+) -> None:
+    """Copy the part of an .itk file between two times. Needs no model.
+
+    Exact to the frame. A segment that a cut goes through is copied whole, with a note of how many of its
+    frames to show: so the frames beside a cut stay in the file, up to a segment's worth, and can be got
+    back. Cut where you like, but do not cut to hide something.
+
+    \b
+    Examples:
+      infotok cut film.itk --start 60 --end 90 -o scene.itk
+    """
+    _check([source], output, overwrite)
+    from infotok_cli.codec.edit import cut_file
+
+    report = cut_file(source, output, start_seconds=start, end_seconds=end, overwrite=overwrite)
+    _show(report, as_json)
+
+
+def concat(
+    sources: Annotated[
+        list[Path],
+        typer.Argument(metavar="A.itk B.itk ...", help="Files made alike, in order.", show_default=False),
+    ],
+    *,
+    output: Output,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+) -> None:
+    """Join .itk files one after the other. Needs no model.
+
+    They must have the same size, frame rate, colours, model and kind of allocation.
+    Parts that were cut from one file and follow each other become that file again.
+
+    \b
+    Examples:
+      infotok concat one.itk two.itk -o both.itk
+    """
+    _check(sources, output, overwrite)
+    if len(sources) < 2:
+        raise UsageError(f"one file ({sources[0]}) cannot be joined: name two or more")
+    from infotok_cli.codec.edit import concat_files
+
+    _show(concat_files(sources, output, overwrite=overwrite), as_json)
+
+
+def repair(
+    source: options.ItkFile,
+    *,
+    output: Output,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+) -> None:
+    """Save what is whole in a damaged or truncated .itk file. Needs no model.
+
+    Writes a new file with every whole segment and a new index. Segments that are lost in between keep
+    their place, so that all times stay right; decode them with --skip-bad. Stderr says what was lost.
+
+    \b
+    Examples:
+      infotok repair broken.itk -o whole.itk
+    """
+    _check([source], output, overwrite)
+    from infotok_cli.codec.edit import repair_file
+
+    report = repair_file(source, output, overwrite=overwrite)
+    from infotok_cli.cli import render
+
+    for line in render.shortened(report.notes):
+        tell(f"infotok: warning: {line}")
+    if not report.notes and not as_json:
+        tell(f"{source}: nothing to repair")
+    _show(report, as_json)
+
+
+def _check(sources: list[Path], target: Path, overwrite: bool) -> None:
+    for source in sources:
+        options.check_input(source)
+        options.check_distinct(source, target)
+    options.check_file_output(target, overwrite)
+
+
+def _show(report: EditReport, as_json: bool) -> None:
+    from infotok_cli.cli import render
+
+    if as_json:
+        emit(render.json_of_edit(report))
+    else:
+        tell(render.edit_line(report))

@@ -1,0 +1,124 @@
+"""`infotok export` and `infotok import`: the tokens of an .itk file as flat ids. Neither runs a model."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infotok_cli.cli import options
+from infotok_cli.cli.output import emit, tell
+
+if TYPE_CHECKING:
+    from infotok_cli.codec.flat import FlatReport
+
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="npz|npy|jsonl|safetensors",
+        help="The kind of file that holds the ids.",
+        show_default="by the suffix of the file, else npz",
+        rich_help_panel=options.OUTPUT_PANEL,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add both commands to `app`."""
+    app.command("export")(export)
+    app.command("import")(import_)
+
+
+def export(
+    source: options.ItkFile,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="The file to write.",
+            show_default="FILE with the suffix of the format, in its folder",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None,
+    format_name: Format = None,
+    model: options.Model = None,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+) -> None:
+    """Write the tokens of an .itk file as flat ids, one uint16 sequence per segment. Runs no model.
+
+    Ids below 64,000 are tokens; those above are runs of dropped positions and marks (docs/FORMAT.md).
+    'infotok import' makes the same .itk file of them again, byte for byte.
+
+    \b
+    Examples:
+      infotok export clip.itk                      writes clip.npz
+      infotok export clip.itk --format jsonl
+      infotok export clip.itk -o clip.safetensors
+    """
+    options.check_input(source)
+    target = output or source.with_suffix(f".{format_name or 'npz'}")
+    options.check_distinct(source, target)
+    from infotok_cli.codec.flat_files import flat_format
+
+    flat_format(target, format_name)
+    options.check_file_output(target, overwrite)
+    from infotok_cli.codec.flat import export_file
+
+    _show(export_file(source, target, format_name, model=model, overwrite=overwrite), as_json)
+
+
+def import_(
+    source: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A file made by 'infotok export'.", show_default=False)
+    ],
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT.itk",
+            help="The file to write.",
+            show_default="FILE with the suffix .itk, in its folder",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None,
+    format_name: Format = None,
+    model: options.Model = None,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+) -> None:
+    """Make an .itk file of the flat ids that 'infotok export' wrote. Runs no model.
+
+    \b
+    Examples:
+      infotok import clip.npz                      writes clip.itk
+      infotok import ids.jsonl -o made.itk
+    """
+    options.check_input(source)
+    target = output or source.with_suffix(".itk")
+    options.check_distinct(source, target)
+    from infotok_cli.codec.flat_files import flat_format
+
+    flat_format(source, format_name)
+    options.check_file_output(target, overwrite)
+    from infotok_cli.codec.flat import import_file
+
+    _show(import_file(source, target, format_name, model=model, overwrite=overwrite), as_json)
+
+
+def _show(report: FlatReport, as_json: bool) -> None:
+    if as_json:
+        emit(json.dumps(dataclasses.asdict(report)))
+        return
+    from infotok_cli.cli import render
+
+    tell(render.flat_line(report))

@@ -1,0 +1,208 @@
+"""Cutting, joining and repairing .itk files: whole segments are copied, no token is touched, no model runs.
+
+A segment can only be decoded as a whole, so one that a cut goes through is kept whole, and the file says
+how many of its frames are not shown (format version 2). A file that needs no such thing is version 1.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from infotok_cli.codec.frames import frame_range
+from infotok_cli.container.atomic import atomic_output
+from infotok_cli.container.header import Header
+from infotok_cli.container.layout import Counts, Segment
+from infotok_cli.container.reader import ItkReader
+from infotok_cli.container.writer import ItkWriter
+from infotok_cli.errors import InputError
+
+SAME = (
+    "width", "height", "frame_rate", "sample_aspect", "levels", "model_name", "model_sha256", "allocation",
+    "keep_map_coding", "token_coding", "colour_primaries", "colour_transfer", "colour_matrix", "colour_range",
+)  # fmt: skip
+"""Header fields that files to be joined must agree in; of the others the first file's are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditReport:
+    """What a cut, a join or a repair wrote."""
+
+    inputs: tuple[str, ...]
+    output: str
+    format_version: int
+    frames: int
+    frame_rate: Fraction
+    duration_seconds: float
+    segments: int
+    lost_frames: int
+    """Frames of lost segments among them."""
+    hidden_frames: int
+    """Frames that are in the file but not shown, because a cut goes through their segment."""
+    size_bytes: int
+    notes: tuple[str, ...] = ()
+    """A repair: what was wrong, a line for each thing."""
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A segment of one of the inputs, and what is to be trimmed off it in the output."""
+
+    reader: ItkReader
+    number: int
+    counts: Counts
+
+    def segment(self) -> Segment:
+        if self.counts.lost:
+            return Segment(self.number, self.counts.frames, 0, b"", b"", lost=True)
+        found = self.reader.read_segment(self.number)
+        return dataclasses.replace(
+            found, trim_start=self.counts.trim_start, trim_end=self.counts.trim_end, lost=self.counts.lost
+        )
+
+
+def cut_file(
+    source: Path,
+    target: Path,
+    *,
+    start_seconds: float | None = None,
+    end_seconds: float | None = None,
+    overwrite: bool = False,
+) -> EditReport:
+    """Copy what is shown at start <= time < end, frame by frame the same as in `source`.
+
+    Only the segments that show some of it are read; a damaged one is refused.
+    Raises InputError, UsageError or OutputError.
+    """
+    with ItkReader(source) as reader:
+        wanted = frame_range(reader, start_seconds, end_seconds, source)
+        return _write([source], target, list(_cut(reader, wanted)), overwrite)
+
+
+def concat_files(sources: Sequence[Path], target: Path, *, overwrite: bool = False) -> EditReport:
+    """Copy files one after the other; two parts of one segment that meet again become one.
+
+    Raises:
+        InputError: a file is damaged, or differs from the first in one of the fields `SAME`.
+        OutputError: the output cannot be written.
+    """
+    with ExitStack() as stack:
+        readers = [stack.enter_context(ItkReader(source)) for source in sources]
+        for reader in readers[1:]:
+            _check_same(readers[0], reader)
+        pieces: list[_Piece] = []
+        for reader in readers:
+            following = list(_cut(reader, range(reader.total_frames)))
+            joined = _rejoined(pieces[-1], following[0]) if pieces else None
+            if joined is not None:
+                pieces[-1:], following[:1] = [joined], []
+            pieces += following
+        return _write(sources, target, pieces, overwrite)
+
+
+def repair_file(source: Path, target: Path, *, overwrite: bool = False) -> EditReport:
+    """Copy every whole segment under a new index; between them lost ones keep the times what they were.
+
+    What is lost after the last whole segment of a truncated file is not known and not replaced.
+    Raises InputError when the header is damaged or nothing is whole, or OutputError.
+    """
+    with ItkReader(source, recover=True) as reader:
+        notes = [] if reader.damage is None else [reader.damage]
+        pieces = []
+        for piece in _cut(reader, range(reader.total_frames)):
+            try:
+                reader.verify_segment(piece.number)
+            except InputError as error:
+                notes.append(reader.reason(error))
+                lost = Counts(frames=piece.counts.shown, tokens=0, map_bytes=0, token_bytes=0, lost=True)
+                piece = _Piece(reader, piece.number, lost)  # noqa: PLW2901
+            pieces.append(piece)
+        if all(piece.counts.lost for piece in pieces):
+            raise InputError(f"{reader.name}: has no whole segment left: encode the video again")
+        report = _write([source], target, pieces, overwrite)
+        return dataclasses.replace(report, notes=tuple(notes))
+
+
+def _cut(reader: ItkReader, wanted: range) -> Iterator[_Piece]:
+    """The segments that show frames `wanted`, trimmed to them."""
+    starts = reader.index.starts
+    for number in range(reader.index.holding(wanted.start), reader.index.holding(wanted.stop - 1) + 1):
+        entry = reader.index[number]
+        before = max(0, wanted.start - int(starts[number]))
+        after = max(0, int(starts[number + 1]) - wanted.stop)
+        frames, trim_start, trim_end = entry.frames, entry.trim_start + before, entry.trim_end + after
+        if entry.lost:  # nothing is coded there that would have to stay
+            frames, trim_start, trim_end = entry.shown - before - after, 0, 0
+        counts = Counts(
+            frames=frames,
+            tokens=entry.tokens,
+            map_bytes=entry.map_bytes,
+            token_bytes=entry.token_bytes,
+            trim_start=trim_start,
+            trim_end=trim_end,
+            lost=entry.lost,
+        )
+        yield _Piece(reader, number, counts)
+
+
+def _rejoined(one: _Piece, other: _Piece) -> _Piece | None:
+    """One piece for two that show neighbouring parts of the same segment, or None."""
+    a, b = one.counts, other.counts
+    meets = a.frames == b.frames and a.frames - a.trim_end == b.trim_start and not a.lost
+    if not meets or (a.tokens, a.map_bytes, a.token_bytes) != (b.tokens, b.map_bytes, b.token_bytes):
+        return None
+    first, second = one.segment(), other.segment()
+    if (first.map_payload, first.token_payload) != (second.map_payload, second.token_payload):
+        return None
+    return _Piece(one.reader, one.number, dataclasses.replace(a, trim_end=b.trim_end))
+
+
+def _check_same(first: ItkReader, other: ItkReader) -> None:
+    for name in SAME:
+        expected, found = getattr(first.header, name), getattr(other.header, name)
+        if found != expected:
+            raise InputError(
+                f"{other.name}: {name.replace('_', ' ')} is {_shown(found)}, "
+                f"in {first.name} it is {_shown(expected)}: "
+                "join files that were encoded alike"
+            )
+
+
+def _shown(value: object) -> str:
+    return value.hex()[:12] if isinstance(value, bytes) else str(value)
+
+
+def _header(pieces: Sequence[_Piece]) -> Header:
+    """Header of the output, in the oldest version that can hold it."""
+    readers = {id(piece.reader): piece.reader for piece in pieces}.values()
+    first = pieces[0].reader.header
+    length = max(reader.header.segment_frames for reader in readers)
+    plain = all(piece.counts.frames == length for piece in pieces[:-1]) and not any(
+        piece.counts.lost or piece.counts.trim_start or piece.counts.trim_end for piece in pieces
+    )
+    return dataclasses.replace(first, segment_frames=length, format_version=1 if plain else 2)
+
+
+def _write(sources: Iterable[Path], target: Path, pieces: Sequence[_Piece], overwrite: bool) -> EditReport:
+    header = _header(pieces)
+    with atomic_output(target, overwrite) as stream:
+        writer = ItkWriter(stream, header)
+        for piece in pieces:
+            writer.write(piece.segment())
+        size_bytes = writer.finish()
+    return EditReport(
+        inputs=tuple(map(str, sources)),
+        output=str(target),
+        format_version=header.format_version,
+        frames=writer.frames,
+        frame_rate=header.frame_rate,
+        duration_seconds=float(writer.frames / header.frame_rate),
+        segments=writer.segments,
+        lost_frames=sum(piece.counts.shown for piece in pieces if piece.counts.lost),
+        hidden_frames=sum(piece.counts.frames - piece.counts.shown for piece in pieces),
+        size_bytes=size_bytes,
+    )

@@ -1,0 +1,67 @@
+"""Finding weights files, and reading the token net out of one, without torch."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import infotok_weights
+from infotok_cli.container.header import Header
+from infotok_cli.entropy.token_net import TENSOR_PREFIX, TokenNet
+from infotok_cli.errors import InputError, ModelError
+
+MODEL_VARIABLE = "INFOTOK_MODEL"
+
+
+def find_model(name_or_path: str | None) -> Path:
+    """File of a model given by name or path; None takes `INFOTOK_MODEL`, then the default model.
+
+    Raises ModelError when there is no such model.
+    """
+    wanted = name_or_path or os.environ.get(MODEL_VARIABLE) or infotok_weights.DEFAULT
+    if wanted in infotok_weights.manifest():
+        return infotok_weights.path(wanted)
+    path = Path(wanted)
+    if path.suffix == ".safetensors" or path.exists():
+        if not path.is_file():
+            raise ModelError(f"model file {wanted} does not exist: check --model and {MODEL_VARIABLE}")
+        return path
+    raise ModelError(
+        f"model {wanted!r} is unknown: choose {', '.join(infotok_weights.names())} "
+        "or give a .safetensors file"
+    )
+
+
+def token_net_for(header: Header, name_or_path: str | None = None) -> TokenNet | None:
+    """The token net that codes the ids of a file with this header; None when it needs none.
+
+    Looks into the model named (as `find_model`) and into the packaged ones.
+    Raises ModelError when none of them is the file's.
+    """
+    if header.token_coding == 0:
+        return None
+    for path in (find_model(name_or_path), *map(infotok_weights.path, infotok_weights.names())):
+        with path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").digest()
+        if digest == header.model_sha256:
+            return _read_token_net(path, header)
+    raise ModelError(
+        f"tokens are coded with model {header.model_name} {header.model_sha256.hex()[:12]}, which is not "
+        "here: give its file with --model"
+    )
+
+
+def _read_token_net(path: Path, header: Header) -> TokenNet:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as reader:
+            arrays = {
+                name.removeprefix(TENSOR_PREFIX): reader.get_tensor(name)
+                for name in reader.keys()  # noqa: SIM118
+                if name.startswith(TENSOR_PREFIX)
+            }
+        return TokenNet.from_arrays(header.levels, arrays)
+    except (SafetensorError, OSError, InputError) as error:
+        raise ModelError(f"model file {path} holds no token net that can be read: {error}") from error

@@ -1,0 +1,47 @@
+"""A stand-in for the model whose frames tell which tokens they came from."""
+
+from __future__ import annotations
+
+import zlib
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from infotok_cli.codec.decode import decoded_segments
+from infotok_cli.container.reader import ItkReader
+
+
+class FakeEngine:
+    """Every frame is filled from a checksum of its segment's tokens and its number in it."""
+
+    def __init__(self) -> None:
+        self.decoded = 0
+        self.loaded = SimpleNamespace(token_net=None)
+
+    def reconstruct(
+        self, ids: NDArray[np.uint16], keep: NDArray[np.bool_], frames: int, height: int, width: int
+    ) -> NDArray[np.uint8]:
+        self.decoded += 1
+        seed = zlib.crc32(ids.tobytes() + keep.tobytes()) ^ frames
+        return np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), np.uint8)
+
+
+@pytest.fixture
+def engine() -> FakeEngine:
+    return FakeEngine()
+
+
+def shown(path: Any, wanted: range | None = None, lost: list[str] | None = None) -> NDArray[np.uint8]:
+    """Frames `[T, H, W, 3]` that a decode of `path` shows."""
+    engine: Any = FakeEngine()
+    with ItkReader(path, recover=lost is not None) as reader:
+        wanted = range(reader.total_frames) if wanted is None else wanted
+        return np.concatenate(list(decoded_segments(reader, engine, wanted, lost)))
+
+
+@pytest.fixture(name="shown")
+def _shown() -> Any:
+    return shown

@@ -1,0 +1,175 @@
+"""Files without a good index: what is whole is found, in its place, and nothing else."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from infotok_cli.container import layout
+from infotok_cli.container.reader import ItkReader
+from infotok_cli.container.scan import SEARCH_FACTOR
+from infotok_cli.errors import InputError
+from make_itk import Plan, itk_bytes, itk_header
+
+V1_PLANS = [Plan(8), Plan(8), Plan(8), Plan(3)]
+V2_PLANS = [Plan(8, 2), Plan(4), Plan(8, 0, 5), Plan(7, lost=True), Plan(3)]
+FILES = {
+    1: itk_bytes(V1_PLANS, itk_header()),
+    2: itk_bytes(V2_PLANS, itk_header(format_version=2)),
+}
+
+
+@pytest.fixture(params=[1, 2])
+def whole(request: pytest.FixtureRequest) -> bytes:
+    return FILES[request.param]
+
+
+def parts(path: Path, data: bytes) -> list[tuple[int, int]]:
+    """First byte and end of each segment's section."""
+    path.write_bytes(data)
+    with ItkReader(path) as reader:
+        return [(entry.offset, entry.offset + entry.length) for entry in reader.index]
+
+
+def test_every_truncation_gives_all_whole_segments(tmp_path: Path, whole: bytes) -> None:
+    path = tmp_path / "a.itk"
+    places = parts(path, whole)
+    with ItkReader(path) as reader:
+        expected = list(reader.segments())
+    for length in range(places[0][1], len(whole)):
+        path.write_bytes(whole[:length])
+        count = sum(end <= length for _, end in places)
+        with ItkReader(path, recover=True) as reader:
+            assert reader.damage is not None
+            assert "truncated" in reader.damage
+            assert list(reader.segments()) == expected[:count]
+    for length in range(places[0][1]):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError):
+            ItkReader(path, recover=True)
+
+
+def test_without_index_every_damaged_segment_keeps_its_place(tmp_path: Path, whole: bytes) -> None:
+    """Any byte of any segment but the last one changed, and the index and footer gone."""
+    path = tmp_path / "a.itk"
+    places = parts(path, whole)
+    with ItkReader(path) as reader:
+        expected, starts = list(reader.segments()), reader.index.starts.tolist()
+    cut = whole[: places[-1][1]]
+    for number, (start, end) in enumerate(places[:-1]):
+        for at in range(start, end):
+            path.write_bytes(cut[:at] + bytes([cut[at] ^ 0x41]) + cut[at + 1 :])
+            with ItkReader(path, recover=True) as reader:
+                index = reader.index
+                found = {int(index.starts[n]): reader.read_segment(n) for n in range(len(index))}
+                assert reader.total_frames == starts[-1]
+            for other, segment in enumerate(expected):
+                if other != number and not segment.lost:
+                    again = found[starts[other]]
+                    assert (again.token_payload, again.map_payload) == (
+                        segment.token_payload,
+                        segment.map_payload,
+                    )
+            assert found[starts[number]].lost
+
+
+def test_a_whole_index_is_believed_when_the_footer_is_damaged(tmp_path: Path, whole: bytes) -> None:
+    """Then even a damaged last segment keeps its place."""
+    path = tmp_path / "a.itk"
+    places = parts(path, whole)
+    last = places[-1][1] - 1
+    data = whole[:last] + bytes([whole[last] ^ 1]) + whole[last + 1 : -1] + b"?"
+    path.write_bytes(data)
+    with ItkReader(path, recover=True) as reader:
+        assert reader.damage is not None
+        assert [(entry.offset, entry.offset + entry.length) for entry in reader.index] == places
+        with pytest.raises(InputError, match=f"segment {len(places) - 1} .* checksum differs"):
+            reader.read_segment(len(places) - 1)
+        reader.read_segment(0)
+
+
+def test_a_good_file_opens_the_same_way(tmp_path: Path, whole: bytes) -> None:
+    path = tmp_path / "a.itk"
+    path.write_bytes(whole)
+    with ItkReader(path, recover=True) as reader, ItkReader(path) as plain:
+        assert reader.damage is None
+        assert list(reader.index) == list(plain.index)
+
+
+def test_bytes_taken_out_of_the_middle(tmp_path: Path, whole: bytes) -> None:
+    path = tmp_path / "a.itk"
+    places = parts(path, whole)
+    with ItkReader(path) as reader:
+        total, last = reader.total_frames, reader.read_segment(len(places) - 1)
+    path.write_bytes(whole[: places[1][0] + 5] + whole[places[2][1] - 3 :])
+    with ItkReader(path, recover=True) as reader:
+        assert reader.total_frames == total
+        assert reader.read_segment(len(reader.index) - 1).token_payload == last.token_payload
+
+
+def test_nothing_left(tmp_path: Path, whole: bytes) -> None:
+    path = tmp_path / "a.itk"
+    start = parts(path, whole)[0][0]
+    path.write_bytes(whole[:start] + b"SEGM" * 50)
+    with pytest.raises(InputError, match="no whole segment left"):
+        ItkReader(path, recover=True)
+    path.write_bytes(whole[:20] + b"\xff" + whole[21:])
+    with pytest.raises(InputError, match="header"):
+        ItkReader(path, recover=True)
+
+
+def test_many_gaps_are_all_searched(tmp_path: Path) -> None:
+    """Every second of 2,000 segments is damaged: the search must not tire before the end."""
+    path = tmp_path / "a.itk"
+    data = bytearray(itk_bytes([Plan(8)] * 2000, itk_header()))
+    places = parts(path, bytes(data))
+    for _, end in places[::2]:
+        data[end - 1] ^= 1
+    path.write_bytes(data[: places[-1][1]])
+    with ItkReader(path, recover=True) as reader:
+        assert [entry.lost for entry in reader.index] == [True, False] * 1000
+
+
+def test_a_number_alone_does_not_make_a_file_long(tmp_path: Path) -> None:
+    """Found by fuzzing: one segment that says it is number 1,000,000, in a file without index."""
+    data = FILES[1]
+    path = tmp_path / "a.itk"
+    start, end = parts(path, data)[1]
+    body = bytearray(data[start + layout.SECTION_STRUCT.size : end])
+    most = end // layout.segment_section_bytes(0, 0)
+    for number in (most - 1, most, 1_000_000):
+        body[:4] = number.to_bytes(4, "little")
+        far = layout.frame_section(layout.SEGM, bytes(body)) + body
+        path.write_bytes(data[:start] + far)
+        with ItkReader(path, recover=True) as reader:
+            assert len(reader.index) == (most if number < most else 1)
+
+
+def test_a_search_ends_whatever_the_bytes_look_like(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Overlapping starts of allowed segments, each with a long payload whose checksum is to be computed."""
+    header = itk_header(width=2048, height=2048, segment_frames=64, allocation="position")
+    whole = itk_bytes([Plan(64, rate=0.01)], header)
+    path = tmp_path / "a.itk"
+    start, _ = parts(path, whole)[0]
+    payload = 400_000
+    tokens = (payload - layout.SEGMENT_STRUCT.size) // 2
+    fake = layout.SECTION_STRUCT.pack(layout.SEGM, layout.SEGMENT_STRUCT.size + 2 * tokens, 0)
+    fake += layout.SEGMENT_STRUCT.pack(0, 64, tokens, 0, 2 * tokens)
+    data = whole[:start] + fake * (3_000_000 // len(fake))
+    path.write_bytes(data)
+    read = 0
+    plain = layout.crc32c
+
+    def counted(data: bytes, start: int = 0) -> int:
+        nonlocal read
+        read += len(data)
+        return plain(data, start)
+
+    monkeypatch.setattr(layout, "crc32c", counted)
+    began = time.process_time()
+    with pytest.raises(InputError, match="no whole segment left"):
+        ItkReader(path, recover=True)
+    assert read < (SEARCH_FACTOR + 1) * len(data) + (1 << 21)
+    assert time.process_time() - began < 20
