@@ -7,98 +7,30 @@ took. What one group leaves over, the next may spend. Planners that need to know
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
 from fractions import Fraction
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from infotok_cli.blocks import block_grid
-from infotok_cli.codec.elastic import Prefixes, allocate_prefixes
+from infotok_cli.codec.byte_fit import ByteFit
+from infotok_cli.codec.elastic import allocate_prefixes
+from infotok_cli.codec.planning import (
+    SEGMENT_OVERHEAD,
+    Group,
+    Measure,
+    Planner,
+    Written,
+    allocate_tokens,
+)
 from infotok_cli.config import AllocationName, Budget, EncodeOptions
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
-from infotok_cli.entropy.token_ids import packed_bytes
 from infotok_cli.errors import ModelError, UsageError
 from infotok_cli.model.allocation import Allocation, allocate
 from infotok_cli.model.distortion import Distortion
 from infotok_cli.model.step_histogram import StepHistogram
 from infotok_cli.model.weights import LoadedModel
 
-ErrorMap = NDArray[np.float32]
-
-SEGMENT_OVERHEAD = layout.segment_section_bytes(0, 0) + layout.INDEX_ENTRY_STRUCT.size
-"""Bytes of a segment in the file besides its map and its tokens, its place in the index included."""
-
 FILE_OVERHEAD = layout.SECTION_STRUCT.size + layout.INDEX_STRUCT.size + layout.FOOTER_STRUCT.size
 """Bytes of index and footer besides the index entries."""
-
-_FIT_TRIES = 7
-_FIT_TOLERANCE = 0.004
-"""Share of the bytes that a group may leave unused."""
-
-_BYTES_POWER = 0.75
-_CODED_SHARE = 0.55
-"""Size of coded tokens against packed ones that is assumed before any has been seen."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Segments that are allocated together."""
-
-    errors: list[ErrorMap]
-    """Error maps `[t, h, w]`, one a segment."""
-    frames: list[int]
-    """Real frames of each."""
-    prefixes: Sequence[Prefixes] = ()
-    """What the elastic router searches, one a segment; empty with the others."""
-
-    @property
-    def positions(self) -> int:
-        return sum(error.size for error in self.errors)
-
-
-@dataclass(frozen=True)
-class Written:
-    """What a group's segments took in the file."""
-
-    segments: int
-    positions: int
-    tokens: int
-    map_bytes: int
-    token_bytes: int
-
-    def __add__(self, other: Written) -> Written:
-        return Written(*(mine + more for mine, more in zip(astuple(self), astuple(other), strict=True)))
-
-    @property
-    def size_bytes(self) -> int:
-        return self.map_bytes + self.token_bytes + self.segments * SEGMENT_OVERHEAD
-
-
-NOTHING = Written(segments=0, positions=0, tokens=0, map_bytes=0, token_bytes=0)
-
-Measure = Callable[[list[Allocation]], Written]
-"""Compresses a group with these allocations and tells what it would take; costs time."""
-
-
-class Planner(Protocol):
-    """Chooses the tokens of groups, in order."""
-
-    surveys: bool
-    """Whether `survey` must have seen every group before the first `plan`."""
-
-    def survey(self, group: Group) -> None: ...
-
-    def plan(self, group: Group, measure: Measure) -> list[Allocation]: ...
-
-    def wrote(self, written: Written) -> None: ...
-
-    def check(self, size_bytes: int) -> None:
-        """Raise UsageError when a finished file of this size breaks the budget."""
 
 
 def make_planner(options: EncodeOptions, header: Header, loaded: LoadedModel) -> Planner:
@@ -180,7 +112,7 @@ class TokensPerSecondPlanner(_OnePass):
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
         self.credit += sum(group.frames) * self.per_frame
-        return _allocate_tokens(group, self.kind, int(self.credit))
+        return allocate_tokens(group, self.kind, int(self.credit))
 
     def wrote(self, written: Written) -> None:
         self.credit -= written.tokens
@@ -190,7 +122,7 @@ class BitratePlanner(_OnePass):
     """Real bits, headers and index included, in proportion to the time that has gone by."""
 
     def __init__(self, header: Header, budget: Budget) -> None:
-        self.fit = _ByteFit(header)
+        self.fit = ByteFit(header)
         self.bytes_per_frame = Fraction(budget.value) / 8 / header.frame_rate
         self.credit = Fraction(-_fixed_bytes(header))
         least = 8 * SEGMENT_OVERHEAD * header.frame_rate / header.segment_frames
@@ -268,7 +200,7 @@ class MaxTokensPlanner(_Surveyed):
                 f"--max-tokens {self.tokens} is below the least of {self.rest.floor} for this video: give "
                 "more, or a smaller --short-side"
             )
-        return _allocate_tokens(group, self.kind, self._take(group, self.tokens))
+        return allocate_tokens(group, self.kind, self._take(group, self.tokens))
 
     def wrote(self, written: Written) -> None:
         self.tokens -= written.tokens
@@ -281,7 +213,7 @@ class TargetSizePlanner(_Surveyed):
         super().__init__(header.allocation)
         self.size_bytes = size_bytes
         self.left = size_bytes - _fixed_bytes(header)
-        self.fit = _ByteFit(header)
+        self.fit = ByteFit(header)
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
         if self.left < self.rest_segments * SEGMENT_OVERHEAD:
@@ -294,7 +226,7 @@ class TargetSizePlanner(_Surveyed):
             guess = min(1.0, self.fit.tokens_for(room, self.rest.positions) / self.rest.positions)
             self.fit.learn(measure(allocate(group.errors, self.kind, guess)))
         tokens = self.fit.tokens_for(room, self.rest.positions)
-        return _allocate_tokens(group, self.kind, self._take(group, tokens))
+        return allocate_tokens(group, self.kind, self._take(group, tokens))
 
     def wrote(self, written: Written) -> None:
         self.left -= written.size_bytes
@@ -309,80 +241,6 @@ class TargetSizePlanner(_Surveyed):
             f"--target-size {self.size_bytes} is below the least of about {least} bytes for this video: "
             "give more, or a smaller --short-side"
         )
-
-
-class _ByteFit:
-    """Tokens for a number of bytes, from what maps and tokens have been taking."""
-
-    def __init__(self, header: Header) -> None:
-        self.kind = header.allocation
-        self.bytes_per_token = packed_bytes(1 << 16, header.levels) / (1 << 16)
-        if header.token_coding:
-            self.bytes_per_token *= _CODED_SHARE
-        self.map_bytes_per_position = 0.0
-        self.learned = False
-
-    def tokens_for(self, size_bytes: int, positions: int) -> int:
-        """Tokens that fit with the maps of so many positions into so many bytes, segment overhead aside."""
-        return int((size_bytes - positions * self.map_bytes_per_position) / self.bytes_per_token)
-
-    def allocate(self, group: Group, size_bytes: int, measure: Measure) -> list[Allocation]:
-        """The most tokens, to within a tolerance, with which the group's segments fit into so many bytes.
-
-        Bytes grow more slowly than tokens, as c n^p with p about 0.75: that sets the first step, and a
-        straight line in logarithms between the nearest tries on both sides the next ones. Gives the floor
-        where nothing fits.
-        """
-        room = max(1, size_bytes - len(group.errors) * SEGMENT_OVERHEAD)
-        tokens = min(group.positions, max(1, self.tokens_for(room, group.positions)))
-        below: tuple[int, int, list[Allocation]] | None = None
-        above: tuple[int, int] | None = None
-        for _ in range(_FIT_TRIES):
-            allocations = _allocate_tokens(group, self.kind, tokens)
-            got = sum(chosen.tokens for chosen in allocations)
-            tried = measure(allocations)
-            taken = tried.size_bytes
-            self.learn(tried)
-            if taken <= size_bytes:
-                below = (got, taken, allocations)
-                if got == group.positions or size_bytes - taken <= _FIT_TOLERANCE * size_bytes:
-                    return allocations
-            else:
-                above = (got, taken)
-                if got > tokens:  # the floor
-                    return allocations
-            tokens = self._next(below, above, room, len(group.errors) * SEGMENT_OVERHEAD)
-            tokens = min(group.positions, max(1, tokens))
-            if below is not None and tokens <= below[0]:
-                break
-        return below[2] if below is not None else _allocate_tokens(group, self.kind, 1)
-
-    @staticmethod
-    def _next(
-        below: tuple[int, int, list[Allocation]] | None,
-        above: tuple[int, int] | None,
-        room: int,
-        overhead: int,
-    ) -> int:
-        """Tokens to try next, aiming a little below the room."""
-        aim = math.log(room * (1 - _FIT_TOLERANCE / 2))
-        points = [
-            (math.log(point[0]), math.log(max(1, point[1] - overhead))) for point in (below, above) if point
-        ]
-        (x, y), power = points[0], _BYTES_POWER
-        if len(points) == 2 and points[1][1] > y:
-            power = (points[1][1] - y) / max(points[1][0] - x, 1e-9)
-        return int(math.exp(x + (aim - y) / max(power, 0.3)))
-
-    def learn(self, written: Written) -> None:
-        """Take note of what a group took."""
-        self.bytes_per_token = max(1e-3, written.token_bytes / written.tokens)
-        self.map_bytes_per_position = written.map_bytes / written.positions
-        self.learned = True
-
-
-def _allocate_tokens(group: Group, kind: AllocationName, tokens: int) -> list[Allocation]:
-    return allocate(group.errors, kind, Fraction(min(max(tokens, 1), group.positions), group.positions))
 
 
 def _floor(header: Header) -> int:

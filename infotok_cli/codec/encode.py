@@ -15,10 +15,11 @@ from itertools import chain
 from pathlib import Path
 
 from infotok_cli import __version__
-from infotok_cli.codec.budget import NOTHING, Planner, TargetPsnrPlanner, Written, make_planner
+from infotok_cli.codec.budget import TargetPsnrPlanner, make_planner
 from infotok_cli.codec.elastic import check_masking
 from infotok_cli.codec.groups import Pending, group_size, group_view, read_groups
 from infotok_cli.codec.keep_maps import pack_keep
+from infotok_cli.codec.planning import NOTHING, Planner, Written
 from infotok_cli.config import Budget, EncodeOptions
 from infotok_cli.container.atomic import atomic_output
 from infotok_cli.container.header import Header

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infotok_cli.blocks import token_grid
-from infotok_cli.codec.budget import Group
 from infotok_cli.codec.elastic import PrefixErrors
+from infotok_cli.codec.planning import Group
 from infotok_cli.config import EncodeOptions
 from infotok_cli.model.allocation import even_map
 from infotok_cli.model.engine import Engine

@@ -23,7 +23,7 @@ CODER_STEPS = 4000
 STEPS_PER_CLIP = 25
 """Steps of the token coder's training for each clip whose tokens it learns from."""
 
-CALIBRATION_CLIPS = 32
+CALIBRATION_CLIPS = 16
 """Clips that the expected quality is fitted on; six allocations of each are decoded, twice."""
 
 

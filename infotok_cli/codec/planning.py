@@ -1,0 +1,82 @@
+"""What planners of tokens see and say: groups of segments, and what these took in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infotok_cli.codec.elastic import Prefixes
+from infotok_cli.config import AllocationName
+from infotok_cli.container import layout
+from infotok_cli.model.allocation import Allocation, allocate
+
+ErrorMap = NDArray[np.float32]
+
+SEGMENT_OVERHEAD = layout.segment_section_bytes(0, 0) + layout.INDEX_ENTRY_STRUCT.size
+"""Bytes of a segment in the file besides its map and its tokens, its place in the index included."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Segments that are allocated together."""
+
+    errors: list[ErrorMap]
+    """Error maps `[t, h, w]`, one a segment."""
+    frames: list[int]
+    """Real frames of each."""
+    prefixes: Sequence[Prefixes] = ()
+    """What the elastic router searches, one a segment; empty with the others."""
+
+    @property
+    def positions(self) -> int:
+        return sum(error.size for error in self.errors)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a group's segments took in the file."""
+
+    segments: int
+    positions: int
+    tokens: int
+    map_bytes: int
+    token_bytes: int
+
+    def __add__(self, other: Written) -> Written:
+        return Written(*(mine + more for mine, more in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def size_bytes(self) -> int:
+        return self.map_bytes + self.token_bytes + self.segments * SEGMENT_OVERHEAD
+
+
+NOTHING = Written(segments=0, positions=0, tokens=0, map_bytes=0, token_bytes=0)
+
+Measure = Callable[[list[Allocation]], Written]
+"""Compresses a group with these allocations and tells what it would take; costs time."""
+
+
+class Planner(Protocol):
+    """Chooses the tokens of groups, in order."""
+
+    surveys: bool
+    """Whether `survey` must have seen every group before the first `plan`."""
+
+    def survey(self, group: Group) -> None: ...
+
+    def plan(self, group: Group, measure: Measure) -> list[Allocation]: ...
+
+    def wrote(self, written: Written) -> None: ...
+
+    def check(self, size_bytes: int) -> None:
+        """Raise UsageError when a finished file of this size breaks the budget."""
+
+
+def allocate_tokens(group: Group, kind: AllocationName, tokens: int) -> list[Allocation]:
+    """The most tokens that do not exceed `tokens`, as far as the floor and the positions allow."""
+    return allocate(group.errors, kind, Fraction(min(max(tokens, 1), group.positions), group.positions))
