@@ -8,15 +8,15 @@ import triton.language as tl
 
 @triton.jit
 def error_map_kernel(
-    video, other, out, frames, height, row_elements, grid_t, grid_y, grid_x, tiles,
+    video, other, out, frames, height, row_units, grid_t, grid_y, grid_x, tiles,
     video_b, video_t, video_y, other_b, other_t, other_y,
     PATCH_T: tl.constexpr, PATCH_Y: tl.constexpr, SPAN: tl.constexpr, PADDED_LINES: tl.constexpr,
     PADDED_SPAN: tl.constexpr, CELLS: tl.constexpr, ALIGNED: tl.constexpr,
 ):  # fmt: skip
     """CELLS neighbouring patches of one row of patches; each pixel is read once.
 
-    Rows hold `row_elements` = 3 W numbers side by side; SPAN = 3 columns of a patch. ALIGNED divides
-    `row_elements` and all strides, so that loads can be as wide.
+    Rows hold 3 W numbers side by side; SPAN = 3 columns of a patch. 3 W (`row_units`) and all strides
+    come in units of ALIGNED numbers.
     """
     program = tl.program_id(0)
     tile = program % tiles
@@ -25,9 +25,10 @@ def error_map_kernel(
     rest = rest // grid_y
     t_cell = rest % grid_t
     batch = (rest // grid_t).to(tl.int64)
-    row_elements = tl.multiple_of(row_elements, ALIGNED)
-    video_t, video_y = tl.multiple_of(video_t, ALIGNED), tl.multiple_of(video_y, ALIGNED)
-    other_t, other_y = tl.multiple_of(other_t, ALIGNED), tl.multiple_of(other_y, ALIGNED)
+    # Multiplied out here, so that the compiler sees how they are aligned.
+    row_elements = row_units * ALIGNED
+    video_b, video_t, video_y = video_b * ALIGNED, video_t * ALIGNED, video_y * ALIGNED
+    other_b, other_t, other_y = other_b * ALIGNED, other_t * ALIGNED, other_y * ALIGNED
 
     lane = tl.arange(0, CELLS * PADDED_SPAN)
     within = lane % PADDED_SPAN

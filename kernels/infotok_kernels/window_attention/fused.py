@@ -44,10 +44,10 @@ def forward_blocks(dtype: torch.dtype, slots: int) -> Blocks:
 
 
 def backward_blocks(dtype: torch.dtype, slots: int) -> Blocks:
-    """Tiles of both backward kernels."""
+    """Tiles of both backward kernels: the largest that leave no register spilled on sm_90."""
     if dtype == torch.float32:
-        return Blocks(_fit(32, slots), _fit(32, slots), 4, 2)
-    return Blocks(_fit(64, slots), _fit(64, slots), 4, 2)
+        return Blocks(_fit(32, slots), 16, 4, 2)
+    return Blocks(_fit(64, slots), _fit(64, slots), 8 if slots > 32 else 4, 2)
 
 
 def _fit(block: int, slots: int) -> int:

@@ -103,7 +103,7 @@ def compact_kernel(
 ):  # fmt: skip
     """Kept slots of each window, in order: slot_list `[B, windows, max_slots]`, slot_count `[B, windows]`."""
     program = tl.program_id(0)
-    _, _, row, column, batch = _window_of(program, 1, 1, windows_y, windows_x)
+    _tile, _head, row, column, batch = _window_of(program, 1, 1, windows_y, windows_x)
     y0, rows = _axis(row, height, window, offset_y, step_y, DILATED)
     x0, columns = _axis(column, width, window, offset_x, step_x, DILATED)
     slots = steps * rows * columns
@@ -113,8 +113,8 @@ def compact_kernel(
     for start in range(0, slots, BLOCK):
         slot = start + tl.arange(0, BLOCK)
         inside = slot < slots
-        _, _, _, position = _places(slot, y0, x0, rows, columns, step_y, step_x, height, width)
-        kept = tl.load(source + position, mask=inside, other=0).to(tl.int32)
+        places = _places(slot, y0, x0, rows, columns, step_y, step_x, height, width)
+        kept = tl.load(source + places[3], mask=inside, other=0).to(tl.int32)
         rank = count + tl.cumsum(kept, axis=0) - 1
         tl.store(target + rank, slot, mask=kept > 0)
         count += tl.sum(kept, axis=0)
@@ -127,6 +127,25 @@ def _slots(number, inside, slot_list, LISTED: tl.constexpr):
     if LISTED:
         return tl.load(slot_list + number, mask=inside, other=0)
     return tl.where(inside, number, 0)
+
+
+@triton.jit
+def _rows(
+    base, number, inside, slot_list, norm, cosine, sine, y0, x0, rows, columns, step_y, step_x, height, width,
+    pitch, epsilon, HALF: tl.constexpr, PAIRS_T: tl.constexpr, PAIRS_Y: tl.constexpr, LISTED: tl.constexpr,
+):  # fmt: skip
+    """Queries or keys of a tile: normalized and turned halves `[N, HALF]`, positions, and how they came about.
+
+    The rest is what the backward pass needs: raw halves, 1 / rms, cosine and sine.
+    """
+    slot = _slots(number, inside, slot_list, LISTED)
+    t, y, x, position = _places(slot, y0, x0, rows, columns, step_y, step_x, height, width)
+    c, s = _angles(cosine, sine, t, y, x, HALF, PAIRS_T, PAIRS_Y)
+    offsets = position.to(tl.int64) * pitch
+    raw_1 = _load_half(base, offsets, inside, HALF, 0)
+    raw_2 = _load_half(base, offsets, inside, HALF, 1)
+    turned_1, turned_2, scale = _normal_and_turned(raw_1, raw_2, norm, c, s, epsilon, HALF)
+    return turned_1, turned_2, position.to(tl.int64), raw_1, raw_2, scale, c, s
 
 
 @triton.jit
@@ -165,15 +184,12 @@ def forward_kernel(
 
     m = tile * BLOCK_M + tl.arange(0, BLOCK_M)
     m_inside = m < queries
-    m_slot = _slots(m, m_inside, slot_list, LIST_QUERIES)
-    t, y, x, m_position = _places(m_slot, y0, x0, rows, columns, step_y, step_x, height, width)
-    offsets = m_position.to(tl.int64) * pitch
-    c, s = _angles(cosine, sine, t, y, x, HALF, PAIRS_T, PAIRS_Y)
-    first = _load_half(query_base, offsets, m_inside, HALF, 0)
-    second = _load_half(query_base, offsets, m_inside, HALF, 1)
-    first, second, _ = _normal_and_turned(first, second, query_norm, c, s, epsilon, HALF)
+    turned_1, turned_2, m_position, _r1, _r2, _scale, _c, _s = _rows(
+        query_base, m, m_inside, slot_list, query_norm, cosine, sine, y0, x0, rows, columns, step_y, step_x,
+        height, width, pitch, epsilon, HALF, PAIRS_T, PAIRS_Y, LIST_QUERIES,
+    )  # fmt: skip
     kind = qkv.dtype.element_ty
-    query_1, query_2 = first.to(kind), second.to(kind)
+    query_1, query_2 = turned_1.to(kind), turned_2.to(kind)
 
     channel = tl.arange(0, size)
     highest = tl.full([BLOCK_M], float("-inf"), tl.float32)
@@ -182,22 +198,19 @@ def forward_kernel(
     for start in range(0, keys, BLOCK_N):
         n = start + tl.arange(0, BLOCK_N)
         n_inside = n < keys
-        n_slot = _slots(n, n_inside, slot_list, LIST_KEYS)
-        t, y, x, position = _places(n_slot, y0, x0, rows, columns, step_y, step_x, height, width)
-        offsets = position.to(tl.int64) * pitch
-        c, s = _angles(cosine, sine, t, y, x, HALF, PAIRS_T, PAIRS_Y)
-        first = _load_half(key_base, offsets, n_inside, HALF, 0)
-        second = _load_half(key_base, offsets, n_inside, HALF, 1)
-        first, second, _ = _normal_and_turned(first, second, key_norm, c, s, epsilon, HALF)
-        scores = dot(query_1, tl.trans(first.to(kind)), tl.zeros([BLOCK_M, BLOCK_N], tl.float32))
-        scores = dot(query_2, tl.trans(second.to(kind)), scores)
+        loaded = _rows(
+            key_base, n, n_inside, slot_list, key_norm, cosine, sine, y0, x0, rows, columns, step_y, step_x,
+            height, width, pitch, epsilon, HALF, PAIRS_T, PAIRS_Y, LIST_KEYS,
+        )  # fmt: skip
+        scores = dot(query_1, tl.trans(loaded[0].to(kind)), tl.zeros([BLOCK_M, BLOCK_N], tl.float32))
+        scores = dot(query_2, tl.trans(loaded[1].to(kind)), scores)
         scores = tl.where(n_inside[None, :], scores * scale, float("-inf"))
         higher = tl.maximum(highest, tl.max(scores, axis=1))
         weights = tl.exp2(scores - higher[:, None])
         shrink = tl.exp2(highest - higher)
         total = total * shrink + tl.sum(weights, axis=1)
         value = tl.load(
-            value_base + offsets[:, None] + channel[None, :], mask=n_inside[:, None], other=0.0
+            value_base + loaded[2][:, None] * pitch + channel[None, :], mask=n_inside[:, None], other=0.0
         )
         mixed = dot(weights.to(kind), value, mixed * shrink[:, None])
         highest = higher
@@ -253,16 +266,11 @@ def backward_query_kernel(
 
     m = tile * BLOCK_M + tl.arange(0, BLOCK_M)
     m_inside = m < queries
-    m_slot = _slots(m, m_inside, slot_list, LIST_QUERIES)
-    t, y, x, m_position = _places(m_slot, y0, x0, rows, columns, step_y, step_x, height, width)
-    m_offsets = m_position.to(tl.int64) * pitch
-    m_cosine, m_sine = _angles(cosine, sine, t, y, x, HALF, PAIRS_T, PAIRS_Y)
-    m_first = _load_half(query_base, m_offsets, m_inside, HALF, 0)
-    m_second = _load_half(query_base, m_offsets, m_inside, HALF, 1)
-    first, second, m_scale = _normal_and_turned(
-        m_first, m_second, query_norm, m_cosine, m_sine, epsilon, HALF
-    )
-    query_1, query_2 = first.to(kind), second.to(kind)
+    turned_1, turned_2, m_position, m_raw_1, m_raw_2, m_scale, m_cosine, m_sine = _rows(
+        query_base, m, m_inside, slot_list, query_norm, cosine, sine, y0, x0, rows, columns, step_y, step_x,
+        height, width, pitch, epsilon, HALF, PAIRS_T, PAIRS_Y, LIST_QUERIES,
+    )  # fmt: skip
+    query_1, query_2 = turned_1.to(kind), turned_2.to(kind)
     rows_out = (batch * positions + m_position) * heads + head
     at = rows_out[:, None] * size + channel[None, :]
     upstream = tl.load(grad_out + at, mask=m_inside[:, None], other=0.0)
@@ -271,37 +279,34 @@ def backward_query_kernel(
     tl.store(inner + rows_out, product, mask=m_inside)
     logs = tl.load(log_sum + rows_out, mask=m_inside, other=0.0)
 
-    turned_1 = tl.zeros([BLOCK_M, HALF], tl.float32)
-    turned_2 = tl.zeros([BLOCK_M, HALF], tl.float32)
+    to_turned_1 = tl.zeros([BLOCK_M, HALF], tl.float32)
+    to_turned_2 = tl.zeros([BLOCK_M, HALF], tl.float32)
     for start in range(0, keys, BLOCK_N):
         n = start + tl.arange(0, BLOCK_N)
         n_inside = n < keys
-        n_slot = _slots(n, n_inside, slot_list, LIST_KEYS)
-        t, y, x, position = _places(n_slot, y0, x0, rows, columns, step_y, step_x, height, width)
-        offsets = position.to(tl.int64) * pitch
-        c, s = _angles(cosine, sine, t, y, x, HALF, PAIRS_T, PAIRS_Y)
-        first = _load_half(key_base, offsets, n_inside, HALF, 0)
-        second = _load_half(key_base, offsets, n_inside, HALF, 1)
-        first, second, _ = _normal_and_turned(first, second, key_norm, c, s, epsilon, HALF)
-        key_1, key_2 = first.to(kind), second.to(kind)
+        loaded = _rows(
+            key_base, n, n_inside, slot_list, key_norm, cosine, sine, y0, x0, rows, columns, step_y, step_x,
+            height, width, pitch, epsilon, HALF, PAIRS_T, PAIRS_Y, LIST_KEYS,
+        )  # fmt: skip
+        key_1, key_2 = loaded[0].to(kind), loaded[1].to(kind)
         scores = dot(query_1, tl.trans(key_1), tl.zeros([BLOCK_M, BLOCK_N], tl.float32))
         scores = dot(query_2, tl.trans(key_2), scores)
         weights = tl.where(n_inside[None, :], tl.exp2(scores * scale - logs[:, None]), 0.0)
         value = tl.load(
-            value_base + offsets[:, None] + channel[None, :], mask=n_inside[:, None], other=0.0
+            value_base + loaded[2][:, None] * pitch + channel[None, :], mask=n_inside[:, None], other=0.0
         )
         to_weights = dot(upstream, tl.trans(value), tl.zeros([BLOCK_M, BLOCK_N], tl.float32))
         to_scores = (weights * (to_weights - product[:, None])).to(kind)
-        turned_1 = dot(to_scores, key_1, turned_1)
-        turned_2 = dot(to_scores, key_2, turned_2)
+        to_turned_1 = dot(to_scores, key_1, to_turned_1)
+        to_turned_2 = dot(to_scores, key_2, to_turned_2)
 
     # Scores were scaled by log2(e) / sqrt(size); their gradient is with respect to the natural ones.
     natural = scale * 0.6931471805599453
     raw_1, raw_2, to_weight_1, to_weight_2 = _back_to_raw(
-        turned_1 * natural, turned_2 * natural, m_first, m_second, m_scale, query_norm, m_cosine, m_sine, HALF
+        to_turned_1 * natural, to_turned_2 * natural, m_raw_1, m_raw_2, m_scale, query_norm, m_cosine, m_sine, HALF
     )
     pair = tl.arange(0, HALF)
-    target = grad_qkv + start_of_batch + m_offsets[:, None] + pair[None, :]
+    target = grad_qkv + start_of_batch + m_position[:, None] * pitch + pair[None, :]
     tl.store(target, raw_1.to(kind), mask=m_inside[:, None])
     tl.store(target + HALF, raw_2.to(kind), mask=m_inside[:, None])
     share = grad_norm + program.to(tl.int64) * size + pair
@@ -349,31 +354,26 @@ def backward_key_kernel(
 
     n = tile * BLOCK_N + tl.arange(0, BLOCK_N)
     n_inside = n < keys
-    n_slot = _slots(n, n_inside, slot_list, LIST_KEYS)
-    t, y, x, n_position = _places(n_slot, y0, x0, rows, columns, step_y, step_x, height, width)
-    n_offsets = n_position.to(tl.int64) * pitch
-    n_cosine, n_sine = _angles(cosine, sine, t, y, x, HALF, PAIRS_T, PAIRS_Y)
-    n_first = _load_half(key_base, n_offsets, n_inside, HALF, 0)
-    n_second = _load_half(key_base, n_offsets, n_inside, HALF, 1)
-    first, second, n_scale = _normal_and_turned(n_first, n_second, key_norm, n_cosine, n_sine, epsilon, HALF)
-    key_1, key_2 = first.to(kind), second.to(kind)
+    turned_1, turned_2, n_position, n_raw_1, n_raw_2, n_scale, n_cosine, n_sine = _rows(
+        key_base, n, n_inside, slot_list, key_norm, cosine, sine, y0, x0, rows, columns, step_y, step_x,
+        height, width, pitch, epsilon, HALF, PAIRS_T, PAIRS_Y, LIST_KEYS,
+    )  # fmt: skip
+    key_1, key_2 = turned_1.to(kind), turned_2.to(kind)
+    n_offsets = n_position * pitch
     value = tl.load(value_base + n_offsets[:, None] + channel[None, :], mask=n_inside[:, None], other=0.0)
 
-    turned_1 = tl.zeros([BLOCK_N, HALF], tl.float32)
-    turned_2 = tl.zeros([BLOCK_N, HALF], tl.float32)
+    to_turned_1 = tl.zeros([BLOCK_N, HALF], tl.float32)
+    to_turned_2 = tl.zeros([BLOCK_N, HALF], tl.float32)
     to_value = tl.zeros([BLOCK_N, size], tl.float32)
     for start in range(0, queries, BLOCK_M):
         m = start + tl.arange(0, BLOCK_M)
         m_inside = m < queries
-        m_slot = _slots(m, m_inside, slot_list, LIST_QUERIES)
-        t, y, x, position = _places(m_slot, y0, x0, rows, columns, step_y, step_x, height, width)
-        offsets = position.to(tl.int64) * pitch
-        c, s = _angles(cosine, sine, t, y, x, HALF, PAIRS_T, PAIRS_Y)
-        first = _load_half(query_base, offsets, m_inside, HALF, 0)
-        second = _load_half(query_base, offsets, m_inside, HALF, 1)
-        first, second, _ = _normal_and_turned(first, second, query_norm, c, s, epsilon, HALF)
-        query_1, query_2 = first.to(kind), second.to(kind)
-        rows_out = (batch * positions + position) * heads + head
+        loaded = _rows(
+            query_base, m, m_inside, slot_list, query_norm, cosine, sine, y0, x0, rows, columns, step_y,
+            step_x, height, width, pitch, epsilon, HALF, PAIRS_T, PAIRS_Y, LIST_QUERIES,
+        )  # fmt: skip
+        query_1, query_2 = loaded[0].to(kind), loaded[1].to(kind)
+        rows_out = (batch * positions + loaded[2]) * heads + head
         upstream = tl.load(
             grad_out + rows_out[:, None] * size + channel[None, :], mask=m_inside[:, None], other=0.0
         )
@@ -386,12 +386,12 @@ def backward_key_kernel(
         to_value = dot(weights.to(kind), upstream, to_value)
         to_weights = dot(value, tl.trans(upstream), tl.zeros([BLOCK_N, BLOCK_M], tl.float32))
         to_scores = (weights * (to_weights - product[None, :])).to(kind)
-        turned_1 = dot(to_scores, query_1, turned_1)
-        turned_2 = dot(to_scores, query_2, turned_2)
+        to_turned_1 = dot(to_scores, query_1, to_turned_1)
+        to_turned_2 = dot(to_scores, query_2, to_turned_2)
 
     natural = scale * 0.6931471805599453
     raw_1, raw_2, to_weight_1, to_weight_2 = _back_to_raw(
-        turned_1 * natural, turned_2 * natural, n_first, n_second, n_scale, key_norm, n_cosine, n_sine, HALF
+        to_turned_1 * natural, to_turned_2 * natural, n_raw_1, n_raw_2, n_scale, key_norm, n_cosine, n_sine, HALF
     )
     pair = tl.arange(0, HALF)
     target = grad_qkv + start_of_batch + heads * size + n_offsets[:, None]
