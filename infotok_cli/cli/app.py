@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from infotok_cli.cli import decode, demo, encode, evaluate, reports, train
+from infotok_cli.cli import decode, demo, doctor, encode, evaluate, reports, train
 from infotok_cli.cli.output import silence_stdout, tell
 from infotok_cli.errors import InfotokError
 
@@ -31,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (encode, decode, reports, demo, train, evaluate):
+for _module in (encode, decode, reports, demo, train, evaluate, doctor):
     _module.register(app)
 
 

@@ -67,6 +67,8 @@ class EncodeReport:
     model: str
     device: str
     precision: str
+    backend: str
+    """Kernels that ran: reference or triton."""
     seconds: float
     """Wall-clock time of the encode, without loading the model."""
 
@@ -160,6 +162,7 @@ def encode_file(
         model=header.model_name,
         device=engine.runtime.device.type,
         precision=engine.runtime.precision,
+        backend=engine.runtime.backend,
         seconds=time.perf_counter() - began,
     )
 

@@ -7,7 +7,6 @@ run. A request that cannot be met is an error; only a choice left open falls bac
 from __future__ import annotations
 
 import os
-from functools import cache
 from typing import Literal, cast
 
 import torch
@@ -24,6 +23,8 @@ _MIN_CAPABILITY = (8, 0)
 """The kernels multiply bfloat16 on tensor cores."""
 
 _selected: dict[str, Backend] = {}
+_reasons: dict[str, str | None] = {}
+# Dictionaries, not functools.cache: torch.compile reads through them without a word.
 
 
 class BackendError(ValueError):
@@ -35,21 +36,18 @@ def interpreted() -> bool:
     return os.environ.get(_INTERPRET_VARIABLE, "").lower() in ("1", "true", "on", "yes", "y")
 
 
-@cache
-def _missing() -> str | None:
+def why_not_triton(device: str) -> str | None:
+    """What keeps Triton kernels from running on a kind of device (`cpu`, `cuda`); None if nothing does."""
+    if device not in _reasons:
+        _reasons[device] = _reason(device)
+    return _reasons[device]
+
+
+def _reason(device: str) -> str | None:
     try:
-        import triton
         import triton.language  # noqa: F401
     except ImportError as error:
         return f"triton cannot be imported ({error}); pip install 'infotok[gpu]' brings it"
-    return None
-
-
-@cache
-def why_not_triton(device: str) -> str | None:
-    """What keeps Triton kernels from running on a kind of device (`cpu`, `cuda`); None if nothing does."""
-    if missing := _missing():
-        return missing
     if interpreted():
         return None
     if device != "cuda":

@@ -123,11 +123,11 @@ def test_without_arguments_help_is_shown(run: Run) -> None:
     bare, asked = run(), run("--help")
     assert bare.stderr == asked.stderr == ""
     assert bare.stdout.strip() == asked.stdout.strip()
-    for name in ("encode", "decode", "inspect", "stats", "demo", "train", "eval"):
+    for name in ("encode", "decode", "inspect", "stats", "demo", "train", "eval", "doctor"):
         assert f" {name} " in asked.stdout
 
 
-@pytest.mark.parametrize("command", ["encode", "decode", "inspect", "stats", "demo"])
+@pytest.mark.parametrize("command", ["encode", "decode", "inspect", "stats", "demo", "doctor"])
 def test_help_shows_examples_and_fits(run: Run, command: str) -> None:
     text = run(command, "--help").stdout
     assert f"infotok {command} " in text
