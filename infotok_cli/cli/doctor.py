@@ -57,7 +57,9 @@ def text_of(report: DoctorReport) -> str:
         obstacle = f" (triton cannot run: {report.triton_obstacle})" if report.triton_obstacle else ""
         rows.append(("kernels", f"{report.backend}{obstacle}"))
     for entry in report.weights:
-        rows.append(("weights", f"{entry.name}, {size(entry.size_bytes)}{'' if entry.whole else ', DAMAGED'}"))
+        rows.append(
+            ("weights", f"{entry.name}, {size(entry.size_bytes)}{'' if entry.whole else ', DAMAGED'}")
+        )
     missing = [name for name, there in report.codecs.items() if not there]
     there = ", ".join(name for name, there in report.codecs.items() if there)
     rows.append(("codecs", there + (f"; not in this FFmpeg: {', '.join(missing)}" if missing else "")))

@@ -33,10 +33,8 @@ def find_model(name_or_path: str | None) -> Path:
     )
 
 
-def load_engine(
-    name_or_path: str | None = None, device: str = "auto", kernels: str | None = None
-) -> Engine:
-    """Load a model and put it on a device (auto, cpu, cuda); kernels: reference, triton, or None to choose."""
+def load_engine(name_or_path: str | None = None, device: str = "auto", kernels: str | None = None) -> Engine:
+    """Load a model and put it on a device (auto, cpu, cuda); kernels: reference, triton, None chooses."""
     runtime = choose_runtime(device, kernels)
     return Engine(load_model(find_model(name_or_path)), runtime)
 

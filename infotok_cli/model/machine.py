@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -29,7 +31,7 @@ def devices() -> tuple[Device, ...]:
     found = [
         Device(
             kind="cpu",
-            name=platform.processor() or platform.machine(),
+            name=_cpu_name(),
             memory_bytes=None,
             detail=f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}, {bf16}",
         )
@@ -46,6 +48,15 @@ def devices() -> tuple[Device, ...]:
             )
         )
     return tuple(found)
+
+
+def _cpu_name() -> str:
+    """The processor's name where Linux tells it, else its architecture."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
 
 
 def cuda_version() -> str | None:

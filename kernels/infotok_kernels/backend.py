@@ -51,7 +51,7 @@ def _reason(device: str) -> str | None:
     if interpreted():
         return None
     if device != "cuda":
-        return f"it needs a CUDA device and this one is {device} (for tests, {_INTERPRET_VARIABLE}=1 runs it)"
+        return f"it needs a CUDA device, and this one is {device}"
     if not torch.cuda.is_available():
         return "torch finds no CUDA device"
     capability = torch.cuda.get_device_capability()

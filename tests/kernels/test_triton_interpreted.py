@@ -52,11 +52,23 @@ def test_views_and_half_precision_norms_are_taken() -> None:
 
 def test_nothing_to_do() -> None:
     empty = torch.zeros(0, 1, 4, 5, 3, 1, 32)
-    assert window_attention(empty, torch.ones(32), torch.ones(32), backend="triton").shape == (0, 1, 4, 5, 1, 32)
+    assert window_attention(empty, torch.ones(32), torch.ones(32), backend="triton").shape == (
+        0,
+        1,
+        4,
+        5,
+        1,
+        32,
+    )
     codes, ids = fsq_encode(torch.zeros(0, 8), torch.zeros(6, 8), torch.zeros(6), LEVELS, backend="triton")
     assert (codes.shape, ids.shape) == ((0, 6), (0,))
     assert fsq_decode(ids, torch.zeros(8, 6), torch.zeros(8), LEVELS, backend="triton").shape == (0, 8)
-    assert error_map(torch.zeros(0, 4, 8, 8, 3), torch.zeros(0, 4, 8, 8, 3), backend="triton").shape == (0, 1, 1, 1)
+    assert error_map(torch.zeros(0, 4, 8, 8, 3), torch.zeros(0, 4, 8, 8, 3), backend="triton").shape == (
+        0,
+        1,
+        1,
+        1,
+    )
 
 
 def test_compiles_into_one_graph() -> None:
@@ -78,7 +90,11 @@ def test_compiles_into_one_graph() -> None:
 
 @pytest.mark.parametrize(
     ("dtype", "head_dim", "named"),
-    [(torch.float64, 32, "float64"), (torch.float32, 16, "head size 16"), (torch.float32, 128, "head size 128")],
+    [
+        (torch.float64, 32, "float64"),
+        (torch.float32, 16, "head size 16"),
+        (torch.float32, 128, "head size 128"),
+    ],
 )
 def test_attention_refuses_by_name(dtype: torch.dtype, head_dim: int, named: str) -> None:
     qkv = torch.zeros(1, 1, 1, 1, 3, 1, head_dim, dtype=dtype)
@@ -94,4 +110,6 @@ def test_fsq_and_error_map_refuse_by_name() -> None:
     with pytest.raises(ValueError, match="int32"):
         error_map(torch.zeros(1, 1, 1, 1, 3).int(), torch.zeros(1, 1, 1, 1, 3).int(), backend="triton")
     with pytest.raises(ValueError, match="no gradient"):
-        error_map(torch.zeros(1, 1, 1, 1, 3, requires_grad=True), torch.zeros(1, 1, 1, 1, 3), backend="triton")
+        error_map(
+            torch.zeros(1, 1, 1, 1, 3, requires_grad=True), torch.zeros(1, 1, 1, 1, 3), backend="triton"
+        )

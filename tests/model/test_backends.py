@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +24,8 @@ NEAR_TIE = 1e-3
 
 
 @pytest.fixture(autouse=True)
-def _choice_is_undone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _choice_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend, "_selected", {})
-    yield
 
 
 def small_model(head_dim: int = 32) -> Tokenizer:
@@ -113,7 +111,7 @@ def test_an_engine_says_what_runs() -> None:
 
 
 def test_an_engine_refuses_a_model_its_kernels_cannot_run() -> None:
-    with pytest.raises(UsageError, match="head size 16.*INFOTOK_KERNELS=reference"):
+    with pytest.raises(UsageError, match=r"head size 16.*INFOTOK_KERNELS=reference"):
         engine(16, "triton")
 
 

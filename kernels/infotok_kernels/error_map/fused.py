@@ -21,7 +21,10 @@ def error_map_of(video: Tensor, reconstruction: Tensor, patch_t: int, patch_y: i
     """See `infotok_kernels.error_map`."""
     video, reconstruction = _by_rows(video), _by_rows(reconstruction)
     batch, frames, height, width, _ = video.shape
-    grid = [-(-size // side) for size, side in zip((frames, height, width), (patch_t, patch_y, patch_x), strict=True)]
+    grid = [
+        -(-size // side)
+        for size, side in zip((frames, height, width), (patch_t, patch_y, patch_x), strict=True)
+    ]
     out = torch.empty((batch, *grid), dtype=torch.float32, device=video.device)
     if not out.numel():
         return out
@@ -35,8 +38,9 @@ def error_map_of(video: Tensor, reconstruction: Tensor, patch_t: int, patch_y: i
     error_map_kernel[(batch * grid[0] * grid[1] * tiles,)](
         video, reconstruction, out, frames, height, 3 * width // aligned, *grid, tiles,
         *(stride // aligned for stride in strides),
-        PATCH_T=patch_t, PATCH_Y=patch_y, SPAN=3 * patch_x, PADDED_LINES=triton.next_power_of_2(patch_t * patch_y),
-        PADDED_SPAN=span, CELLS=cells, ALIGNED=aligned, num_warps=8,
+        PATCH_T=patch_t, PATCH_Y=patch_y, SPAN=3 * patch_x,
+        PADDED_LINES=triton.next_power_of_2(patch_t * patch_y), PADDED_SPAN=span, CELLS=cells,
+        ALIGNED=aligned, num_warps=8,
     )  # fmt: skip
     return out
 

@@ -61,9 +61,7 @@ def encode(
     return codes, ids, values
 
 
-def decode(
-    ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], dtype: torch.dtype
-) -> Tensor:
+def decode(ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], dtype: torch.dtype) -> Tensor:
     """Projected codes `[..., D]` in `dtype`."""
     out = torch.empty((*ids.shape, weight.shape[0]), dtype=dtype, device=ids.device)
     if ids.numel():

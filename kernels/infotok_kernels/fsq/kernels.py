@@ -59,7 +59,9 @@ def encode_kernel(
         depth = start + tl.arange(0, BLOCK_D)
         inside = depth < width
         left = tl.load(
-            hidden + row[:, None] * width + depth[None, :], mask=row_inside[:, None] & inside[None, :], other=0.0
+            hidden + row[:, None] * width + depth[None, :],
+            mask=row_inside[:, None] & inside[None, :],
+            other=0.0,
         )
         right = tl.load(
             weight + channel[None, :] * width + depth[:, None],

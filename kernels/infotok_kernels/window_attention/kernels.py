@@ -134,9 +134,9 @@ def _rows(
     base, number, inside, slot_list, norm, cosine, sine, y0, x0, rows, columns, step_y, step_x, height, width,
     pitch, epsilon, HALF: tl.constexpr, PAIRS_T: tl.constexpr, PAIRS_Y: tl.constexpr, LISTED: tl.constexpr,
 ):  # fmt: skip
-    """Queries or keys of a tile: normalized and turned halves `[N, HALF]`, positions, and how they came about.
+    """Queries or keys of a tile: normalized and turned halves `[N, HALF]`, and positions `[N]`.
 
-    The rest is what the backward pass needs: raw halves, 1 / rms, cosine and sine.
+    What follows those is for the backward pass: raw halves, 1 / rms, cosine and sine.
     """
     slot = _slots(number, inside, slot_list, LISTED)
     t, y, x, position = _places(slot, y0, x0, rows, columns, step_y, step_x, height, width)
@@ -221,7 +221,9 @@ def forward_kernel(
     mixed = mixed / total[:, None]
     rows_out = (batch * positions + m_position) * heads + head
     tl.store(
-        out + rows_out[:, None] * size + channel[None, :], mixed.to(out.dtype.element_ty), mask=m_inside[:, None]
+        out + rows_out[:, None] * size + channel[None, :],
+        mixed.to(out.dtype.element_ty),
+        mask=m_inside[:, None],
     )
     tl.store(log_sum + rows_out, highest + tl.log2(total), mask=m_inside)
 
@@ -303,7 +305,15 @@ def backward_query_kernel(
     # Scores were scaled by log2(e) / sqrt(size); their gradient is with respect to the natural ones.
     natural = scale * 0.6931471805599453
     raw_1, raw_2, to_weight_1, to_weight_2 = _back_to_raw(
-        to_turned_1 * natural, to_turned_2 * natural, m_raw_1, m_raw_2, m_scale, query_norm, m_cosine, m_sine, HALF
+        to_turned_1 * natural,
+        to_turned_2 * natural,
+        m_raw_1,
+        m_raw_2,
+        m_scale,
+        query_norm,
+        m_cosine,
+        m_sine,
+        HALF,
     )
     pair = tl.arange(0, HALF)
     target = grad_qkv + start_of_batch + m_position[:, None] * pitch + pair[None, :]
@@ -391,7 +401,15 @@ def backward_key_kernel(
 
     natural = scale * 0.6931471805599453
     raw_1, raw_2, to_weight_1, to_weight_2 = _back_to_raw(
-        to_turned_1 * natural, to_turned_2 * natural, n_raw_1, n_raw_2, n_scale, key_norm, n_cosine, n_sine, HALF
+        to_turned_1 * natural,
+        to_turned_2 * natural,
+        n_raw_1,
+        n_raw_2,
+        n_scale,
+        key_norm,
+        n_cosine,
+        n_sine,
+        HALF,
     )
     pair = tl.arange(0, HALF)
     target = grad_qkv + start_of_batch + heads * size + n_offsets[:, None]
