@@ -7,6 +7,7 @@ run. A request that cannot be met is an error; only a choice left open falls bac
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, cast
 
 import torch
@@ -84,6 +85,11 @@ def selected_backend(device: str = "cpu") -> Backend:
     """The backend chosen for a kind of device; chooses it if nobody has."""
     chosen = _selected.get(device)
     return select_backend(None, device) if chosen is None else chosen
+
+
+def on_device_of(tensor: torch.Tensor) -> AbstractContextManager[object]:
+    """Triton launches on the current device; make that the tensor's."""
+    return torch.cuda.device(tensor.device) if tensor.is_cuda else nullcontext()
 
 
 def resolve_backend(requested: Backend | None, device: torch.device) -> Backend:

@@ -19,14 +19,14 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import torch
 
-from infotok_kernels.backend import why_not_triton
+from infotok_kernels.backend import interpreted, why_not_triton
 from infotok_kernels.bench_ways import Work, attention_work, error_map_work, fsq_work, sweep_ways
 from infotok_kernels.cases import ATTENTION, ERROR_MAP, FSQ
 
@@ -37,15 +37,25 @@ MATMUL_SIDE = 8192
 WARMUP_MS, REPEAT_MS = 50, 300
 
 
+Times = tuple[float, float, float]
+"""Median, 20 % and 80 % quantile in milliseconds."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One line of the CSV file."""
+class Run:
+    """When, with what, and on what."""
 
     when: str
     commit: str
     gpu: str
     torch: str
     triton: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row(Run):
+    """One line of the CSV file."""
+
     operation: str
     case: str
     way: str
@@ -54,12 +64,21 @@ class Row:
     """20 % of the repeats were faster."""
     high_ms: float
     """80 % of the repeats were faster."""
-    gigabytes_per_second: float
-    teraflops: float
-    share_of_copy: float
+    gigabytes_per_second: float | None = None
+    """None, as the rest, where a row is about a whole model."""
+    teraflops: float | None = None
+    share_of_copy: float | None = None
     """Of the bytes per second of a device-to-device copy, read and written bytes counted."""
-    share_of_matmul: float
+    share_of_matmul: float | None = None
     """Of the operations per second of an 8192-cubed bfloat16 product of random matrices."""
+
+    @classmethod
+    def of(cls, run: Run, operation: str, case: str, way: str, times_ms: Times) -> Row:
+        """A row without rates."""
+        median, low, high = (round(time, 5) for time in times_ms)
+        return cls(
+            **asdict(run), operation=operation, case=case, way=way, median_ms=median, low_ms=low, high_ms=high
+        )
 
 
 @dataclass(frozen=True)
@@ -70,20 +89,29 @@ class Ceilings:
     operations_per_second: float
 
 
-def times(run: Callable[[], object]) -> tuple[float, float, float]:
-    """Median, 20 % and 80 % quantile in milliseconds; the cache is emptied between repeats."""
+def times(run: Callable[[], object]) -> Times:
+    """Time a call; the GPU's cache is emptied between repeats."""
     from triton.testing import do_bench
 
     median, low, high = do_bench(run, warmup=WARMUP_MS, rep=REPEAT_MS, quantiles=[0.5, 0.2, 0.8])
     return median, low, high
 
 
+def obstacle() -> str | None:
+    """Why nothing can be measured here; None if it can."""
+    if not torch.cuda.is_available():
+        return "torch finds no CUDA device"
+    if interpreted():
+        return "TRITON_INTERPRET is set, which measures the interpreter"
+    return why_not_triton("cuda")
+
+
 def ceilings() -> Ceilings:
     """Bytes per second of a large copy, operations per second of a large matrix product."""
     source = torch.randint(0, 255, (COPY_BYTES,), dtype=torch.uint8, device="cuda")
-    copy_ms, *_ = times(partial(torch.empty_like(source).copy_, source))
+    copy_ms, _, _ = times(partial(torch.empty_like(source).copy_, source))
     left, right = (torch.randn(MATMUL_SIDE, MATMUL_SIDE, device="cuda").bfloat16() for _ in range(2))
-    matmul_ms, *_ = times(partial(torch.matmul, left, right))
+    matmul_ms, _, _ = times(partial(torch.matmul, left, right))
     return Ceilings(2 * COPY_BYTES / copy_ms * 1e3, 2 * MATMUL_SIDE**3 / matmul_ms * 1e3)
 
 
@@ -107,25 +135,18 @@ def works(only: str | None) -> Iterator[Work]:
             yield from error_map_work(error_map)
 
 
-def measure(work: Work, top: Ceilings, facts: dict[str, str]) -> Iterator[Row]:
+def measure(work: Work, top: Ceilings, run: Run) -> Iterator[Row]:
     """Time every way of one piece of work; a way that torch cannot run here is left out, aloud."""
-    for name, run in work.ways.items():
+    for name, way in work.ways.items():
         try:
-            median, low, high = times(run)
+            row = Row.of(run, work.operation, work.case, name, times(way))
         except (RuntimeError, NotImplementedError) as error:
-            print(
-                f"{work.operation} {work.case} {name}: not run: {str(error).splitlines()[0]}", file=sys.stderr
-            )
+            why = str(error).splitlines()[0]
+            print(f"{work.operation} {work.case} {name}: not run: {why}", file=sys.stderr)
             continue
-        per_second = 1e3 / median
-        yield Row(
-            **facts,
-            operation=work.operation,
-            case=work.case,
-            way=name,
-            median_ms=round(median, 5),
-            low_ms=round(low, 5),
-            high_ms=round(high, 5),
+        per_second = 1e3 / row.median_ms
+        yield replace(
+            row,
             gigabytes_per_second=round(work.bytes * per_second / 1e9, 1),
             teraflops=round(work.operations * per_second / 1e12, 2),
             share_of_copy=round(work.bytes * per_second / top.bytes_per_second, 4),
@@ -145,8 +166,8 @@ def append(path: Path, rows: list[Row]) -> None:
         writer.writerows(asdict(row) for row in rows)
 
 
-def facts_of_run() -> dict[str, str]:
-    """When, with what, and on what."""
+def this_run() -> Run:
+    """The facts of a run that starts now, on the current GPU."""
     import triton
 
     try:
@@ -156,21 +177,26 @@ def facts_of_run() -> dict[str, str]:
         commit = shown.stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         commit = "unknown"
-    return {
-        "when": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "commit": commit,
-        "gpu": torch.cuda.get_device_name(),
-        "torch": torch.__version__,
-        "triton": triton.__version__,
-    }
+    return Run(
+        when=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        commit=commit,
+        gpu=torch.cuda.get_device_name(),
+        torch=torch.__version__,
+        triton=triton.__version__,
+    )
 
 
 def line(row: Row) -> str:
     """A row for people."""
-    return (
+    text = (
         f"{row.operation:<18} {row.case:<18} {row.way:<18} {row.median_ms:9.4f} ms "
-        f"({row.low_ms:.4f} to {row.high_ms:.4f}) {row.gigabytes_per_second:8.1f} GB/s "
-        f"{row.share_of_copy:6.1%} {row.teraflops:8.2f} TFLOP/s {row.share_of_matmul:6.1%}"
+        f"({row.low_ms:.4f} to {row.high_ms:.4f})"
+    )
+    if row.gigabytes_per_second is None:
+        return text
+    return (
+        f"{text} {row.gigabytes_per_second:8.1f} GB/s {row.share_of_copy:6.1%} "
+        f"{row.teraflops:8.2f} TFLOP/s {row.share_of_matmul:6.1%}"
     )
 
 
@@ -196,18 +222,16 @@ def main() -> None:
     parser.add_argument("--csv", type=Path, default=CSV, help="file the rows are appended to")
     parser.add_argument("--sweep", action="store_true", help="time tile sizes instead")
     chosen = parser.parse_args()
-    if reason := why_not_triton("cuda") or (
-        "" if torch.cuda.is_available() else "torch finds no CUDA device"
-    ):
+    if reason := obstacle():
         print(f"no kernel benchmark on this machine ({platform.machine()}): {reason}; nothing was measured")
         return
     torch.manual_seed(0)
     if chosen.sweep:
         sweep(chosen.only)
         return
-    facts, top = facts_of_run(), ceilings()
+    facts, top = this_run(), ceilings()
     gigabytes, teraflops = top.bytes_per_second / 1e9, top.operations_per_second / 1e12
-    print(f"{facts['gpu']}: copy {gigabytes:.0f} GB/s, matrix product {teraflops:.0f} TFLOP/s")
+    print(f"{facts.gpu}: copy {gigabytes:.0f} GB/s, matrix product {teraflops:.0f} TFLOP/s")
     for work in works(chosen.only):
         rows = list(measure(work, top, facts))
         append(chosen.csv, rows)

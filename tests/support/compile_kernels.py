@@ -68,20 +68,14 @@ def main() -> None:
     build(compact_kernel, {"keep": "*u8"} | lists, {"DILATED": False, "BLOCK": 512}, 4, 3)
     digits = dict.fromkeys(("level_of", "radix_of"), "*i32")
     weights = dict.fromkeys(("weight", "bias", "values", "codes"), "*fp32") | digits | {"ids": "*i64"}
+    shape = {"CHANNELS": 6, "PADDED": 16, "BLOCK": 64}
     for dtype, parts in (("bf16", 1), ("fp32", 3)):
-        constants = {
-            "CHANNELS": 6,
-            "PADDED": 16,
-            "PARTS": parts,
-            "SAVE": parts > 1,
-            "BLOCK": 64,
-            "BLOCK_D": 64,
-        }
+        constants = shape | {"PARTS": parts, "SAVE": parts > 1, "BLOCK_D": 64}
         build(encode_kernel, weights | {"hidden": f"*{dtype}"}, constants, 4, 3)
-    constants = {"CHANNELS": 6, "PADDED": 16, "BLOCK": 64, "BLOCK_D": 128}
-    build(decode_kernel, weights | {"out": "*bf16"}, constants, 4, 2)
+    build(decode_kernel, weights | {"out": "*bf16"}, shape | {"BLOCK_D": 128}, 4, 2)
     constants = {
-        "PATCH_T": 4, "PATCH_Y": 8, "SPAN": 24, "PADDED_LINES": 32, "PADDED_SPAN": 32, "CELLS": 8, "ALIGNED": 8,
+        "PATCH_T": 4, "PATCH_Y": 8, "SPAN": 24, "PADDED_LINES": 32, "PADDED_SPAN": 32, "CELLS": 8,
+        "ALIGNED": 8,
     }  # fmt: skip
     build(error_map_kernel, {"video": "*fp32", "other": "*bf16", "out": "*fp32"}, constants, 8, 3)
 

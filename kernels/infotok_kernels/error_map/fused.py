@@ -6,6 +6,7 @@ import torch
 import triton
 from torch import Tensor
 
+from infotok_kernels.backend import on_device_of
 from infotok_kernels.error_map.kernels import error_map_kernel
 
 _TILE_ELEMENTS = 256
@@ -35,13 +36,14 @@ def error_map_of(video: Tensor, reconstruction: Tensor, patch_t: int, patch_y: i
     aligned = 16
     while any(number % aligned for number in (3 * width, *strides)):
         aligned //= 2
-    error_map_kernel[(batch * grid[0] * grid[1] * tiles,)](
-        video, reconstruction, out, frames, height, 3 * width // aligned, *grid, tiles,
-        *(stride // aligned for stride in strides),
-        PATCH_T=patch_t, PATCH_Y=patch_y, SPAN=3 * patch_x,
-        PADDED_LINES=triton.next_power_of_2(patch_t * patch_y), PADDED_SPAN=span, CELLS=cells,
-        ALIGNED=aligned, num_warps=8,
-    )  # fmt: skip
+    units = [stride // aligned for stride in strides]
+    with on_device_of(video):
+        error_map_kernel[(batch * grid[0] * grid[1] * tiles,)](
+            video, reconstruction, out, frames, height, 3 * width // aligned, *grid, tiles, *units,
+            PATCH_T=patch_t, PATCH_Y=patch_y, SPAN=3 * patch_x,
+            PADDED_LINES=triton.next_power_of_2(patch_t * patch_y), PADDED_SPAN=span, CELLS=cells,
+            ALIGNED=aligned, num_warps=8,
+        )  # fmt: skip
     return out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -83,6 +84,8 @@ def _check(levels: Sequence[int], *tensors: Tensor) -> None:
 def _check_triton(levels: Sequence[int], *tensors: Tensor) -> None:
     if len(levels) > MAX_TRITON_CHANNELS:
         raise ValueError(f"{len(levels)} levels: the triton backend takes up to {MAX_TRITON_CHANNELS}")
+    if math.prod(levels) > 1 << 31:
+        raise ValueError(f"levels {tuple(levels)}: the triton backend takes ids of up to 31 bits")
     for tensor in tensors:
         if tensor.dtype not in TRITON_DTYPES:
             raise ValueError(f"{tensor.dtype}: the triton backend takes float32, bfloat16 and float16")

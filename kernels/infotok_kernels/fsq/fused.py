@@ -14,6 +14,7 @@ import torch
 import triton
 from torch import Tensor
 
+from infotok_kernels.backend import on_device_of
 from infotok_kernels.fsq.kernels import decode_kernel, encode_kernel
 from infotok_kernels.fsq.reference import ids_to_codes, inward
 
@@ -52,12 +53,13 @@ def encode(
     ids = torch.empty(shape, dtype=torch.int64, device=hidden.device)
     values = torch.empty_like(codes) if save else codes.new_empty(0)
     if rows:
-        encode_kernel[(triton.cdiv(rows, _ENCODE_ROWS),)](
-            hidden.contiguous(), weight.contiguous(), bias.contiguous(),
-            *_digits(tuple(levels), str(hidden.device)), values, codes, ids, rows, width,
-            CHANNELS=channels, PADDED=_PADDED, PARTS=_PARTS[hidden.dtype], SAVE=save,
-            BLOCK=_ENCODE_ROWS, BLOCK_D=_ENCODE_DEPTH, num_warps=4, num_stages=3,
-        )  # fmt: skip
+        with on_device_of(hidden):
+            encode_kernel[(triton.cdiv(rows, _ENCODE_ROWS),)](
+                hidden.contiguous(), weight.contiguous(), bias.contiguous(),
+                *_digits(tuple(levels), str(hidden.device)), values, codes, ids, rows, width,
+                CHANNELS=channels, PADDED=_PADDED, PARTS=_PARTS[hidden.dtype], SAVE=save,
+                BLOCK=_ENCODE_ROWS, BLOCK_D=_ENCODE_DEPTH, num_warps=4, num_stages=3,
+            )  # fmt: skip
     return codes, ids, values
 
 
@@ -65,12 +67,13 @@ def decode(ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], dty
     """Projected codes `[..., D]` in `dtype`."""
     out = torch.empty((*ids.shape, weight.shape[0]), dtype=dtype, device=ids.device)
     if ids.numel():
-        decode_kernel[(triton.cdiv(ids.numel(), _DECODE_ROWS),)](
-            ids.contiguous(), weight.contiguous(), bias.contiguous(),
-            *_digits(tuple(levels), str(ids.device)), out, ids.numel(), weight.shape[0],
-            CHANNELS=len(levels), PADDED=_PADDED, BLOCK=_DECODE_ROWS, BLOCK_D=_DECODE_DEPTH,
-            num_warps=4, num_stages=2,
-        )  # fmt: skip
+        with on_device_of(ids):
+            decode_kernel[(triton.cdiv(ids.numel(), _DECODE_ROWS),)](
+                ids.contiguous(), weight.contiguous(), bias.contiguous(),
+                *_digits(tuple(levels), str(ids.device)), out, ids.numel(), weight.shape[0],
+                CHANNELS=len(levels), PADDED=_PADDED, BLOCK=_DECODE_ROWS, BLOCK_D=_DECODE_DEPTH,
+                num_warps=4, num_stages=2,
+            )  # fmt: skip
     return out
 
 

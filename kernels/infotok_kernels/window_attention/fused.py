@@ -14,6 +14,7 @@ import torch
 import triton
 from torch import Tensor
 
+from infotok_kernels.backend import on_device_of
 from infotok_kernels.window_attention.kernels import (
     backward_key_kernel,
     backward_query_kernel,
@@ -123,13 +124,15 @@ def _axis_tables(places: int, head_dim: int, device: str) -> tuple[Tensor, Tenso
 def _compact(keep: Tensor | None, plan: _Plan, device: torch.device) -> tuple[Tensor, Tensor]:
     """Kept slots of every window and how many they are; both empty without a keep map."""
     lists = (plan.windows, plan.max_slots) if keep is not None else (0, 0)
-    slot_list = torch.empty(lists, dtype=torch.int32, device=device)
+    slot_list = torch.zeros(lists, dtype=torch.int32, device=device)
     slot_count = torch.empty(lists[:1], dtype=torch.int32, device=device)
     if keep is not None and keep.numel():
-        compact_kernel[(plan.windows,)](
-            keep.contiguous().view(torch.uint8), slot_list, slot_count, plan.steps, plan.height, plan.width,
-            *plan.geometry, DILATED=plan.dilated, BLOCK=_fit(_COMPACT_BLOCK, plan.max_slots),
-        )  # fmt: skip
+        with on_device_of(keep):
+            compact_kernel[(plan.windows,)](
+                keep.contiguous().view(torch.uint8), slot_list, slot_count,
+                plan.steps, plan.height, plan.width, *plan.geometry, DILATED=plan.dilated,
+                BLOCK=_fit(_COMPACT_BLOCK, plan.max_slots),
+            )  # fmt: skip
     return slot_list, slot_count
 
 
@@ -177,13 +180,14 @@ def forward(
     blocks = blocks or forward_blocks(qkv.dtype, plan.max_slots)
     tiles = triton.cdiv(plan.max_slots, blocks.queries)
     listed = (slot_list, slot_count) if keep is not None else (log_sum, log_sum)
-    forward_kernel[(plan.windows * plan.heads * tiles,)](
-        qkv, query_norm.contiguous(), key_norm.contiguous(),
-        *_axis_tables(max(plan.steps, window), plan.head_dim, str(qkv.device)), *listed, out, log_sum,
-        plan.steps, plan.height, plan.width, plan.heads, *plan.geometry, tiles,
-        plan.head_dim**-0.5 * math.log2(math.e), EPSILON,
-        **_constants(plan, blocks, keep is not None, keep_queries),
-    )  # fmt: skip
+    with on_device_of(qkv):
+        forward_kernel[(plan.windows * plan.heads * tiles,)](
+            qkv, query_norm.contiguous(), key_norm.contiguous(),
+            *_axis_tables(max(plan.steps, window), plan.head_dim, str(qkv.device)), *listed, out, log_sum,
+            plan.steps, plan.height, plan.width, plan.heads, *plan.geometry, tiles,
+            plan.head_dim**-0.5 * math.log2(math.e), EPSILON,
+            **_constants(plan, blocks, keep is not None, keep_queries),
+        )  # fmt: skip
     return out, log_sum, slot_list, slot_count
 
 
@@ -226,11 +230,12 @@ def backward(
         programs = plan.windows * plan.heads * tiles
         # Zeros: programs beyond the end of a smaller window leave their share as it is.
         share = torch.zeros((programs, plan.head_dim), dtype=torch.float32, device=qkv.device)
-        kernel[(programs,)](
-            *weights, *saved, grad_out, inner, grad_qkv, share,
-            plan.steps, plan.height, plan.width, plan.heads, *plan.geometry, tiles, scale, EPSILON,
-            **constants,
-        )  # fmt: skip
+        with on_device_of(qkv):
+            kernel[(programs,)](
+                *weights, *saved, grad_out, inner, grad_qkv, share,
+                plan.steps, plan.height, plan.width, plan.heads, *plan.geometry, tiles, scale, EPSILON,
+                **constants,
+            )  # fmt: skip
         shares.append(share.sum(dim=0))
     return grad_qkv, shares[0].to(query_norm.dtype), shares[1].to(key_norm.dtype)
 
