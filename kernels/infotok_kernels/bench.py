@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+import torch._functorch.config
 
 from infotok_kernels.backend import interpreted, why_not_triton
 from infotok_kernels.bench_ways import Work, attention_work, error_map_work, fsq_work, sweep_ways
@@ -226,6 +227,8 @@ def main() -> None:
         print(f"no kernel benchmark on this machine ({platform.machine()}): {reason}; nothing was measured")
         return
     torch.manual_seed(0)
+    # A compiled backward pass would otherwise give its buffers away and could not be repeated.
+    torch._functorch.config.donated_buffer = False
     if chosen.sweep:
         sweep(chosen.only)
         return
