@@ -63,6 +63,7 @@ def main() -> None:
     build_attention(forward_kernel, "fp32", forward_blocks(torch.float32, SLOTS), 32, False, False)
     build_attention(backward_query_kernel, "bf16", backward, 32, False, True)
     build_attention(backward_key_kernel, "bf16", backward, 32, True, False)
+    build_attention(backward_key_kernel, "fp16", backward_blocks(torch.float16, 9), 16, False, False)
     build_attention(backward_key_kernel, "fp32", backward_blocks(torch.float32, SLOTS), 32, False, False)
     lists = dict.fromkeys(("slot_list", "slot_count"), "*i32")
     build(compact_kernel, {"keep": "*u8"} | lists, {"DILATED": False, "BLOCK": 512}, 4, 3)
