@@ -9,11 +9,16 @@ OUT ?= runs/small.safetensors
 MINUTES ?= 60
 FUZZ_SECONDS ?= 1200
 
+# For machines that bring their own torch and triton: make test-gpu GPU_PYTHON=python3
+GPU_PYTHON ?= $(BIN)/python
+GPU_SETUP := $(if $(filter $(BIN)/python,$(GPU_PYTHON)),setup)
+ON_GPU := TRITON_INTERPRET=0 PYTHONPATH=kernels:weights:tests/support:. $(GPU_PYTHON)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check fmt test fuzz bench train adopt eval golden wheel clean
+.PHONY: help setup demo check fmt test test-gpu fuzz bench bench-kernels train adopt eval golden wheel clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(BIN)/infotok: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -43,8 +48,17 @@ fuzz: setup ## look for files that break the reader, for FUZZ_SECONDS
 	$(BIN)/python tests/attacks/fuzz_itk.py runs/fuzz -max_total_time=$(FUZZ_SECONDS) -max_len=8192 \
 		-timeout=1 -rss_limit_mb=0 -artifact_prefix=runs/fuzz-
 
+test-gpu: $(GPU_SETUP) ## tests of the kernels on a GPU; fails where there is none
+	$(ON_GPU) -m pytest -m gpu tests/kernels tests/model
+
 bench: setup ## speed and memory of encode and decode on a made-up clip
 	$(BIN)/python -m infotok_cli.evaluate.bench
+
+bench-kernels: $(GPU_SETUP) ## test the kernels on a GPU, then time them; rows go to kernels/bench.csv
+	@if $(ON_GPU) -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \
+	  $(MAKE) test-gpu GPU_PYTHON=$(GPU_PYTHON); fi
+	$(ON_GPU) -m infotok_kernels.bench
+	$(ON_GPU) -m infotok_cli.model.bench
 
 train: setup ## train on CLIPS for MINUTES into OUT (goes on from OUT's checkpoint)
 	$(BIN)/infotok train $(CLIPS) -o $(OUT) --minutes $(MINUTES)

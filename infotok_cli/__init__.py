@@ -2,7 +2,7 @@
 
 The Python API loads what it needs on first use:
 
-    load(name_or_path=None, device="auto")   a model, ready to run
+    load(name_or_path=None, device="auto", kernels=None)   a model, ready to run
     encode(source, target, model, options)   video file to .itk file
     decode(source, target, model)            .itk file to video file
     open(path)                               an .itk file's header, index and segments; no torch

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Iterator
 
 import pytest
+
+# Triton reads this when it is first imported. `make test-gpu` sets it to 0.
+os.environ.setdefault("TRITON_INTERPRET", "1")
+# Deterministic algorithms, as below, need it on CUDA.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 @pytest.fixture

@@ -37,7 +37,8 @@ def probe(unwanted: str, *arguments: object) -> str:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--help"], ["--version"], ["encode", "--help"], ["eval", "--help"]]
+    "arguments",
+    [[], ["--help"], ["--version"], ["encode", "--help"], ["eval", "--help"], ["doctor", "--help"]],
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     probe("torch,av,numpy,safetensors,infotok_kernels", *arguments)

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from infotok_cli.cli import decode, demo, edit, encode, evaluate, flat, reports, train
+from infotok_cli.cli import decode, demo, doctor, edit, encode, evaluate, flat, reports, train
 from infotok_cli.cli.output import silence_stdout, tell
 from infotok_cli.errors import InfotokError
 
@@ -31,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (encode, decode, reports, edit, flat, demo, train, evaluate):
+for _module in (encode, decode, reports, edit, flat, demo, train, evaluate, doctor):
     _module.register(app)
 
 

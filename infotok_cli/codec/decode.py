@@ -43,6 +43,8 @@ class DecodeReport:
     model: str
     device: str
     precision: str
+    backend: str
+    """Kernels that ran: reference or triton."""
     seconds: float
     """Wall-clock time of the decode, without loading the model."""
     lost: tuple[str, ...] = ()
@@ -100,6 +102,7 @@ def decode_file(
         model=header.model_name,
         device=engine.runtime.device.type,
         precision=engine.runtime.precision,
+        backend=engine.runtime.backend,
         seconds=time.perf_counter() - began,
         lost=tuple(lost),
     )

@@ -68,6 +68,8 @@ class EncodeReport:
     model: str
     device: str
     precision: str
+    backend: str
+    """Kernels that ran: reference or triton."""
     seconds: float
     """Wall-clock time of the encode, without loading the model."""
 
@@ -134,6 +136,7 @@ def encode_file(
         model=header.model_name,
         device=engine.runtime.device.type,
         precision=engine.runtime.precision,
+        backend=engine.runtime.backend,
         seconds=time.perf_counter() - began,
     )
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from infotok_cli.errors import UsageError
 from infotok_cli.model.tokenizer import Analysis
 from infotok_cli.model.weights import LoadedModel
-from infotok_kernels import error_map
+from infotok_kernels import BackendError, error_map, select_backend, selected_backend
+from infotok_kernels.window_attention import TRITON_HEAD_SIZES
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 
@@ -30,23 +31,36 @@ class Runtime:
     device: torch.device
     precision: Literal["bf16", "fp32"]
 
+    @property
+    def backend(self) -> str:
+        """Which kernels run on this device: reference (torch) or triton."""
+        return selected_backend(self.device.type)
+
     def autocast(self) -> torch.autocast:
         """Context in which the network's matrix products run at this precision."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
 
-def choose_runtime(device: str = "auto") -> Runtime:
+def choose_runtime(device: str = "auto", kernels: str | None = None) -> Runtime:
     """CUDA when asked for or found; bfloat16 wherever the processor multiplies it in hardware.
 
-    Raises UsageError for an unknown device or CUDA that is not there.
+    kernels: reference or triton; None takes `INFOTOK_KERNELS`, else what suits the device. The choice
+    holds for every model on that kind of device.
+    Raises UsageError for an unknown device, CUDA that is not there, or kernels that cannot run.
     """
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(f"--device {device!r} is unknown: choose auto, cpu or cuda")
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch finds no CUDA device here; choose auto or cpu")
     if device != "cpu" and torch.cuda.is_available():
-        return Runtime(torch.device("cuda"), "bf16")
-    return Runtime(torch.device("cpu"), "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32")
+        runtime = Runtime(torch.device("cuda"), "bf16")
+    else:
+        runtime = Runtime(torch.device("cpu"), "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32")
+    try:
+        select_backend(kernels, runtime.device.type)
+    except BackendError as error:
+        raise UsageError(str(error)) from error
+    return runtime
 
 
 @cache
@@ -71,6 +85,12 @@ class Engine:
     """Runs a model's three calls on segments; holds no state between them."""
 
     def __init__(self, loaded: LoadedModel, runtime: Runtime) -> None:
+        head_size = loaded.config.head_dim
+        if runtime.backend == "triton" and head_size not in TRITON_HEAD_SIZES:
+            raise UsageError(
+                f"model {loaded.config.name} has head size {head_size}, the triton kernels take "
+                f"{' and '.join(map(str, TRITON_HEAD_SIZES))}: set INFOTOK_KERNELS=reference"
+            )
         keep_freed_memory()
         self.loaded = loaded
         self.runtime = runtime

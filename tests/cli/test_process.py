@@ -136,13 +136,14 @@ def test_without_arguments_help_is_shown(run: Run) -> None:
         "demo",
         "train",
         "eval",
+        "doctor",
     ):
         assert f" {name} " in asked.stdout
 
 
 @pytest.mark.parametrize(
     "command",
-    ["encode", "decode", "inspect", "stats", "cut", "concat", "repair", "export", "import", "demo"],
+    ["encode", "decode", "inspect", "stats", "cut", "concat", "repair", "export", "import", "demo", "doctor"],
 )
 def test_help_shows_examples_and_fits(run: Run, command: str) -> None:
     text = run(command, "--help").stdout

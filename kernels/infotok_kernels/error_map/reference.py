@@ -7,17 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def error_map(video: Tensor, reconstruction: Tensor, patch: tuple[int, int, int] = (4, 8, 8)) -> Tensor:
-    """Mean |video - reconstruction| over RGB and each `patch` of pixels.
-
-    video, reconstruction: `[B, T, H, W, 3]`, same range; any T, H, W >= 1, real pixels only: cut
-    padding off first. Returns float32 `[B, ceil(T/4), ceil(H/8), ceil(W/8)]` in that range; a patch cut
-    by an edge is the mean of what it has. Raises ValueError when the shapes differ.
-    """
-    if video.shape != reconstruction.shape or video.dim() != 5:
-        raise ValueError(
-            f"video {tuple(video.shape)} and reconstruction {tuple(reconstruction.shape)} differ"
-        )
+def error_map_reference(video: Tensor, reconstruction: Tensor, patch: tuple[int, int, int]) -> Tensor:
+    """`infotok_kernels.error_map` in torch, on any device and for every dtype."""
     _, steps, height, width, _ = video.shape
     difference = (video.float() - reconstruction.float()).abs().mean(dim=-1)
     inside = torch.ones((1, steps, height, width), device=video.device)

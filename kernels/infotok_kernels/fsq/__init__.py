@@ -1,0 +1,91 @@
+"""Finite scalar quantization: the public functions, their checks, and the choice of backend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from infotok_kernels.backend import Backend, resolve_backend
+from infotok_kernels.fsq.reference import fsq_decode_reference, fsq_encode_reference
+
+TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+MAX_TRITON_CHANNELS = 16
+
+ENCODE_EPSILON = 2e-4
+"""Ids of two backends agree unless a value lies this close to a boundary, in steps between levels.
+
+Boundaries are the midpoints between neighbouring levels. Both backends multiply in float32 and differ
+in the order of summation only, by about 1e-6 of the sum of magnitudes; this leaves room for 100 of that.
+"""
+
+
+def fsq_encode(
+    hidden: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], *, backend: Backend | None = None
+) -> tuple[Tensor, Tensor]:
+    """Project, bound and round: codes are the levels nearest to hidden weight^T + bias.
+
+    hidden: `[..., D]`. weight: `[C, D]`. bias: `[C]`. levels: C level counts, each >= 2.
+    Returns codes `[..., C]` (differentiable, straight-through, float32 or better) and token ids
+    `[...]` int64. The projection runs in float32 whatever autocast says: ids should not hang on
+    the rounding of half precision.
+    Raises ValueError if shapes, devices and levels do not agree, or the backend cannot take the dtype.
+    """
+    channels = len(levels)
+    if hidden.dim() < 1 or weight.shape != (channels, hidden.shape[-1]) or bias.shape != (channels,):
+        raise ValueError(
+            f"hidden {tuple(hidden.shape)}, weight {tuple(weight.shape)}, bias {tuple(bias.shape)} "
+            f"do not fit {channels} levels"
+        )
+    _check(levels, hidden, weight, bias)
+    if resolve_backend(backend, hidden.device) == "reference":
+        return fsq_encode_reference(hidden, weight, bias, levels)
+    _check_triton(levels, hidden, weight, bias)
+    from infotok_kernels.fsq.fused import fsq_encode_fused
+
+    return fsq_encode_fused(hidden, weight, bias, levels)
+
+
+def fsq_decode(
+    ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], *, backend: Backend | None = None
+) -> Tensor:
+    """Unpack ids `[...]` to codes and project them: `[..., D]` with weight `[D, C]`, bias `[D]`.
+
+    ids must lie in 0..product(levels)-1; they are not checked. Under autocast the result has its dtype.
+    Raises ValueError as `fsq_encode` does.
+    """
+    channels = len(levels)
+    if weight.dim() != 2 or weight.shape[1] != channels or bias.shape != weight.shape[:1]:
+        raise ValueError(
+            f"weight {tuple(weight.shape)} and bias {tuple(bias.shape)} do not fit {channels} levels"
+        )
+    if ids.dtype.is_floating_point or ids.dtype.is_complex or ids.dtype == torch.bool:
+        raise ValueError(f"ids are {ids.dtype}, expected integers")
+    _check(levels, ids, weight, bias)
+    if resolve_backend(backend, ids.device) == "reference":
+        return fsq_decode_reference(ids, weight, bias, levels)
+    _check_triton(levels, weight, bias)
+    from infotok_kernels.fsq.fused import fsq_decode_fused
+
+    return fsq_decode_fused(ids, weight, bias, levels)
+
+
+def _check(levels: Sequence[int], *tensors: Tensor) -> None:
+    if not levels or min(levels) < 2:
+        raise ValueError(f"levels {tuple(levels)} are not all 2 or more")
+    devices = {str(tensor.device) for tensor in tensors}
+    if len(devices) > 1:
+        raise ValueError(f"tensors lie on {' and '.join(sorted(devices))}, expected one device")
+
+
+def _check_triton(levels: Sequence[int], *tensors: Tensor) -> None:
+    if len(levels) > MAX_TRITON_CHANNELS:
+        raise ValueError(f"{len(levels)} levels: the triton backend takes up to {MAX_TRITON_CHANNELS}")
+    if math.prod(levels) > 1 << 31:
+        raise ValueError(f"levels {tuple(levels)}: the triton backend takes ids of up to 31 bits")
+    for tensor in tensors:
+        if tensor.dtype not in TRITON_DTYPES:
+            raise ValueError(f"{tensor.dtype}: the triton backend takes float32, bfloat16 and float16")

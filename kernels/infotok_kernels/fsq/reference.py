@@ -16,7 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-class _BoundAndRound(torch.autograd.Function):
+def inward(gradient: Tensor, values: Tensor) -> Tensor:
+    """The gradient, but 0 where a descent step along it would push a value outside [-1, 1] further out."""
+    blocked = ((values > 1) & (gradient < 0)) | ((values < -1) & (gradient > 0))
+    return gradient.masked_fill(blocked, 0.0)
+
+
+class BoundAndRound(torch.autograd.Function):
     """Nearest level in [-1, 1]; the gradient passes straight through.
 
     Outside [-1, 1] only gradients that lead back inside pass, so a saturated channel recovers.
@@ -31,10 +37,7 @@ class _BoundAndRound(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (values,) = ctx.saved_tensors
-        gradient = gradients[0]
-        # A descent step moves against the gradient: outwards above 1 when it is negative.
-        blocked = ((values > 1) & (gradient < 0)) | ((values < -1) & (gradient > 0))
-        return gradient.masked_fill(blocked, 0.0), None
+        return inward(gradients[0], values), None
 
 
 def _steps(levels: Sequence[int], like: Tensor) -> Tensor:
@@ -63,27 +66,17 @@ def ids_to_codes(ids: Tensor, levels: Sequence[int], dtype: torch.dtype = torch.
     return wide * 2 / _steps(levels, wide) - 1
 
 
-def fsq_encode(hidden: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Project, bound and round: codes are the levels nearest to hidden weight^T + bias.
-
-    hidden: `[..., D]`. weight: `[C, D]`. bias: `[C]`. levels: C level counts, each >= 2.
-    Returns codes `[..., C]` (differentiable, straight-through, float32 or better) and token ids
-    `[...]` int64. The projection runs in float32 whatever autocast says: ids should not hang on
-    the rounding of half precision. Raises ValueError if shapes and levels do not agree.
-    """
-    if weight.shape[0] != len(levels) or bias.shape != (len(levels),) or weight.shape[1] != hidden.shape[-1]:
-        raise ValueError(
-            f"hidden {tuple(hidden.shape)}, weight {tuple(weight.shape)}, bias {tuple(bias.shape)} "
-            f"do not fit {len(levels)} levels"
-        )
+def fsq_encode_reference(
+    hidden: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """`infotok_kernels.fsq_encode` in torch, on any device and for every float dtype."""
     with torch.autocast(hidden.device.type, enabled=False):
         wide = hidden if hidden.dtype == torch.float64 else hidden.float()
         values = F.linear(wide, weight.to(wide.dtype), bias.to(wide.dtype))
-        codes: Tensor = _BoundAndRound.apply(values, _steps(levels, values))  # type: ignore[no-untyped-call]
+        codes: Tensor = BoundAndRound.apply(values, _steps(levels, values))  # type: ignore[no-untyped-call]
     return codes, codes_to_ids(codes.detach(), levels)
 
 
-def fsq_decode(ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int]) -> Tensor:
-    """Unpack ids `[...]` to codes and project them: `[..., D]` with weight `[D, C]`, bias `[D]`."""
-    codes = ids_to_codes(ids, levels, weight.dtype)
-    return F.linear(codes, weight, bias)
+def fsq_decode_reference(ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int]) -> Tensor:
+    """`infotok_kernels.fsq_decode` in torch."""
+    return F.linear(ids_to_codes(ids, levels, weight.dtype), weight, bias)

@@ -1,8 +1,8 @@
 """Window attention over a token grid, in torch: whole in time, local in space.
 
-The grid `[T, H, W]` is cut into windows of `(T, window, window)` positions whose borders lie at
-multiples of `window`, moved back by `shift`. Windows at the edges are simply smaller: nothing is
-padded, and no mask is built, so a position attends exactly to the real positions of its window.
+The grid `[T, H, W]` is cut into windows of at most `(T, window, window)` positions (windows.py).
+Windows at the edges are simply smaller: nothing is padded, and no mask is built unless positions are
+left out, so a position attends exactly to the real positions of its window.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from infotok_kernels.window_attention.windows import Run, dilated_order, dilated_runs, window_runs
+
 ROPE_BASE = 100.0
 """Base of the rotary frequencies; windows are short, so it is far below the 10,000 of text models."""
 
-_EPSILON = 1e-6
+EPSILON = 1e-6
+"""Added to the mean square before its root."""
 
 
-def window_runs(length: int, window: int, shift: int) -> list[tuple[int, int, int]]:
-    """Cut an axis of `length` positions into runs `(start, count, size)` of equal windows.
+def rope_frequencies(head_dim: int, device: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Angle per position of each pair of channels, float64, for the pairs that turn with t, y and x.
 
-    `shift` in 0..window-1 is the length of the first, partial window (0: none). At most three runs.
+    A quarter of the pairs turn with t; the rest is shared evenly by y and x.
     """
-    runs: list[tuple[int, int, int]] = []
-    head = min(shift, length)
-    if head:
-        runs.append((0, 1, head))
-    count = (length - head) // window
-    if count:
-        runs.append((head, count, window))
-    tail = length - head - count * window
-    if tail:
-        runs.append((length - tail, 1, tail))
-    return runs
+    pairs = head_dim // 2
+    pairs_t = pairs // 4
+    pairs_y = (pairs - pairs_t) // 2
+    t, y, x = (
+        ROPE_BASE ** (-torch.arange(count, dtype=torch.float64, device=device) / count)
+        for count in (pairs_t, pairs_y, pairs - pairs_t - pairs_y)
+    )
+    return t, y, x
 
 
 @lru_cache(maxsize=64)
@@ -43,22 +43,18 @@ def window_runs(length: int, window: int, shift: int) -> list[tuple[int, int, in
 def rope_table(steps: int, rows: int, columns: int, head_dim: int, device: str) -> tuple[Tensor, Tensor]:
     """Cosine and sine `[T * rows * columns, head_dim / 2]` in float32 of rotary angles over (t, y, x).
 
-    A quarter of the pairs turn with t; the rest is shared evenly by y and x. Positions count from
-    the window's corner, which is as good as absolute ones: scores depend on differences only.
+    Positions count from the window's corner, which is as good as absolute ones: scores depend on
+    differences only.
     Source: Su et al., RoFormer (arXiv 2104.09864), one axis per group of pairs.
     """
-    pairs = head_dim // 2
-    pairs_t = pairs // 4
-    pairs_y = (pairs - pairs_t) // 2
-    pairs_x = pairs - pairs_t - pairs_y
     angles = []
-    for axis, (size, count) in enumerate(((steps, pairs_t), (rows, pairs_y), (columns, pairs_x))):
-        frequency = ROPE_BASE ** (-torch.arange(count, dtype=torch.float64, device=device) / count)
+    for axis, frequency in enumerate(rope_frequencies(head_dim, device)):
+        size = (steps, rows, columns)[axis]
         angle = torch.arange(size, dtype=torch.float64, device=device)[:, None] * frequency
-        shape = [1, 1, 1, count]
+        shape = [1, 1, 1, len(frequency)]
         shape[axis] = size
-        angles.append(angle.view(shape).expand(steps, rows, columns, count))
-    table = torch.cat(angles, dim=-1).reshape(-1, pairs)
+        angles.append(angle.view(shape).expand(steps, rows, columns, len(frequency)))
+    table = torch.cat(angles, dim=-1).reshape(-1, head_dim // 2)
     return table.cos().float(), table.sin().float()
 
 
@@ -71,7 +67,7 @@ def _rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 def _normalize(x: Tensor, weight: Tensor) -> Tensor:
     """RMS norm over the last axis times `weight`, in float32 or better."""
     wide = x if x.dtype == torch.float64 else x.float()
-    scale = torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + _EPSILON)
+    scale = torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + EPSILON)
     return wide * scale * weight
 
 
@@ -111,34 +107,69 @@ def _windows(x: Tensor, ys: tuple[int, int, int], xs: tuple[int, int, int]) -> T
     return part.reshape(batch * ys[1] * xs[1], heads, steps * ys[2] * xs[2], head_dim)
 
 
-def window_attention(
-    qkv: Tensor, query_norm: Tensor, key_norm: Tensor, *, window: int = 8, shift: int = 0
-) -> Tensor:
-    """Attention inside windows of `(T, window, window)` positions, with QK-norm and RoPE.
+def _attend_kept(query: Tensor, key: Tensor, value: Tensor, kept: Tensor) -> Tensor:
+    """As `_Attend`, over the keys where `kept` (bool `[B, 1, N]`); zeros where no key is kept."""
+    scores = torch.matmul(query, key.transpose(-1, -2)) * query.shape[-1] ** -0.5
+    scores = scores if scores.dtype == torch.float64 else scores.float()
+    seen = kept[:, :, None, :]
+    # The lowest number, not minus infinity: a row without keys must not become NaN before it is zeroed.
+    weights = scores.masked_fill(~seen, torch.finfo(scores.dtype).min).softmax(dim=-1) * seen
+    return torch.matmul(weights.to(value.dtype), value)
 
-    qkv: `[B, T, H, W, 3, heads, head_dim]`, straight from the fused projection; float dtypes.
-    query_norm, key_norm: `[head_dim]` weights of the RMS norm of queries and keys.
-    window: side of a window in positions. shift: 0..window-1, size of the first window of each
-    spatial axis (0: aligned windows).
-    Returns `[B, T, H, W, heads, head_dim]` in the dtype of `qkv`.
-    Raises ValueError on a shape, head size, window or shift that it cannot take.
-    """
-    if qkv.dim() != 7 or qkv.shape[4] != 3:
-        raise ValueError(f"qkv has shape {tuple(qkv.shape)}, expected [B, T, H, W, 3, heads, head_dim]")
-    _, steps, height, width, _, _, head_dim = qkv.shape
-    if head_dim % 8:
-        raise ValueError(f"head size {head_dim} is not a multiple of 8")
-    if window < 1 or not 0 <= shift < window:
-        raise ValueError(f"shift {shift} is not in 0..window-1 for window {window}")
+
+def window_attention_reference(
+    qkv: Tensor,
+    query_norm: Tensor,
+    key_norm: Tensor,
+    *,
+    window: int,
+    shift: int,
+    dilated: bool,
+    keep: Tensor | None,
+    keep_queries: bool,
+) -> Tensor:
+    """`infotok_kernels.window_attention` in torch, on any device and for every float dtype."""
+    _, _, height, width, _, _, _ = qkv.shape
+    if not dilated:
+        runs = (window_runs(height, window, shift), window_runs(width, window, shift))
+        out = _attend_runs(qkv, query_norm, key_norm, keep, *runs)
+    else:
+        rows = torch.tensor(dilated_order(height, window), device=qkv.device)
+        columns = torch.tensor(dilated_order(width, window), device=qkv.device)
+        runs = (dilated_runs(height, window), dilated_runs(width, window))
+        moved = qkv.index_select(2, rows).index_select(3, columns)
+        kept = None if keep is None else keep.index_select(2, rows).index_select(3, columns)
+        out = _attend_runs(moved, query_norm, key_norm, kept, *runs)
+        out = out.index_select(2, rows.argsort()).index_select(3, columns.argsort())
+    if keep is not None and keep_queries:
+        out = out * keep[..., None, None]
+    return out
+
+
+def _attend_runs(
+    qkv: Tensor,
+    query_norm: Tensor,
+    key_norm: Tensor,
+    keep: Tensor | None,
+    row_runs: list[Run],
+    column_runs: list[Run],
+) -> Tensor:
+    """Attention in windows that lie side by side along both axes."""
+    steps, head_dim = qkv.shape[1], qkv.shape[-1]
     query, key, value = qkv.unbind(dim=4)
     bands: list[Tensor] = []
-    for ys in window_runs(height, window, shift):
+    for ys in row_runs:
         parts: list[Tensor] = []
-        for xs in window_runs(width, window, shift):
+        for xs in column_runs:
             cosine, sine = rope_table(steps, ys[2], xs[2], head_dim, str(qkv.device))
             q = _rotate(_normalize(_windows(query, ys, xs), query_norm), cosine, sine).to(qkv.dtype)
             k = _rotate(_normalize(_windows(key, ys, xs), key_norm), cosine, sine).to(qkv.dtype)
-            out: Tensor = _Attend.apply(q, k, _windows(value, ys, xs))  # type: ignore[no-untyped-call]
+            out: Tensor
+            if keep is None:
+                out = _Attend.apply(q, k, _windows(value, ys, xs))  # type: ignore[no-untyped-call]
+            else:
+                kept = _windows(keep[..., None, None], ys, xs)[..., 0]
+                out = _attend_kept(q, k, _windows(value, ys, xs), kept)
             out = out.reshape(-1, ys[1], xs[1], out.shape[1], steps, ys[2], xs[2], head_dim)
             out = out.permute(0, 4, 1, 5, 2, 6, 3, 7)
             parts.append(out.reshape(-1, steps, ys[1] * ys[2], xs[1] * xs[2], *out.shape[-2:]))

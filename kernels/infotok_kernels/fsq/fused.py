@@ -1,0 +1,163 @@
+"""Finite scalar quantization on Triton kernels: launches and the operators torch sees.
+
+The forward passes are fused. The backward passes are plain matrix products with a few columns, which
+torch does well; what they need is saved by the forward pass only when a gradient is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+
+from infotok_kernels.backend import on_device_of
+from infotok_kernels.fsq.kernels import decode_kernel, encode_kernel
+from infotok_kernels.fsq.reference import ids_to_codes, inward
+
+_PADDED = 16
+"""Channels as the kernels see them: matrix products need 16."""
+
+_ENCODE_ROWS, _ENCODE_DEPTH = 64, 64
+_DECODE_ROWS, _DECODE_DEPTH = 64, 128
+
+_PARTS = {torch.bfloat16: 1, torch.float16: 2, torch.float32: 3}
+"""bfloat16 numbers that add up to one of the dtype."""
+
+
+@lru_cache(maxsize=16)
+@torch.inference_mode(False)
+def _digits(levels: tuple[int, ...], device: str) -> tuple[Tensor, Tensor]:
+    """Level counts and radices, int32 `[16]`; channels that do not exist have two levels worth nothing."""
+    radix, worth = [], 1
+    for level in levels:
+        radix.append(worth)
+        worth *= level
+    spare = _PADDED - len(levels)
+    return (
+        torch.tensor([*levels, *[2] * spare], dtype=torch.int32, device=device),
+        torch.tensor([*radix, *[0] * spare], dtype=torch.int32, device=device),
+    )
+
+
+def encode(
+    hidden: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], save: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes, ids, and the projected values if `save` (else nothing)."""
+    rows, width, channels = hidden[..., 0].numel(), hidden.shape[-1], len(levels)
+    shape = hidden.shape[:-1]
+    codes = torch.empty((*shape, channels), dtype=torch.float32, device=hidden.device)
+    ids = torch.empty(shape, dtype=torch.int64, device=hidden.device)
+    values = torch.empty_like(codes) if save else codes.new_empty(0)
+    if rows:
+        with on_device_of(hidden):
+            encode_kernel[(triton.cdiv(rows, _ENCODE_ROWS),)](
+                hidden.contiguous(), weight.contiguous(), bias.contiguous(),
+                *_digits(tuple(levels), str(hidden.device)), values, codes, ids, rows, width,
+                CHANNELS=channels, PADDED=_PADDED, PARTS=_PARTS[hidden.dtype], SAVE=save,
+                BLOCK=_ENCODE_ROWS, BLOCK_D=_ENCODE_DEPTH, num_warps=4, num_stages=3,
+            )  # fmt: skip
+    return codes, ids, values
+
+
+def decode(ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Projected codes `[..., D]` in `dtype`."""
+    out = torch.empty((*ids.shape, weight.shape[0]), dtype=dtype, device=ids.device)
+    if ids.numel():
+        with on_device_of(ids):
+            decode_kernel[(triton.cdiv(ids.numel(), _DECODE_ROWS),)](
+                ids.contiguous(), weight.contiguous(), bias.contiguous(),
+                *_digits(tuple(levels), str(ids.device)), out, ids.numel(), weight.shape[0],
+                CHANNELS=len(levels), PADDED=_PADDED, BLOCK=_DECODE_ROWS, BLOCK_D=_DECODE_DEPTH,
+                num_warps=4, num_stages=2,
+            )  # fmt: skip
+    return out
+
+
+_encode_op = torch.library.custom_op(
+    "infotok::fsq_encode",
+    encode,
+    mutates_args=(),
+    schema="(Tensor hidden, Tensor weight, Tensor bias, int[] levels, bool save) -> (Tensor, Tensor, Tensor)",
+)
+_decode_op = torch.library.custom_op(
+    "infotok::fsq_decode",
+    decode,
+    mutates_args=(),
+    schema="(Tensor ids, Tensor weight, Tensor bias, int[] levels, ScalarType dtype) -> Tensor",
+)
+
+
+@_encode_op.register_fake
+def _encode_shapes(
+    hidden: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], save: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    codes = hidden.new_empty((*hidden.shape[:-1], len(levels)), dtype=torch.float32)
+    ids = hidden.new_empty(hidden.shape[:-1], dtype=torch.int64)
+    return codes, ids, torch.empty_like(codes) if save else codes.new_empty(0)
+
+
+@_decode_op.register_fake
+def _decode_shapes(
+    ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], dtype: torch.dtype
+) -> Tensor:
+    return weight.new_empty((*ids.shape, weight.shape[0]), dtype=dtype)
+
+
+def _save_encode(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    hidden, weight, bias, _, _ = inputs
+    _, ids, values = output
+    ctx.save_for_backward(hidden, weight, values)
+    ctx.bias_dtype = bias.dtype
+    ctx.mark_non_differentiable(ids, values)
+    ctx.set_materialize_grads(False)
+
+
+def _encode_gradients(ctx: Any, gradient: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
+    if gradient is None:
+        return (None,) * 5
+    hidden, weight, values = ctx.saved_tensors
+    with torch.autocast(hidden.device.type, enabled=False):
+        through = inward(gradient.float(), values).flatten(0, -2)
+        to_hidden = (through @ weight.float()).reshape(hidden.shape).to(hidden.dtype)
+        to_weight = (through.mT @ hidden.flatten(0, -2).float()).to(weight.dtype)
+        return to_hidden, to_weight, through.sum(dim=0).to(ctx.bias_dtype), None, None
+
+
+def _save_decode(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ids, weight, bias, ctx.levels, _ = inputs
+    ctx.save_for_backward(ids)
+    ctx.dtypes = (weight.dtype, bias.dtype)
+
+
+def _decode_gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    (ids,) = ctx.saved_tensors
+    with torch.autocast(gradient.device.type, enabled=False):
+        wide = gradient.flatten(0, -2).float()
+        codes = ids_to_codes(ids.flatten(), ctx.levels)
+        to_weight, to_bias = wide.mT @ codes, wide.sum(dim=0)
+    return None, to_weight.to(ctx.dtypes[0]), to_bias.to(ctx.dtypes[1]), None, None
+
+
+_encode_op.register_autograd(_encode_gradients, setup_context=_save_encode)
+_decode_op.register_autograd(_decode_gradients, setup_context=_save_decode)
+
+
+def fsq_encode_fused(
+    hidden: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """`infotok_kernels.fsq_encode` on Triton kernels; arguments as checked there."""
+    wanted = hidden.requires_grad or weight.requires_grad or bias.requires_grad
+    codes, ids, _ = _encode_op(hidden, weight, bias, list(levels), wanted and torch.is_grad_enabled())
+    return codes, ids
+
+
+def fsq_decode_fused(ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int]) -> Tensor:
+    """`infotok_kernels.fsq_decode` on Triton kernels; arguments as checked there."""
+    kind = ids.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+    out: Tensor = _decode_op(ids, weight, bias, list(levels), dtype)
+    return out

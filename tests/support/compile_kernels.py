@@ -1,0 +1,85 @@
+"""Compile every Triton kernel for sm_90; needs no GPU. Prints one line per kernel.
+
+The interpreter runs kernels as Python and lets much pass that the compiler refuses. A process of its
+own must run this, without TRITON_INTERPRET: python tests/support/compile_kernels.py
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from infotok_kernels.error_map.kernels import error_map_kernel
+from infotok_kernels.fsq.kernels import decode_kernel, encode_kernel
+from infotok_kernels.window_attention.fused import Blocks, backward_blocks, forward_blocks
+from infotok_kernels.window_attention.kernels import (
+    backward_key_kernel,
+    backward_query_kernel,
+    compact_kernel,
+    forward_kernel,
+)
+
+TARGET = GPUTarget("cuda", 90, 32)
+FLOATS = {"scale": "fp32", "epsilon": "fp32"}
+SLOTS = 512
+
+
+def build(kernel: Any, pointers: dict[str, str], constants: dict[str, Any], warps: int, stages: int) -> None:
+    """Compile a kernel whose other arguments are 32-bit integers."""
+    signature = {
+        name: "constexpr" if name in constants else pointers.get(name) or FLOATS.get(name, "i32")
+        for name in kernel.arg_names
+    }
+    aligned = {
+        (index,): [["tt.divisibility", 16]] for index, name in enumerate(kernel.arg_names) if name in pointers
+    }
+    source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=aligned)
+    built = triton.compile(source, target=TARGET, options={"num_warps": warps, "num_stages": stages})
+    assert built.metadata.shared <= 227 << 10, "more shared memory than a block can have"
+    print(f"{kernel.__name__} {constants}: {len(built.asm['cubin'])} bytes", flush=True)
+
+
+def build_attention(kernel: Any, dtype: str, blocks: Blocks, half: int, dilated: bool, listed: bool) -> None:
+    pointers = dict.fromkeys(("qkv", "out", "grad_out", "grad_qkv"), f"*{dtype}")
+    pointers |= dict.fromkeys(
+        ("query_norm", "key_norm", "cosine", "sine", "log_sum", "inner", "grad_norm"), "*fp32"
+    )
+    pointers |= dict.fromkeys(("slot_list", "slot_count"), "*i32" if listed else "*fp32")
+    constants = {
+        "HALF": half, "PAIRS_T": half // 4, "PAIRS_Y": (half - half // 4) // 2, "DILATED": dilated,
+        "LIST_KEYS": listed, "LIST_QUERIES": listed, "BLOCK_M": blocks.queries, "BLOCK_N": blocks.keys,
+    }  # fmt: skip
+    build(kernel, pointers, constants, blocks.warps, blocks.stages)
+
+
+def main() -> None:
+    forward, backward = forward_blocks(torch.bfloat16, SLOTS), backward_blocks(torch.bfloat16, SLOTS)
+    build_attention(forward_kernel, "bf16", forward, 32, False, False)
+    build_attention(forward_kernel, "fp16", forward, 16, True, True)
+    build_attention(forward_kernel, "fp32", forward_blocks(torch.float32, SLOTS), 32, False, False)
+    build_attention(backward_query_kernel, "bf16", backward, 32, False, True)
+    build_attention(backward_key_kernel, "bf16", backward, 32, True, False)
+    build_attention(backward_key_kernel, "fp16", backward_blocks(torch.float16, 9), 16, False, False)
+    build_attention(backward_key_kernel, "fp32", backward_blocks(torch.float32, SLOTS), 32, False, False)
+    lists = dict.fromkeys(("slot_list", "slot_count"), "*i32")
+    build(compact_kernel, {"keep": "*u8"} | lists, {"DILATED": False, "BLOCK": 512}, 4, 3)
+    digits = dict.fromkeys(("level_of", "radix_of"), "*i32")
+    weights = dict.fromkeys(("weight", "bias", "values", "codes"), "*fp32") | digits | {"ids": "*i64"}
+    shape = {"CHANNELS": 6, "PADDED": 16, "BLOCK": 64}
+    for dtype, parts in (("bf16", 1), ("fp32", 3)):
+        constants = shape | {"PARTS": parts, "SAVE": parts > 1, "BLOCK_D": 64}
+        build(encode_kernel, weights | {"hidden": f"*{dtype}"}, constants, 4, 3)
+    build(decode_kernel, weights | {"out": "*bf16"}, shape | {"BLOCK_D": 128}, 4, 2)
+    constants = {
+        "PATCH_T": 4, "PATCH_Y": 8, "SPAN": 24, "PADDED_LINES": 32, "PADDED_SPAN": 32, "CELLS": 8,
+        "ALIGNED": 8,
+    }  # fmt: skip
+    build(error_map_kernel, {"video": "*fp32", "other": "*bf16", "out": "*fp32"}, constants, 8, 3)
+
+
+if __name__ == "__main__":
+    main()
