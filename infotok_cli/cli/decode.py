@@ -69,6 +69,8 @@ def decode(
     ] = False,
     model: options.Model = None,
     device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    deterministic: options.Deterministic = False,
 ) -> None:
     """Decode an .itk file into a video, or into PNG frames.
 
@@ -100,7 +102,7 @@ def decode(
         from infotok_cli.codec.decode import decode_file
         from infotok_cli.codec.models import load_engine
 
-        engine = load_engine(model, device)
+        engine = load_engine(model, device, precision=precision, deterministic=deterministic)
         bar.describe("decoding")
         report = decode_file(
             source,

@@ -140,6 +140,8 @@ def encode(
     ] = None,
     model: options.Model = None,
     device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    deterministic: options.Deterministic = False,
 ) -> None:
     """Encode a video into tokens, as an .itk file.
 
@@ -189,7 +191,7 @@ def encode(
         from infotok_cli.codec.encode import encode_file
         from infotok_cli.codec.models import load_engine
 
-        engine = load_engine(model, device)
+        engine = load_engine(model, device, precision=precision, deterministic=deterministic)
         bar.describe("encoding")
         report = encode_file(source, target, engine, wanted, overwrite=overwrite, progress=bar.update)
     if as_json:

@@ -69,6 +69,23 @@ Device = Annotated[
         rich_help_panel=MODEL_PANEL,
     ),
 ]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        metavar="auto|bf16|fp32",
+        help="Of the network's matrix products; auto takes bf16 where the hardware multiplies it.",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+Deterministic = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic",
+        help="The same bits each time on one kind of device: fp32, no shortcuts. Slower.",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
 Overwrite = Annotated[
     bool,
     typer.Option(

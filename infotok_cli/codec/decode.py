@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from infotok_cli.codec.ahead import ahead
 from infotok_cli.codec.frames import frame_range
 from infotok_cli.codec.models import check_model
 from infotok_cli.codec.tokens import unpack_tokens
@@ -83,11 +84,12 @@ def decode_file(
         wanted = frame_range(reader, start_seconds, end_seconds, source)
         with _writer(target, reader.header, codec, crf, overwrite) as writer:
             done = 0
-            for frames in decoded_segments(reader, engine, wanted, lost if skip_bad else None):
-                writer.write(frames)
-                done += len(frames)
-                if progress is not None:
-                    progress(done)
+            with ahead(decoded_segments(reader, engine, wanted, lost if skip_bad else None)) as segments:
+                for frames in segments:
+                    writer.write(frames)
+                    done += len(frames)
+                    if progress is not None:
+                        progress(done)
         header, size_bytes = reader.header, reader.size_bytes
     return DecodeReport(
         input=str(source),

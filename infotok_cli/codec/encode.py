@@ -8,7 +8,8 @@ of the whole file take a pass before, unless the video is a single group.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -103,10 +104,12 @@ def encode_file(
         groups = _groups(
             source, video, engine=engine, options=options, header=header, planner=planner, meter=meter
         )
-        for group in groups:
-            coder = _GroupCoder(group, engine, header)
-            allocations = planner.plan(group_view(group), coder.measure)
-            planner.wrote(coder.write(allocations, writer, meter))
+        # Closed before the video is: a thread reads ahead of them.
+        with closing(groups):
+            for group in groups:
+                coder = _GroupCoder(group, engine, header)
+                allocations = planner.plan(group_view(group), coder.measure)
+                planner.wrote(coder.write(allocations, writer, meter))
         size_bytes = writer.finish()
         planner.check(size_bytes)
     totals = meter.total
@@ -173,32 +176,32 @@ def _groups(
     header: Header,
     planner: Planner,
     meter: _Meter,
-) -> Iterator[list[Pending]]:
+) -> Generator[list[Pending], None, None]:
     """Groups to be written, after a pass over all of them if `planner` asks for one.
 
     A video shorter than a group is read once: the planner has seen it whole.
     """
 
-    def read(opened: VideoReader) -> Iterator[list[Pending]]:
+    def read(opened: VideoReader) -> Generator[list[Pending], None, None]:
         frames = opened.frames(options.start_seconds, options.end_seconds, options.short_side)
         segments = read_segments(frames, header.segment_frames)
         return read_groups(segments, header.positions(), engine, options, meter.analyzed)
 
-    groups = read(video)
-    if not planner.surveys:
+    with closing(read(video)) as groups:
+        if not planner.surveys:
+            yield from groups
+            return
+        first = next(groups, [])
+        if len(first) < group_size(header.positions()):
+            planner.survey(group_view(first))
+            yield first
+            return
+        meter.passes = 2
+        for group in chain([first], groups):
+            planner.survey(group_view(group))
+            group.clear()
+    with open_video(source) as again, closing(read(again)) as groups:
         yield from groups
-        return
-    first = next(groups, [])
-    if len(first) < group_size(header.positions()):
-        planner.survey(group_view(first))
-        yield first
-        return
-    meter.passes = 2
-    for group in chain([first], groups):
-        planner.survey(group_view(group))
-        group.clear()
-    with open_video(source) as again:
-        yield from read(again)
 
 
 class _GroupCoder:

@@ -6,13 +6,14 @@ memory does not grow with length, and a still second pays for a busy one nearby.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infotok_cli.blocks import token_grid
+from infotok_cli.codec.ahead import ahead
 from infotok_cli.codec.elastic import PrefixErrors
 from infotok_cli.codec.planning import Group
 from infotok_cli.config import EncodeOptions
@@ -47,22 +48,23 @@ def read_groups(
     engine: Engine,
     options: EncodeOptions,
     analyzed: Callable[[int], None],
-) -> Iterator[list[Pending]]:
+) -> Generator[list[Pending], None, None]:
     """Analyze segments `[T, H, W, 3]` of `positions` positions each; `analyzed` is told of their frames.
 
     A list that was yielded should be emptied before the next one is asked for.
     """
     size = group_size(positions)
     group: list[Pending] = []
-    for frames in segments:
-        analysis = engine.analyze(frames)
-        error = _error(frames, analysis, engine, options)
-        prefixes = PrefixErrors(engine, frames, analysis) if options.router == "elastic" else None
-        group.append(Pending(len(frames), analysis, error, prefixes))
-        analyzed(len(frames))
-        if len(group) == size:
-            yield group
-            group = []
+    with ahead(segments) as prepared:
+        for frames in prepared:
+            analysis = engine.analyze(frames)
+            error = _error(frames, analysis, engine, options)
+            prefixes = PrefixErrors(engine, frames, analysis) if options.router == "elastic" else None
+            group.append(Pending(len(frames), analysis, error, prefixes))
+            analyzed(len(frames))
+            if len(group) == size:
+                yield group
+                group = []
     if group:
         yield group
 

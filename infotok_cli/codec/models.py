@@ -9,9 +9,16 @@ from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
 
 
-def load_engine(name_or_path: str | None = None, device: str = "auto", kernels: str | None = None) -> Engine:
-    """Load a model and put it on a device (auto, cpu, cuda); kernels: reference, triton, None chooses."""
-    runtime = choose_runtime(device, kernels)
+def load_engine(
+    name_or_path: str | None = None,
+    device: str = "auto",
+    kernels: str | None = None,
+    *,
+    precision: str = "auto",
+    deterministic: bool = False,
+) -> Engine:
+    """Load a model and put it on a device (auto, cpu, cuda); see `choose_runtime` for the rest."""
+    runtime = choose_runtime(device, kernels, precision=precision, deterministic=deterministic)
     return Engine(load_model(find_model(name_or_path)), runtime)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -41,21 +42,35 @@ class Runtime:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
 
-def choose_runtime(device: str = "auto", kernels: str | None = None) -> Runtime:
+def choose_runtime(
+    device: str = "auto", kernels: str | None = None, *, precision: str = "auto", deterministic: bool = False
+) -> Runtime:
     """CUDA when asked for or found; bfloat16 wherever the processor multiplies it in hardware.
 
     kernels: reference or triton; None takes `INFOTOK_KERNELS`, else what suits the device. The choice
-    holds for every model on that kind of device.
-    Raises UsageError for an unknown device, CUDA that is not there, or kernels that cannot run.
+    holds for every model on that kind of device. precision: auto, bf16 or fp32. deterministic: float32
+    without shortcuts, and only operations of torch that give the same bits each time, so that one input
+    gives the same ids on one kind of device (with the same torch and number of threads).
+    Raises UsageError for an unknown device or precision, CUDA that is not there, or kernels that cannot
+    run.
     """
+    if precision not in ("auto", "bf16", "fp32"):
+        raise UsageError(f"--precision {precision!r} is unknown: choose auto, bf16 or fp32")
+    if deterministic and precision == "bf16":
+        raise UsageError("--deterministic means --precision fp32: leave --precision bf16 out")
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(f"--device {device!r} is unknown: choose auto, cpu or cuda")
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch finds no CUDA device here; choose auto or cpu")
-    if device != "cpu" and torch.cuda.is_available():
-        runtime = Runtime(torch.device("cuda"), "bf16")
-    else:
-        runtime = Runtime(torch.device("cpu"), "bf16" if torch.cpu._is_avx512_bf16_supported() else "fp32")
+    on = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    if deterministic:
+        # cuBLAS reads this when it starts; it is what torch asks for.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+        torch.set_float32_matmul_precision("highest")
+    half = on.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    wants_half = precision == "bf16" or (precision == "auto" and half and not deterministic)
+    runtime = Runtime(on, "bf16" if wants_half else "fp32")
     try:
         select_backend(kernels, runtime.device.type)
     except BackendError as error:
@@ -108,7 +123,11 @@ class Engine:
                         layer.to(torch.bfloat16)
 
     def _video(self, frames: NDArray[np.uint8]) -> Tensor:
-        return torch.from_numpy(frames).to(self.runtime.device)[None].float() / 127.5 - 1
+        pixels = torch.from_numpy(frames)
+        if self.runtime.device.type == "cuda":
+            # From page-locked memory the copy does not hold up the next segment's reading.
+            pixels = pixels.pin_memory().to(self.runtime.device, non_blocking=True)
+        return pixels[None].float() / 127.5 - 1
 
     def _keep(self, keep: NDArray[np.bool_]) -> Tensor:
         return torch.from_numpy(keep).to(self.runtime.device)[None]

@@ -186,6 +186,8 @@ def test_input_as_output(refused: Refused, clip: Path, encoded: Path) -> None:
         (("--rate", "1.5"), "--rate 1.5 is out of range"),
         (("--rate", "nan"), "--rate nan is out of range"),
         (("--rate", "high"), "--rate"),
+        (("--precision", "int8"), "--precision 'int8' is unknown: choose auto, bf16 or fp32"),
+        (("--precision", "bf16", "--deterministic"), "--deterministic means --precision fp32"),
         (("--rate", "0.5", "--bitrate", "9k"), "--rate and --bitrate exclude each other"),
         (("--max-tokens", "9", "--target-psnr", "30"), "--max-tokens and --target-psnr exclude each other"),
         (("--max-tokens", "0"), "--max-tokens 0 is out of range"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from infotok_cli.video.reader import open_video
 from make_video import make_image, make_video, moving_shapes
@@ -94,6 +95,23 @@ def test_budgets(
     assert (tmp_path / "a.itk").read_bytes() == (tmp_path / "b.itk").read_bytes()
     assert json.loads(run("inspect", "--json", tmp_path / "a.itk").stdout)["target_rate"] is None
     assert "set by a budget" in run("inspect", tmp_path / "a.itk").stdout
+
+
+def test_precision(run: Run, clip: Path, tmp_path: Path) -> None:
+    def told(*options: str) -> str:
+        words = ("encode", clip, "-o", tmp_path / "a.itk", "-y", "--json", "--device", "cpu", *options)
+        return str(json.loads(run(*words).stdout)["precision"])
+
+    try:
+        assert told("--precision", "fp32") == "fp32"
+        assert told("--precision", "bf16") == "bf16"
+        assert told("--deterministic") == "fp32"
+        first = (tmp_path / "a.itk").read_bytes()
+        assert told("--deterministic") == "fp32"
+        assert (tmp_path / "a.itk").read_bytes() == first
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def test_exact_router(run: Run, clip: Path, tmp_path: Path) -> None:

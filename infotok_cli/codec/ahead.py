@@ -1,0 +1,40 @@
+"""Doing the next thing while the last one is used: reading, computing and writing overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+@contextmanager
+def ahead(items: Iterable[Item]) -> Iterator[Iterator[Item]]:
+    """`items`, each made by a background thread while the one before is in use.
+
+    One item at most waits. What making one raises is raised where it would have been used. On leaving,
+    the thread has ended, so that files it reads from can be closed.
+    """
+    source = iter(items)
+
+    def make() -> tuple[Item] | None:
+        try:
+            return (next(source),)
+        except StopIteration:
+            return None
+
+    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
+        waiting = thread.submit(make)
+
+        def taken() -> Iterator[Item]:
+            nonlocal waiting
+            while (item := waiting.result()) is not None:
+                waiting = thread.submit(make)
+                yield item[0]
+
+        try:
+            yield taken()
+        finally:
+            waiting.cancel()
