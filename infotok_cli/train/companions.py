@@ -59,9 +59,9 @@ def add_companions(
 
 
 def main(weights: Path, cache: Path) -> None:
-    clips = FrameCache(cache).sample(
-        CODER_STEPS // STEPS_PER_CLIP, CropShape(32, 224), np.random.default_rng(0)
-    )
+    frames = FrameCache(cache)
+    frames.hold_out()
+    clips = frames.sample(CODER_STEPS // STEPS_PER_CLIP, CropShape(32, 224), np.random.default_rng(0))
     print(add_companions(weights, list(clips), choose_runtime("auto"), steps=CODER_STEPS))
 
 

@@ -29,7 +29,7 @@ from infotok_cli.train.checkpoint import (
     select,
 )
 from infotok_cli.train.companions import STEPS_PER_CLIP, add_companions
-from infotok_cli.train.data import FrameCache
+from infotok_cli.train.data import CropShape, FrameCache
 from infotok_cli.train.device_cache import DeviceCrops
 from infotok_cli.train.distributed import StopSignals, World, join_world
 from infotok_cli.train.heldout import HELD_RATES, HeldOut
@@ -254,6 +254,8 @@ class _Run:
         error = self.held.mean_error(model)
         save_model(options.output, model, model.state_dict(), error, json.dumps(history))
         random = np.random.default_rng(options.seed)
-        shape = max(options.crops, key=lambda crop: crop.frames * crop.side**2)
+        # Tokens of whole segments: what a token says depends on how long its segment is.
+        frames = max(8, model.config.segment_frames // 8 * 8)
+        shape = CropShape(frames, max(crop.side for crop in options.crops))
         clips = self.cache.sample(2 + options.coder_steps // STEPS_PER_CLIP, shape, random)
         return add_companions(options.output, list(clips), self.runtime, steps=options.coder_steps)
