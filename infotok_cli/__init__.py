@@ -22,6 +22,7 @@ _API = {
     "decode": ("infotok_cli.codec.decode", "decode_file"),
     "open": ("infotok_cli.container.reader", "ItkReader"),
     "EncodeOptions": ("infotok_cli.config", "EncodeOptions"),
+    "Budget": ("infotok_cli.config", "Budget"),
 }
 
 

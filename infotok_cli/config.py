@@ -13,6 +13,9 @@ from typing import Any, Literal
 
 from infotok_cli.errors import ModelError, UsageError
 
+CONFIG_KEY = "infotok.config"
+"""Where a weights file's metadata holds its `ModelConfig`."""
+
 RouterName = Literal["fast", "exact", "fixed", "elastic"]
 AllocationName = Literal["block", "position"]
 MaskingName = Literal["error", "elastic"]

@@ -27,7 +27,9 @@ def train_command(
         float | None,
         typer.Option("--minutes", "--time-budget", help="Stop after this many minutes in all."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Stop after this many steps in all.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Stop after this many steps in all; 0: only fit the coder.", min=0)
+    ] = None,
     init: Annotated[
         str | None, typer.Option(help="Start from this model (name or file) instead of from scratch.")
     ] = None,
@@ -98,7 +100,7 @@ def train_command(
         raise UsageError(f"--output {output or ''} is needed: name a .safetensors file to write")
     if minutes is None and steps is None:
         raise UsageError("--minutes or --steps is needed: say how long to train")
-    for option, value in (("--minutes", minutes), ("--steps", steps), ("--learning-rate", learning_rate)):
+    for option, value in (("--minutes", minutes), ("--learning-rate", learning_rate)):
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"{option} {value:g} must be more than 0")
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from infotok_cli.errors import UsageError
+from infotok_cli.model.weights import holds_token_net
 from infotok_cli.train.data import SHARD_PATTERN
 from infotok_cli.train.distributed import leads, world_size
 from infotok_cli.train.loop import train
@@ -73,6 +74,12 @@ def run(options: TrainOptions) -> None:
     _console.print(
         f"wrote {options.output} ({options.output.stat().st_size / 1e6:.1f} MB, sha256 {digest[:12]})"
     )
+    if options.coder_steps and not holds_token_net(options.output):
+        _console.print(
+            "It has no token coder yet, so tokens will take 16 bits: the same command goes on, or "
+            f"'infotok train CACHE --init {options.output} --steps 0 -o OTHER.safetensors' fits one.",
+            highlight=False,
+        )
 
 
 def _bar() -> Progress:

@@ -7,6 +7,7 @@ took. What one group leaves over, the next may spend. Planners that need to know
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 from infotok_cli.blocks import block_grid
@@ -55,7 +56,7 @@ def make_planner(options: EncodeOptions, header: Header, loaded: LoadedModel) ->
         case "target-psnr":
             if options.router not in loaded.distortions:
                 raise ModelError(
-                    f"model {loaded.path}: has no calibration for --target-psnr: save it anew by training"
+                    f"model {loaded.path} cannot tell what --target-psnr takes: fit it (docs/TRAINING.md), or give --rate"
                 )
             return TargetPsnrPlanner(loaded.distortions[options.router], budget.value)
 
@@ -217,7 +218,9 @@ class TargetSizePlanner(_Surveyed):
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
         if self.left < self.rest_segments * SEGMENT_OVERHEAD:
-            raise self._too_small(self.size_bytes - self.left + self.rest_segments * SEGMENT_OVERHEAD)
+            least = measure(allocate_tokens(group, self.kind, 1)).size_bytes
+            rest = math.ceil(least * self.rest.positions / group.positions)
+            raise self._too_small(self.size_bytes - self.left + rest)
         if self.rest_segments == len(group.errors):
             self.rest_segments = 0
             return self.fit.allocate(group, self.left, measure)

@@ -9,7 +9,10 @@ from infotok_cli.container.header import Header
 from infotok_cli.entropy.token_ids import packed_bytes
 from infotok_cli.model.allocation import Allocation
 
-_FIT_TRIES = 7
+_FIT_TRIES = 8
+_FLOOR_AFTER = 4
+"""Tries that were all too large after which the floor is tried."""
+
 _FIT_TOLERANCE = 0.004
 """Share of the bytes that a group may leave unused."""
 
@@ -37,14 +40,14 @@ class ByteFit:
         """The most tokens, to within a tolerance, with which the group's segments fit into so many bytes.
 
         Bytes grow more slowly than tokens, as c n^p with p about 0.75: that sets the first step, and a
-        straight line in logarithms between the nearest tries on both sides the next ones. Gives the floor
-        where nothing fits.
+        straight line in logarithms between the nearest tries on both sides the next ones. Where several tries
+        were too large the floor is tried, and given even if it does not fit.
         """
         room = max(1, size_bytes - len(group.errors) * SEGMENT_OVERHEAD)
         tokens = min(group.positions, max(1, self.tokens_for(room, group.positions)))
         below: tuple[int, int, list[Allocation]] | None = None
         above: tuple[int, int] | None = None
-        for _ in range(_FIT_TRIES):
+        for tries in range(1, _FIT_TRIES + 1):
             allocations = allocate_tokens(group, self.kind, tokens)
             got = sum(chosen.tokens for chosen in allocations)
             tried = measure(allocations)
@@ -62,7 +65,9 @@ class ByteFit:
             tokens = min(group.positions, max(1, tokens))
             if below is not None and tokens <= below[0]:
                 break
-        return below[2] if below is not None else allocate_tokens(group, self.kind, 1)
+            if below is None and tries >= _FLOOR_AFTER:
+                tokens = 1
+        return below[2] if below is not None else allocations
 
     @staticmethod
     def _next(

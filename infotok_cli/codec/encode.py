@@ -19,13 +19,12 @@ from infotok_cli import __version__
 from infotok_cli.codec.budget import TargetPsnrPlanner, make_planner
 from infotok_cli.codec.elastic import check_masking
 from infotok_cli.codec.groups import Pending, group_size, group_view, read_groups
-from infotok_cli.codec.keep_maps import pack_keep
 from infotok_cli.codec.planning import NOTHING, Planner, Written
+from infotok_cli.codec.tokens import pack_tokens
 from infotok_cli.config import Budget, EncodeOptions
 from infotok_cli.container.atomic import atomic_output
 from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
-from infotok_cli.entropy.token_coding import pack_ids
 from infotok_cli.errors import InputError
 from infotok_cli.metrics import bits_per_pixel, bpp16
 from infotok_cli.model.allocation import Allocation
@@ -150,7 +149,7 @@ class _Meter:
     def __init__(self, writer: ItkWriter, progress: Progress | None) -> None:
         self.passes = 1
         self.total = NOTHING
-        self._analyzed = 0
+        self._analyzed = self._told = 0
         self._writer = writer
         self._progress = progress
 
@@ -164,7 +163,10 @@ class _Meter:
 
     def _tell(self) -> None:
         if self._progress is not None:
-            self._progress((self._analyzed + self._writer.frames) // (self.passes + 1), self.total.tokens)
+            done = (self._analyzed + self._writer.frames) // (self.passes + 1)
+            # A second pass is only known to be needed when the first group is full.
+            self._told = max(self._told, done)
+            self._progress(self._told, self.total.tokens)
 
 
 def _groups(
@@ -209,18 +211,18 @@ class _GroupCoder:
 
     def __init__(self, group: list[Pending], engine: Engine, header: Header) -> None:
         self.group, self.engine, self.header = group, engine, header
-        self.tried: dict[int, list[tuple[bytes, bytes]]] = {}
+        self._tried: list[tuple[list[Allocation], list[tuple[bytes, bytes]]]] = []
 
     def measure(self, allocations: list[Allocation]) -> Written:
         """What the group would take; the payloads are kept, in case these allocations are chosen."""
         coded = [self._code(pending, chosen) for pending, chosen in zip(self.group, allocations, strict=True)]
-        self.tried[id(allocations)] = coded
+        self._tried.append((allocations, coded))
         parts = [_written(chosen, *payloads) for chosen, payloads in zip(allocations, coded, strict=True)]
         return sum(parts[1:], start=parts[0])
 
     def write(self, allocations: list[Allocation], writer: ItkWriter, meter: _Meter) -> Written:
         """Write the segments, emptying the group."""
-        tried = self.tried.get(id(allocations))
+        tried = next((coded for chosen, coded in self._tried if chosen is allocations), None)
         total = NOTHING
         self.group.reverse()
         for index, allocation in enumerate(allocations):
@@ -240,8 +242,7 @@ class _GroupCoder:
 
     def _code(self, pending: Pending, allocation: Allocation) -> tuple[bytes, bytes]:
         ids = self.engine.compress(pending.analysis, allocation.keep)
-        net = self.engine.loaded.token_net if self.header.token_coding else None
-        return pack_keep(allocation), pack_ids(ids, allocation.keep, self.header.levels, net)
+        return pack_tokens(allocation.keep, ids, self.header, self.engine.loaded.token_net)
 
 
 def _written(allocation: Allocation, keep_payload: bytes, token_payload: bytes) -> Written:

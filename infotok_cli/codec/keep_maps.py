@@ -1,4 +1,4 @@
-"""Keep maps as bytes of a segment, for both kinds of allocation."""
+"""Keep maps from bytes of a segment, for both kinds of allocation."""
 
 from __future__ import annotations
 
@@ -8,14 +8,6 @@ from numpy.typing import NDArray
 from infotok_cli.blocks import Grid, keep_from_levels
 from infotok_cli.config import AllocationName
 from infotok_cli.entropy import keep_map
-from infotok_cli.model.allocation import Allocation
-
-
-def pack_keep(allocation: Allocation) -> bytes:
-    """Coded keep map of a segment."""
-    if allocation.levels is not None:
-        return keep_map.encode_levels(allocation.levels, _grid(allocation.keep))
-    return keep_map.encode_positions(allocation.keep)
 
 
 def unpack_keep(
@@ -25,8 +17,3 @@ def unpack_keep(
     if kind == "block":
         return keep_from_levels(keep_map.decode_levels(data, grid, tokens), grid)
     return keep_map.decode_positions(data, grid, tokens)
-
-
-def _grid(keep: NDArray[np.bool_]) -> Grid:
-    t, h, w = keep.shape
-    return (t, h, w)

@@ -31,3 +31,5 @@ def check_model(engine: Engine, header: Header, source: str) -> None:
         )
     if engine.loaded.config.levels != header.levels:
         raise ModelError(f"{source}: quantizer levels {header.levels} are not those of its model")
+    if header.token_coding and engine.loaded.token_net is None:
+        raise ModelError(f"{source}: its tokens are coded, but {engine.loaded.path.name} has no token coder")

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import infotok_weights
+from infotok_cli.config import CONFIG_KEY, ModelConfig
 from infotok_cli.container.header import Header
 from infotok_cli.entropy.token_net import TENSOR_PREFIX, TokenNet
 from infotok_cli.errors import InputError, ModelError
@@ -57,6 +58,9 @@ def _read_token_net(path: Path, header: Header) -> TokenNet:
 
     try:
         with safe_open(path, framework="numpy") as reader:
+            config = ModelConfig.from_json((reader.metadata() or {}).get(CONFIG_KEY, ""))
+            if config.levels != header.levels:
+                raise InputError(f"its quantizer levels are {config.levels}, not {header.levels}")
             arrays = {
                 name.removeprefix(TENSOR_PREFIX): reader.get_tensor(name)
                 for name in reader.keys()  # noqa: SIM118
@@ -64,4 +68,4 @@ def _read_token_net(path: Path, header: Header) -> TokenNet:
             }
         return TokenNet.from_arrays(header.levels, arrays)
     except (SafetensorError, OSError, InputError) as error:
-        raise ModelError(f"model file {path} holds no token net that can be read: {error}") from error
+        raise ModelError(f"model file {path} holds no token net for this file: {error}") from error

@@ -57,8 +57,7 @@ def encode_ids(ids: Ids, keep: NDArray[np.bool_], net: TokenNet) -> bytes:
             symbols = np.ascontiguousarray(mine[:, channel])
             coder.encode(symbols, _family(), wave.frequencies(channel) / TOTAL)
             wave.put(channel, symbols)
-    words: NDArray[np.uint32] = coder.get_compressed()
-    return words.astype("<u4").tobytes()
+    return _bytes_of(coder)
 
 
 def decode_ids(data: bytes, keep: NDArray[np.bool_], net: TokenNet) -> Ids:
@@ -68,21 +67,31 @@ def decode_ids(data: bytes, keep: NDArray[np.bool_], net: TokenNet) -> Ids:
     """
     if len(data) % 4:
         raise InputError(f"coded token ids take {len(data)} bytes, not whole words: encode the video again")
-    words = np.frombuffer(data, "<u4").astype(np.uint32)
-    coder = _stream().RangeDecoder(words)
+    coder = _stream().RangeDecoder(np.frombuffer(data, "<u4").astype(np.uint32))
+    again = _stream().RangeEncoder()
     digits = np.zeros((*keep.shape, len(net.levels)), np.int32)
     try:
         for wave in Waves(net, keep):
             mine = np.empty((int(wave.where.sum()), len(net.levels)), np.int32)
             for channel in range(len(net.levels)):
-                mine[:, channel] = coder.decode(_family(), wave.frequencies(channel) / TOTAL)
-                wave.put(channel, mine[:, channel])
+                chances = wave.frequencies(channel) / TOTAL
+                symbols = coder.decode(_family(), chances)
+                again.encode(symbols, _family(), chances)
+                mine[:, channel] = symbols
+                wave.put(channel, symbols)
             digits[wave.step][wave.where] = mine
     except (ValueError, AssertionError) as error:
         raise InputError("coded token ids are damaged: encode the video again") from error
-    if not coder.maybe_exhausted():
-        raise InputError("coded token ids go on after the last token: encode the video again")
+    if _bytes_of(again) != data:
+        raise InputError("coded token ids are not the code of the ids they give: encode the video again")
     return from_digits(digits[keep], net.levels)
+
+
+def _bytes_of(coder: Any) -> bytes:
+    """What an encoder has written; a decoder reads zeros after the end, so zero words there are left out."""
+    words: NDArray[np.uint32] = coder.get_compressed()
+    written = np.flatnonzero(words)
+    return words[: written[-1] + 1 if len(written) else 0].astype("<u4").tobytes()
 
 
 def to_digits(ids: Ids, levels: tuple[int, ...]) -> NDArray[np.int32]:

@@ -2,7 +2,7 @@
 
 A block's squared error follows its mean absolute error at full rate and its level:
 log mse = offset[level] + slope[level] * log error, fitted once per model and kind of error map on
-blocks of held-out clips (`infotok_cli.train.calibrate`). A segment's squared error is the mean over
+blocks of training clips (`infotok_cli.train.calibrate`). A segment's squared error is the mean over
 its blocks.
 """
 

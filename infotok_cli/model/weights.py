@@ -14,13 +14,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from infotok_cli.config import ModelConfig
+from infotok_cli.config import CONFIG_KEY, ModelConfig
 from infotok_cli.entropy.token_net import TENSOR_PREFIX, TokenNet
 from infotok_cli.errors import InputError, ModelError
 from infotok_cli.model.distortion import Distortion
 from infotok_cli.model.tokenizer import Tokenizer
 
-CONFIG_KEY = "infotok.config"
 CALIBRATION_KEY = "infotok.calibration"
 TRAINING_KEY = "infotok.training"
 
@@ -82,6 +81,12 @@ def save_model(
     temporary.chmod(0o666 & ~umask)
     os.replace(temporary, path)
     return file_sha256(path)
+
+
+def holds_token_net(path: Path) -> bool:
+    """Whether the weights file at `path`, a whole one, has a token coder."""
+    with safe_open(path, framework="pt") as reader:
+        return any(name.startswith(TENSOR_PREFIX) for name in reader.keys())  # noqa: SIM118
 
 
 def load_model(path: Path) -> LoadedModel:

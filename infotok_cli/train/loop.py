@@ -20,7 +20,7 @@ from infotok_cli.config import ModelConfig
 from infotok_cli.errors import UsageError
 from infotok_cli.model.engine import choose_runtime, keep_freed_memory
 from infotok_cli.model.tokenizer import Tokenizer
-from infotok_cli.model.weights import build_model, load_model, save_model
+from infotok_cli.model.weights import LoadedModel, build_model, load_model, save_model
 from infotok_cli.train.checkpoint import (
     Progress,
     read_checkpoint,
@@ -28,7 +28,7 @@ from infotok_cli.train.checkpoint import (
     save_checkpoint,
     select,
 )
-from infotok_cli.train.companions import STEPS_PER_CLIP, add_companions
+from infotok_cli.train.companions import Companions, clips_wanted, fit_companions
 from infotok_cli.train.data import CropShape, FrameCache
 from infotok_cli.train.device_cache import DeviceCrops
 from infotok_cli.train.distributed import StopSignals, World, join_world
@@ -47,16 +47,18 @@ def train(options: TrainOptions, report: Callable[[Report], None]) -> str:
     """Train until steps or time are used up and write the averaged weights; returns their sha256.
 
     Goes on from `options.checkpoint` when it exists. KeyboardInterrupt ends the run cleanly: the
-    checkpoint and the weights so far are written. Under torchrun all processes call this with equal
+    checkpoint and the weights so far are written, these without token coder and expected quality, which
+    take minutes to fit. Under torchrun all processes call this with equal
     options; the first alone writes and reports, and a signal to any of them ends the run in all.
     """
     with join_world(options.device) as world, StopSignals(world) as signals:
         run = _Run(options, world)
+        interrupted = False
         try:
             while run.goes_on(signals.received):
                 run.step(report)
         except KeyboardInterrupt:
-            pass
+            interrupted = True
         except SystemExit:
             # Terminated: keep what there is, but do not spend minutes on measuring it.
             run.save()
@@ -66,7 +68,8 @@ def train(options: TrainOptions, report: Callable[[Report], None]) -> str:
         run.save()
         if run.stopped_by not in (0, signal.SIGINT):
             raise SystemExit(128 + run.stopped_by)
-        return world.from_leader(run.finish(report) if world.leads else "")
+        done = not interrupted and not run.stopped_by
+        return world.from_leader(run.finish(report, fit=done) if world.leads else "")
 
 
 class _Run:
@@ -158,7 +161,7 @@ class _Run:
         """Part of the run that is over, by steps or time, whichever is further."""
         shares = [0.0]
         if self.options.steps is not None:
-            shares.append(self.progress.step / self.options.steps)
+            shares.append(self.progress.step / self.options.steps if self.options.steps else 1.0)
         if self.options.time_budget_seconds is not None:
             shares.append((time.monotonic() - self.began) / self.options.time_budget_seconds)
         return max(shares)
@@ -233,8 +236,8 @@ class _Run:
                 config_json=self.model.config.to_json(),
             )
 
-    def finish(self, report: Callable[[Report], None]) -> str:
-        """Write the averaged weights with their calibration constant."""
+    def finish(self, report: Callable[[Report], None], *, fit: bool) -> str:
+        """Write the averaged weights with their calibration and, if `fit`, what else is fitted to them."""
         options = self.options
         model = self.averaged()
         held = self.held.psnr(model)
@@ -252,10 +255,25 @@ class _Run:
             "held_psnr_db": {f"{rate:g}": round(held[rate], 3) for rate in HELD_RATES},
         }
         error = self.held.mean_error(model)
-        save_model(options.output, model, model.state_dict(), error, json.dumps(history))
-        random = np.random.default_rng(options.seed)
+        companions = self._companions(error) if fit else Companions()
+        return save_model(
+            options.output,
+            model,
+            model.state_dict(),
+            error,
+            json.dumps(history),
+            distortions=companions.distortions,
+            token_net=companions.token_net,
+        )
+
+    def _companions(self, error: float) -> Companions:
+        options, model = self.options, self.averaged()
         # Tokens of whole segments: what a token says depends on how long its segment is.
         frames = max(8, model.config.segment_frames // 8 * 8)
         shape = CropShape(frames, max(crop.side for crop in options.crops))
-        clips = self.cache.sample(2 + options.coder_steps // STEPS_PER_CLIP, shape, random)
-        return add_companions(options.output, list(clips), self.runtime, steps=options.coder_steps)
+        random = np.random.default_rng(options.seed)
+        clips = self.cache.sample(clips_wanted(options.coder_steps), shape, random)
+        loaded = LoadedModel(
+            tokenizer=model, config=model.config, mean_error=error, sha256="", path=options.output
+        )
+        return fit_companions(loaded, list(clips), self.runtime, steps=options.coder_steps, seed=options.seed)

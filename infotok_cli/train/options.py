@@ -27,6 +27,7 @@ class TrainOptions:
     masking: MaskingName | None = None
     """What training drops; None keeps what the weights to start from were trained with."""
     steps: int | None = None
+    """0 trains nothing and only fits what belongs to the weights: token coder and expected quality."""
     time_budget_seconds: float | None = None
     batch: int = 8
     """Clips per batch and process."""
@@ -45,6 +46,8 @@ class TrainOptions:
     """Copy the whole frame cache to the device first and cut crops there."""
     compile: bool = False
     seed: int = 0
+    coder_steps: int = 4000
+    """Steps of fitting the token coder at the end, on a clip for each 25; 0 leaves it out."""
 
     def __post_init__(self) -> None:
         if self.batch < 1 or self.accumulate < 1:
@@ -53,11 +56,10 @@ class TrainOptions:
             raise UsageError(f"--final-share {self.final_share:g} is out of range: choose 0 to 1")
         if not 0 <= self.average_decay < 1:
             raise UsageError(f"--average-decay {self.average_decay:g} is out of range: choose 0 to below 1")
+        if self.coder_steps < 0:
+            raise UsageError(f"--coder-steps {self.coder_steps} is negative: choose 0 or more")
         if self.seed < 0:
             raise UsageError(f"--seed {self.seed} is negative: choose 0 or more")
-
-    coder_steps: int = 4000
-    """Steps of fitting the token coder at the end, on a clip for each 25; 0 leaves it out."""
 
     @property
     def checkpoint(self) -> Path:

@@ -42,9 +42,9 @@ POSITION_SHARE = 0.15
 class TokenSamples:
     """Tokens with what the coder knows before each."""
 
-    inputs: NDArray[np.int8]
+    inputs: NDArray[np.int16]
     """`[N, F]`"""
-    digits: NDArray[np.int8]
+    digits: NDArray[np.uint8]
     """`[N, C]`"""
 
 
@@ -72,14 +72,14 @@ def collect_tokens(
 
 def _samples(
     ids: NDArray[np.uint16], keep: NDArray[np.bool_], levels: tuple[int, ...]
-) -> Iterable[tuple[NDArray[np.int8], NDArray[np.int8]]]:
+) -> Iterable[tuple[NDArray[np.int16], NDArray[np.uint8]]]:
     whole = np.zeros((*keep.shape, len(levels)), np.int32)
     whole[keep] = to_digits(ids, levels)
     for wave in Waves(_empty_net(levels), keep):
         mine = whole[wave.step][wave.where]
         for channel in range(len(levels)):
             wave.put(channel, mine[:, channel])
-        yield wave.inputs.astype(np.int8), mine.astype(np.int8)
+        yield wave.inputs.astype(np.int16), mine.astype(np.uint8)
 
 
 def fit_token_net(

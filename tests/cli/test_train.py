@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors import safe_open
 
 from infotok_cli.model.weights import load_model
@@ -44,6 +45,22 @@ def test_options_reach_the_run(run: Run, cache: Path, model_file: Path, tmp_path
     assert (history["steps"], history["clips"], history["clips_per_step"]) == (2, 12, 6)
     assert 0 <= history["waiting_share"] <= 1
     assert loaded.token_net is not None
+
+
+def test_no_steps_only_fit_what_belongs_to_the_weights(
+    run: Run, cache: Path, model_file: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "fitted.safetensors"
+    words = ("--init", model_file, "--name", "tiny", "--crop", "8x32", "--no-compile", "--device", "cpu")
+    told = run("train", cache, "-o", output, *words, "--steps", 0, "--coder-steps", 0).stderr
+    assert "no token coder" not in told
+    assert load_model(output).token_net is None
+    run("train", cache, "-o", output, "-y", *words, "--steps", 0, "--coder-steps", 30)
+    before, after = load_model(model_file), load_model(output)
+    assert after.token_net is not None
+    assert set(after.distortions) == {"fast", "exact"}
+    for name, tensor in before.tokenizer.state_dict().items():
+        assert torch.equal(tensor, after.tokenizer.state_dict()[name]), name
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def test_target_psnr_spends_what_it_predicts(router: str, clip: Path, engine: En
 
 def test_target_psnr_needs_a_calibrated_model(clip: Path, engine: Engine, tmp_path: Path) -> None:
     bare = Engine(dataclasses.replace(engine.loaded, distortions={}), engine.runtime)
-    with pytest.raises(ModelError, match="no calibration for --target-psnr"):
+    with pytest.raises(ModelError, match="cannot tell what --target-psnr takes"):
         encode(clip, tmp_path, bare, Budget("target-psnr", 20))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infotok_cli.codec.decode import decoded_segments
+from infotok_cli.codec.decode import decode_file, decoded_segments
 from infotok_cli.codec.encode import encode_file
 from infotok_cli.codec.flat import export_file, import_file
 from infotok_cli.codec.models import load_engine
@@ -17,6 +18,7 @@ from infotok_cli.codec.report import verify_file
 from infotok_cli.codec.tokens import unpack_tokens
 from infotok_cli.config import AllocationName, EncodeOptions
 from infotok_cli.container.reader import ItkReader
+from infotok_cli.container.writer import ItkWriter
 from infotok_cli.errors import InputError, ModelError
 from infotok_cli.model.engine import Engine
 from make_video import make_video, moving_shapes
@@ -102,6 +104,27 @@ def test_damage_that_a_checksum_hides_is_found(
             assert len(back) == len(ids)
             assert not np.array_equal(back, ids)
         assert keep.sum() == len(ids)
+
+
+def test_weights_without_the_coder_are_no_bug_of_ours(clip: Path, tmp_path: Path) -> None:
+    """A header may claim coded tokens and name weights that have no token net."""
+    write_tiny_model(tmp_path / "plain.safetensors")
+    plain = load_engine(str(tmp_path / "plain.safetensors"), "cpu")
+    encode_file(clip, tmp_path / "a.itk", plain, EncodeOptions())
+    with ItkReader(tmp_path / "a.itk") as reader, (tmp_path / "b.itk").open("wb") as stream:
+        writer = ItkWriter(stream, dataclasses.replace(reader.header, token_coding=1))
+        for segment in reader.segments():
+            writer.write_segment(
+                frames=segment.frames,
+                tokens=segment.tokens,
+                map_payload=segment.map_payload,
+                token_payload=segment.token_payload,
+            )
+        writer.finish()
+    with pytest.raises(ModelError, match=r"plain\.safetensors has no token coder"):
+        decode_file(tmp_path / "b.itk", tmp_path / "b.mkv", plain)
+    with pytest.raises(ModelError, match="no token net"):
+        verify_file(tmp_path / "b.itk", str(tmp_path / "plain.safetensors"))
 
 
 WITHOUT_TORCH = """

@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from infotok_cli.blocks import block_capacity, keep_from_levels
-from infotok_cli.codec.keep_maps import pack_keep
+from infotok_cli.codec.tokens import pack_tokens
 from infotok_cli.config import AllocationName, RouterName
 from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
-from infotok_cli.entropy.token_ids import pack_ids
 from infotok_cli.model.allocation import Allocation
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -110,11 +109,12 @@ def _write_segment(
     header = writer.header
     chosen = choose_tokens(random, header.grid(frames), header.allocation, rate)
     ids = random.integers(0, 64000, chosen.tokens).astype(np.uint16)
+    coded_map, coded_ids = pack_tokens(chosen.keep, ids, header, None)
     writer.write_segment(
         frames=frames,
         tokens=chosen.tokens,
-        map_payload=pack_keep(chosen),
-        token_payload=pack_ids(ids, header.levels),
+        map_payload=coded_map,
+        token_payload=coded_ids,
         trim_start=trims.get("trim_start", 0),
         trim_end=trims.get("trim_end", 0),
     )

@@ -16,23 +16,31 @@ from make_video import moving_shapes
 from tiny_model import write_tiny_model
 
 
-def test_prediction_is_right_on_average(tmp_path: Path) -> None:
+def test_predictions_sum_to_what_is_measured(tmp_path: Path) -> None:
+    """For each level the predicted squared errors of its blocks add up to the measured ones."""
     write_tiny_model(tmp_path / "tiny.safetensors")
     engine = Engine(load_model(tmp_path / "tiny.safetensors"), choose_runtime("cpu"))
     clips = [moving_shapes(8, 32, 48, seed=seed) for seed in range(3)]
-    fitted = fit_distortions(engine, clips)
-    predicted, measured = [], []
+    fit = fit_distortions(engine, clips)["exact"]
+    predicted, measured = np.zeros(4), np.zeros(4)
+    shown_db, expected_db = [], []
     for clip in clips:
         analysis = engine.analyze(clip)
         error = engine.exact_error(clip, analysis)
         for rate in RATES:
             (chosen,) = allocate_blocks([error], rate)
+            assert chosen.levels is not None
             shown = engine.reconstruct(engine.compress(analysis, chosen.keep), chosen.keep, *clip.shape[:3])
-            measured.append(average_psnr(psnr(clip, shown)))
-            predicted.append(fitted["exact"].psnr_db(error, chosen))
-    assert np.mean(predicted) == pytest.approx(np.mean(measured), abs=1e-6)
-    assert set(fitted) == {"fast", "exact"}
-    assert all(np.isfinite([*fit.offsets, *fit.slopes, fit.bias_db]).all() for fit in fitted.values())
+            difference = (clip.astype(np.float64) - shown) / 127.5
+            blocks = np.square(difference).reshape(1, 8, 2, 16, 3, 16, 3).mean(axis=(1, 3, 5, 6))
+            share = np.log2(chosen.levels).astype(int)
+            np.add.at(measured, share, blocks)
+            np.add.at(predicted, share, fit.block_mse(error, chosen.levels))
+            shown_db.append(average_psnr(psnr(clip, shown)))
+            expected_db.append(fit.psnr_db(error, chosen))
+    assert (measured > 0).all()
+    assert predicted == pytest.approx(measured, rel=1e-4)
+    assert np.mean(expected_db) == pytest.approx(np.mean(shown_db), abs=1e-6)
 
 
 def test_clips_of_cut_blocks_are_refused(tmp_path: Path) -> None:

@@ -59,6 +59,23 @@ def test_cache_refuses_what_is_none(tmp_path: Path, cache: Path, clips: list[Pat
         FrameCache(tmp_path)
 
 
+def test_an_interrupted_run_leaves_weights_without_what_takes_minutes(cache: Path, tmp_path: Path) -> None:
+    reports: list[Report] = []
+
+    def interrupt(report: Report) -> None:
+        reports.append(report)
+        if len(reports) == 1:
+            raise KeyboardInterrupt
+
+    output = tmp_path / "tiny.safetensors"
+    train(options(cache, output, 50), interrupt)
+    stopped = load_model(output)
+    assert stopped.token_net is None
+    assert not stopped.distortions
+    train(options(cache, output, 2), lambda report: None)
+    assert load_model(output).token_net is not None
+
+
 def test_samples_have_the_asked_shape_whatever_the_tiles(cache: Path) -> None:
     frames = FrameCache(cache)
     for shape in (CropShape(8, 32), CropShape(40, 96)):
