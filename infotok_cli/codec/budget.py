@@ -56,7 +56,8 @@ def make_planner(options: EncodeOptions, header: Header, loaded: LoadedModel) ->
         case "target-psnr":
             if options.router not in loaded.distortions:
                 raise ModelError(
-                    f"model {loaded.path} cannot tell what --target-psnr takes: fit it (docs/TRAINING.md), or give --rate"
+                    f"model {loaded.path} cannot tell what --target-psnr takes: fit it first "
+                    "(docs/TRAINING.md), or give --rate"
                 )
             return TargetPsnrPlanner(loaded.distortions[options.router], budget.value)
 
