@@ -127,7 +127,7 @@ class Engine:
         if self.runtime.device.type == "cuda":
             # From page-locked memory the copy does not hold up the next segment's reading.
             pixels = pixels.pin_memory().to(self.runtime.device, non_blocking=True)
-        return pixels[None].float() / 127.5 - 1
+        return pixels[None].float().div_(127.5).sub_(1)
 
     def _keep(self, keep: NDArray[np.bool_]) -> Tensor:
         return torch.from_numpy(keep).to(self.runtime.device)[None]
@@ -176,5 +176,5 @@ class Engine:
         with self.runtime.autocast():
             codes = self._model.codes_of(torch.from_numpy(whole).to(self.runtime.device)[None], kept)
             shown = self._model.reconstruct(codes, kept)[0, :frames, :height, :width]
-        pixels: NDArray[np.uint8] = shown.add(1).mul(127.5).round().clamp(0, 255).byte().cpu().numpy()
+        pixels: NDArray[np.uint8] = shown.add_(1).mul_(127.5).round_().clamp_(0, 255).byte().cpu().numpy()
         return pixels

@@ -8,18 +8,39 @@ from torch import Tensor, nn
 from infotok_cli.config import ModelConfig
 from infotok_kernels import window_attention
 
+EPSILON = 1e-6
+"""Added to the mean square before its root."""
+
 
 class RmsNorm(nn.Module):
-    """RMS norm over the last axis with a learned weight, in float32."""
+    """RMS norm over the last axis with a learned weight; in float32 where it is trained.
+
+    Without gradients half precision stays half but for the scale, which halves the time on CPUs.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.bfloat16 and not torch.is_grad_enabled():
+            norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True).float()
+            scale = torch.rsqrt(norm.square() / x.shape[-1] + EPSILON).to(x.dtype)
+            out: Tensor = (x * self.weight.to(x.dtype)).mul_(scale)
+            return out
         wide = x.float()
-        normal = wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + 1e-6)
+        normal = wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + EPSILON)
         return (normal * self.weight).to(x.dtype)
+
+
+def _gelu(x: Tensor) -> Tensor:
+    """GELU, by its tanh approximation where it is trained.
+
+    The two differ by less than 5e-4, which bfloat16 mostly rounds away, and torch's own is three times as
+    fast on CPUs.
+    """
+    exact = x.dtype == torch.bfloat16 and not torch.is_grad_enabled()
+    return nn.functional.gelu(x, approximate="none" if exact else "tanh")
 
 
 class Block(nn.Module):
@@ -47,8 +68,7 @@ class Block(nn.Module):
         qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1))
         mixed = window_attention(qkv, self.query_norm, self.key_norm, window=self.window, shift=self.shift)
         x = x + self.out(mixed.flatten(-2))
-        hidden = nn.functional.gelu(self.up(self.mlp_norm(x)), approximate="tanh")
-        out: Tensor = x + self.down(hidden)
+        out: Tensor = x + self.down(_gelu(self.up(self.mlp_norm(x))))
         return out
 
 

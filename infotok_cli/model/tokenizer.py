@@ -97,8 +97,11 @@ class Tokenizer(nn.Module):
         cells = to_blocks(codes)
         slots = cells.new_zeros(*ranks.shape[:-1], CELLS + 1, channels)
         slots = slots.scatter(-2, ranks[..., None].expand_as(cells), cells)[..., :CELLS, :].flatten(-2)
-        hidden = torch.where((ranks < CELLS)[..., None], self.code_in(cells), self.mask)
+        taken = self.code_in(cells)
+        # Training keeps this stream in float32 under autocast; half of it is as good for decoding.
+        dtype = torch.float32 if torch.is_grad_enabled() else taken.dtype
+        hidden = torch.where((ranks < CELLS)[..., None], taken, self.mask.to(dtype))
         hidden = hidden + self.block_in(slots).reshape(hidden.shape)
-        hidden = hidden + self.rank_out(ranks) + self.count_out(counts)[..., None, :]
+        hidden = hidden + self.rank_out(ranks).to(dtype) + self.count_out(counts)[..., None, :].to(dtype)
         hidden = self.decoder(self.decompressor(from_blocks(hidden, grid)))
         return unpatchify(self.patch_out(hidden).float())

@@ -71,6 +71,29 @@ def _normalize(x: Tensor, weight: Tensor) -> Tensor:
     return wide * scale * weight
 
 
+def _prepared(x: Tensor, weight: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Queries or keys `[..., N, D]` after norm and rotation, in their own dtype.
+
+    Without gradients half-precision inputs stay in half precision throughout: that is a third of the
+    memory traffic, which is what this takes its time for on CPUs. The results differ from the wide ones
+    by about two roundings.
+    """
+    if torch.is_grad_enabled() or x.dtype not in (torch.bfloat16, torch.float16):
+        return _rotate(_normalize(x, weight), cosine, sine).to(x.dtype)
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True).float()
+    scale = torch.rsqrt(norm.square() / x.shape[-1] + EPSILON).to(x.dtype)
+    first, second = x.chunk(2, dim=-1)
+    # The weights go into the tables, which are far smaller than the inputs.
+    weight_first, weight_second = weight.float().chunk(2)
+    out = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    out_first, out_second = out.chunk(2, dim=-1)
+    torch.mul(first, (weight_first * cosine).to(x.dtype), out=out_first)
+    out_first.addcmul_(second, (weight_second * sine).to(x.dtype), value=-1)
+    torch.mul(second, (weight_second * cosine).to(x.dtype), out=out_second)
+    out_second.addcmul_(first, (weight_first * sine).to(x.dtype))
+    return out.mul_(scale)
+
+
 class _Attend(torch.autograd.Function):
     """softmax(q k^T / sqrt(D)) v for `[B, heads, N, D]`.
 
@@ -162,8 +185,8 @@ def _attend_runs(
         parts: list[Tensor] = []
         for xs in column_runs:
             cosine, sine = rope_table(steps, ys[2], xs[2], head_dim, str(qkv.device))
-            q = _rotate(_normalize(_windows(query, ys, xs), query_norm), cosine, sine).to(qkv.dtype)
-            k = _rotate(_normalize(_windows(key, ys, xs), key_norm), cosine, sine).to(qkv.dtype)
+            q = _prepared(_windows(query, ys, xs), query_norm, cosine, sine)
+            k = _prepared(_windows(key, ys, xs), key_norm, cosine, sine)
             out: Tensor
             if keep is None:
                 out = _Attend.apply(q, k, _windows(value, ys, xs))  # type: ignore[no-untyped-call]
