@@ -31,8 +31,8 @@ ENCODERS = {
     "h264": Encoder(
         name="libx264",
         odd_pixel_format="yuv444p",
-        default_crf=18,
-        # Less than half the time of the usual preset, for 7 % more bytes at the same quality number.
+        default_crf=16,
+        # Against the usual preset at 18: 40 % of the time, 0.7 dB less at 38 dB, 18 % more bytes.
         options=(("preset", "veryfast"),),
     ),
     "hevc": Encoder(

@@ -118,14 +118,14 @@ def test_unusual_rates(tmp_path: Path, odd_rate: Fraction) -> None:
 @pytest.mark.parametrize(
     ("given", "height", "written"),
     [
-        (BT709, 32, BT709),
-        (Colour(primaries=9, transfer=14, matrix=9, full_range=0), 32, None),
-        (Colour(primaries=6, transfer=6, matrix=6, full_range=1), 32, None),
-        (Colour(), 32, Colour(matrix=6, full_range=0)),
+        (BT709, 64, BT709),
+        (Colour(primaries=9, transfer=14, matrix=9, full_range=0), 64, None),
+        (Colour(primaries=6, transfer=6, matrix=6, full_range=1), 64, None),
+        (Colour(), 64, Colour(matrix=6, full_range=0)),
         (Colour(), 720, Colour(matrix=1, full_range=0)),
         (
             Colour(primaries=1, transfer=13, matrix=0, full_range=1),
-            32,
+            64,
             Colour(primaries=1, transfer=13, matrix=6, full_range=0),
         ),
     ],
@@ -192,7 +192,7 @@ def test_size_that_a_codec_cannot_write(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], codec: str, side: int
 ) -> None:
     with pytest.raises(
-        UsageError, match=f"cannot write {side}x{side} pixels at 25 frames per second: choose h264"
+        UsageError, match=rf"cannot (write|be trusted with) {side}x{side} pixels.*: choose h264"
     ):
         VideoWriter(tmp_path / "out.mp4", side, side, Fraction(25), codec=codec)
     assert list(tmp_path.iterdir()) == []
