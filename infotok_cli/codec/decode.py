@@ -289,10 +289,13 @@ def _writer(
     if not isinstance(target, Path) and stream_format == "y4m":
         if codec is not None or crf is not None:
             raise UsageError(f"Y4M is uncompressed: {pixels_only}")
-        if header.has_times:
-            raise UsageError("Y4M has one frame rate, this video has none: choose --stream-format mkv")
         with Y4mWriter(
-            target, *size, header.frame_rate, colour=colour, sample_aspect=header.sample_aspect
+            target,
+            *size,
+            header.frame_rate,
+            colour=colour,
+            sample_aspect=header.sample_aspect,
+            tick=header.time_base if header.has_times else None,
         ) as raw:
             yield raw
         return
