@@ -120,7 +120,10 @@ class PipeReader(VideoReader):
         try:
             packet = next(self._packets, None)
         except av.FFmpegError as error:
-            raise InputError(f"{self._path}: is damaged: get a whole copy") from error
+            raise InputError(
+                f"{self._path}: is damaged, or cannot be read without seeking: get a whole copy, or save it to a "
+                "file first"
+            ) from error
         if packet is None:
             return False
         if self._track is not None and packet.stream is self._track.stream:

@@ -193,6 +193,8 @@ class Source:
         return "after the seek" if self._sought else f"after frame {self._decoded}"
 
     def _way_out(self) -> str:
+        if self._is_pipe:
+            return "get a whole copy, or save it to a file first"
         return "get a whole copy, or stop before the damage with --end"
 
 

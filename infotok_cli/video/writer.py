@@ -34,8 +34,8 @@ SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 
 X265_DELAY_FRAMES = 2
 
-LIVE_MATROSKA = {"live": "1", "flush_packets": "1", "cluster_time_limit": "500"}
-"""A stream is written so that what is in it can be shown while it goes on."""
+LIVE_MATROSKA = {"live": "1", "flush_packets": "1", "cluster_time_limit": "500", "fflags": "+bitexact"}
+"""A stream is written so that it can be shown while it goes on, and holds no random numbers."""
 LIVE_OPTIONS = {"libx264": (("tune", "zerolatency"),)}
 """Encoder options that keep no frames back, for streams."""
 
