@@ -153,7 +153,14 @@ def _tracks_fault(index: SegmentIndex, header: Header) -> str | None:
     ticks = index.ticks
     if not header.has_times:
         return "times in a file without frame times" if ticks.any() or index.total_ticks else None
-    if index.total_ticks > layout.MAX_TICKS or ticks[0] or (np.diff(ticks) < np.diff(index.starts)).any():
+    outside = (
+        index.total_ticks > layout.MAX_TICKS or int(ticks.min()) < 0 or int(ticks.max()) > layout.MAX_TICKS
+    )
+    # Only differences of numbers in that range cannot overflow.
+    if outside or ticks[0]:
+        return "times contradict each other"
+    long, shown = np.diff(ticks), np.diff(index.starts)
+    if (long < shown).any() or (long > shown * layout.MAX_DURATION).any():
         return "times contradict each other"
     return None
 

@@ -42,8 +42,10 @@ MAX_ENCODER_BYTES = 255
 MAX_CODEC_BYTES = 32
 MAX_PRIVATE_BYTES = 2048
 MAX_VARINT_BYTES = 9
-MAX_TICKS = 1 << 62
-MAX_AUDIO_BYTES = 1 << 26
+MAX_TICKS = 1 << 60
+MAX_DURATION = (1 << 32) - 1
+MAX_AUDIO_BYTES = 1 << 25
+MAX_PACKETS = 1 << 17
 
 ROUTER_CODES = {"fast": 0, "exact": 1, "fixed": 2, "elastic": 3}
 ALLOCATION_CODES = {"block": 0, "position": 1}

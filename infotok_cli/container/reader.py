@@ -138,13 +138,15 @@ class ItkReader:
 
     def times_at_any_rate(self, number: int) -> list[int]:
         """As `read_times`; where they are damaged, times that spread the shown frames evenly."""
+        if not self.header.has_times:
+            return []
         try:
             return self.read_times(number)
         except InputError:
             entry = self.index[number]
             first, last = self.index.ticks[number : number + 2].tolist()
             places = [(last - first) * place // entry.shown for place in range(entry.shown + 1)]
-            shown = [max(1, after - before) for before, after in pairwise(places)]
+            shown = [min(layout.MAX_DURATION, max(1, after - before)) for before, after in pairwise(places)]
             return [1] * entry.trim_start + shown + [1] * entry.trim_end
 
     def read_audio(self, number: int) -> list[AudioPacket]:

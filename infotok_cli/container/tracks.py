@@ -12,15 +12,13 @@ from infotok_cli.container import layout
 from infotok_cli.errors import InputError
 from infotok_cli.sound import AudioPacket, AudioTrack
 
-MAX_DURATION = (1 << 32) - 1
-
 
 def pack_times(number: int, first_tick: int, durations: Sequence[int]) -> bytes:
     """TIME payload: when segment `number` starts and how long its coded frames are shown, in ticks.
 
     ValueError for a duration outside 1..2^32 - 1.
     """
-    if not all(1 <= duration <= MAX_DURATION for duration in durations):
+    if not all(1 <= duration <= layout.MAX_DURATION for duration in durations):
         raise ValueError(f"durations {min(durations)}..{max(durations)} of frames")
     before = (0, *durations)
     steps = [_zigzag(here - last) for last, here in zip(before, durations, strict=False)]
@@ -42,7 +40,7 @@ def unpack_times(payload: bytes, frames: int) -> tuple[int, int, list[int]]:
     for step in steps:
         duration += step
         durations.append(duration)
-    if not all(1 <= duration <= MAX_DURATION for duration in durations):
+    if not all(1 <= duration <= layout.MAX_DURATION for duration in durations):
         raise InputError("a frame is shown for no time at all, or too long")
     return number, first_tick, durations + [duration] * (frames - len(steps))
 
@@ -64,10 +62,10 @@ def pack_audio(number: int, packets: Iterable[AudioPacket]) -> bytes:
             *(packet.data for packet in listed),
         )
     )
-    if len(payload) > layout.MAX_AUDIO_BYTES:
+    if len(payload) > layout.MAX_AUDIO_BYTES or len(listed) > layout.MAX_PACKETS:
         raise InputError(
-            f"{len(payload)} bytes of sound in one segment are more than {layout.MAX_AUDIO_BYTES}: leave it "
-            "out with --no-audio"
+            f"{len(payload)} bytes of sound in {len(listed)} packets are too much for one segment: "
+            "leave it out with --no-audio"
         )
     return payload
 
@@ -75,7 +73,7 @@ def pack_audio(number: int, packets: Iterable[AudioPacket]) -> bytes:
 def unpack_audio(payload: bytes) -> tuple[int, list[AudioPacket]]:
     """Number and packets of an AUDI payload; InputError for what is no code."""
     number, count = layout.AUDIO_STRUCT.unpack_from(payload)
-    if 3 * count > len(payload):
+    if count > min(layout.MAX_PACKETS, len(payload) // 3):
         raise InputError(f"{count} packets in {len(payload)} bytes")
     table, at, time = [], layout.AUDIO_STRUCT.size, 0
     for _ in range(count):
@@ -83,7 +81,7 @@ def unpack_audio(payload: bytes) -> tuple[int, list[AudioPacket]]:
         duration, at = _read_varint(payload, at)
         length, at = _read_varint(payload, at)
         time += _unzigzag(step)
-        if abs(time) > layout.MAX_TICKS or duration > MAX_DURATION:
+        if abs(time) > layout.MAX_TICKS or duration > layout.MAX_DURATION:
             raise InputError(f"a packet at time {time} of {duration}")
         table.append((time, duration, length))
     if at + sum(length for *_, length in table) != len(payload):

@@ -121,8 +121,8 @@ class PipeReader(VideoReader):
             packet = next(self._packets, None)
         except av.FFmpegError as error:
             raise InputError(
-                f"{self._path}: is damaged, or cannot be read without seeking: get a whole copy, or save it to a "
-                "file first"
+                f"{self._path}: is damaged, or cannot be read without seeking: get a whole copy, or save it "
+                "to a file first"
             ) from error
         if packet is None:
             return False

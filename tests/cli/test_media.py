@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def test_parts_join_to_the_very_file(run: Run, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole.itk", []
     run("encode", source, "-o", whole, "--segment-frames", "8")
     places = [0.0, 0.11, 0.3, 0.31, 0.7, 9.0]
-    for number, (start, end) in enumerate(zip(places, places[1:], strict=False)):
+    for number, (start, end) in enumerate(pairwise(places)):
         parts.append(tmp_path / f"{number}.itk")
         run("cut", whole, "-o", parts[-1], "--start", start, "--end", end)
     run("concat", *parts, "-o", tmp_path / "again.itk")

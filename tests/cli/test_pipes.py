@@ -159,7 +159,7 @@ def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
     for frames in (150, 1500):
         source = make_media(tmp_path / f"{frames}.ts", frames=frames, sound_seconds=frames / 30)
         data = source.read_bytes()
-        for command in peaks:
+        for command, measured in peaks.items():
             words = [command, "-", "-o", "-", *(["--segment-frames", "8"] if command == "encode" else [])]
             script = (
                 "import sys; from infotok_cli.cli.app import main; code = main(sys.argv[1:]); "
@@ -169,7 +169,7 @@ def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
             done = subprocess.run(
                 [sys.executable, "-P", "-c", script, *words], input=data, capture_output=True, check=True
             )
-            peaks[command].append(int(done.stderr.split(b"peak ")[1]))
+            measured.append(int(done.stderr.split(b"peak ")[1]))
             data = done.stdout
     for command, (short, long) in peaks.items():
         assert long < short + 40_000, (command, peaks)  # kibibytes; 1350 frames more are 7.8 MB of pixels
