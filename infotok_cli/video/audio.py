@@ -49,6 +49,7 @@ NEEDS_PRIVATE = ("A_AAC", "A_OPUS", "A_FLAC", "A_VORBIS")
 OPUS_RATE = 48000
 FLAC_STREAMINFO_BYTES = 34
 LONGEST_PRIVATE = 2048
+LONGEST_PACKET = (1 << 32) - 1
 
 
 @dataclass
@@ -59,7 +60,7 @@ class _Clock:
 
     def place(self, packet: Packet[AudioStream]) -> tuple[int, int]:
         time = self.next_time if packet.pts is None else packet.pts
-        duration = max(0, packet.duration or 0)
+        duration = min(max(0, packet.duration or 0), LONGEST_PACKET)
         self.next_time = time + duration
         return time, duration
 

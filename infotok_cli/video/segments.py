@@ -14,6 +14,9 @@ from infotok_cli.video.clip import Frame
 from infotok_cli.video.reader import TimedFrame
 
 
+LONGEST_TICKS = (1 << 32) - 1
+
+
 @dataclass(frozen=True)
 class TimedSegment:
     """A segment and when it is shown."""
@@ -66,6 +69,12 @@ def _segment(
 ) -> TimedSegment:
     """Segment of frames shown at `ticks`, which has one more: when the last of them ends."""
     unit = nominal if tick is None else tick
+    longest = max(after - before for before, after in pairwise(ticks))
+    if longest > LONGEST_TICKS:
+        raise InputError(
+            f"a frame is shown for {float(longest * unit):.0f} s, longer than can be written down: cut it out "
+            "with --start and --end"
+        )
     durations = tuple(after - before for before, after in pairwise(ticks)) if tick is not None else ()
     return TimedSegment(np.stack(gathered), ticks[0] * unit, None if is_last else ticks[-1] * unit, durations)
 

@@ -52,6 +52,8 @@ def in_sync(one: list[tuple[Fraction, bytes]], other: list[tuple[Fraction, bytes
         ("pcm.mov", "pcm_s16le", ("back.mkv", "back.mov")),
         ("pcm.mkv", "pcm_s24le", ("back.mkv",)),
         ("ac3.mp4", "ac3", ("back.mp4", "back.mkv")),
+        ("eac3.mkv", "eac3", ("back.mp4", "back.mkv")),
+        ("vorbis.webm", "vorbis", ("back.mkv", "back.webm")),
     ],
 )
 def test_sound_comes_back_unchanged(
@@ -364,6 +366,32 @@ def test_interlaced_frames_are_made_whole(tmp_path: Path) -> None:
     plain, treated = comb(tmp_path / "False.mkv"), comb(tmp_path / "True.mkv")
     assert plain[0] == treated[0] == 12
     assert treated[1] < 0.5 * plain[1]
+
+
+def test_budgets_count_the_sound(run: Run, tmp_path: Path) -> None:
+    source = make_media(tmp_path / "source.mp4", frames=60, size=(96, 128))
+    run("encode", source, "-o", tmp_path / "all.itk", "--rate", "1")
+    everything = (tmp_path / "all.itk").stat().st_size
+    with ItkReader(tmp_path / "all.itk") as reader:
+        sound = int(reader.index.column("audio_length").sum())
+    wanted = sound + (everything - sound) // 2
+    run("encode", source, "-o", tmp_path / "half.itk", "--target-size", wanted)
+    assert 0.97 * wanted <= (tmp_path / "half.itk").stat().st_size <= wanted
+    run("encode", source, "-o", tmp_path / "bits.itk", "--bitrate", 8 * wanted // 2)
+    assert 0.97 * wanted <= (tmp_path / "bits.itk").stat().st_size <= wanted
+
+
+def test_frames_that_are_not_later_than_the_one_before() -> None:
+    from infotok_cli.video.reader import TimedFrame
+    from infotok_cli.video.segments import timed_segments
+
+    picture = np.zeros((8, 8, 3), np.uint8)
+    times = [0, 40, 40, 20, 41, 100]
+    frames = [TimedFrame(Fraction(time, 1000), picture) for time in times]
+    segments = list(timed_segments(frames, 4, Fraction(25), Fraction(1, 1000)))
+    assert [segment.durations for segment in segments] == [(40, 1, 1, 1), (57, 40)]
+    assert [segment.start_seconds for segment in segments] == [0, Fraction(43, 1000)]
+    assert [segment.end_seconds for segment in segments] == [Fraction(43, 1000), None]
 
 
 def test_unknown_sound_is_refused(refused: Callable[..., str], run: Run, tmp_path: Path) -> None:

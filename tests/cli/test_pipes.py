@@ -237,6 +237,17 @@ def test_a_reader_that_leaves(tmp_path: Path, encoded: Path) -> None:
         process.stderr.close()
 
 
+@pytest.mark.parametrize("flags", ["faststart", "frag_keyframe+empty_moov"])
+def test_mp4_that_can_be_read_from_a_pipe(tmp_path: Path, flags: str) -> None:
+    source = make_media(tmp_path / "film.mp4", container_options={"movflags": flags})
+    coded, _ = piped(source.read_bytes(), *ENCODE)
+    (tmp_path / "x.itk").write_bytes(coded)
+    with ItkReader(tmp_path / "x.itk") as reader:
+        assert reader.total_frames == 24
+        packets = [packet for number in range(len(reader.index)) for packet in reader.read_audio(number)]
+    assert b"".join(packet.data for packet in packets) == read_media(source).sound_bytes
+
+
 def test_mp4_that_cannot_be_read_from_a_pipe(tmp_path: Path) -> None:
     source = make_media(tmp_path / "film.mp4", frames=120, size=(120, 160))
     _, said = piped(source.read_bytes(), *ENCODE, code=3)

@@ -40,6 +40,7 @@ def make_media(
     ticks: list[int] | None = None,
     time_base: Fraction | None = None,
     video_codec: str | None = None,
+    container_options: dict[str, str] | None = None,
 ) -> Path:
     """Frames of `size` (height, width) and a tone; `sound` is FFmpeg's encoder, None for silence.
 
@@ -47,7 +48,7 @@ def make_media(
     """
     rate, time_base = Fraction(rate), time_base or 1 / Fraction(rate)
     seconds = float(frames / rate) if sound_seconds is None else sound_seconds
-    with av.open(str(path), mode="w") as container:
+    with av.open(str(path), mode="w", options=container_options or {}) as container:
         codec = video_codec or ("libvpx-vp9" if path.suffix == ".webm" else "libx264")
         video = cast(VideoStream, container.add_stream(codec, rate=rate))
         video.height, video.width = size
@@ -57,7 +58,9 @@ def make_media(
         packets: list[tuple[Fraction, int, Packet]] = []
         tone = None
         if sound is not None:
-            tone = cast(AudioStream, container.add_stream(sound, rate=SAMPLE_RATE))
+            tone = cast(
+                AudioStream, container.add_stream(sound, rate=SAMPLE_RATE, options={"strict": "experimental"})
+            )
             tone.codec_context.layout = "stereo"
         container.start_encoding()
         for index, picture in enumerate(moving_shapes(frames, *size)):
