@@ -26,7 +26,6 @@ CODECS = {
     "opus": "A_OPUS",
     "mp3": "A_MPEG/L3",
     "flac": "A_FLAC",
-    "vorbis": "A_VORBIS",
     "ac3": "A_AC3",
     "eac3": "A_EAC3",
 }
@@ -45,7 +44,7 @@ PCM_CODECS = {
 }
 """FFmpeg's names of uncompressed sound to codec IDs and bits of a sample."""
 
-NEEDS_PRIVATE = ("A_AAC", "A_OPUS", "A_FLAC", "A_VORBIS")
+NEEDS_PRIVATE = ("A_AAC", "A_OPUS", "A_FLAC")
 OPUS_RATE = 48000
 FLAC_STREAMINFO_BYTES = 34
 LONGEST_PRIVATE = 2048

@@ -13,7 +13,6 @@ from infotok_cli.errors import InputError
 from infotok_cli.video.clip import Frame
 from infotok_cli.video.reader import TimedFrame
 
-
 LONGEST_TICKS = (1 << 32) - 1
 
 
@@ -72,7 +71,7 @@ def _segment(
     longest = max(after - before for before, after in pairwise(ticks))
     if longest > LONGEST_TICKS:
         raise InputError(
-            f"a frame is shown for {float(longest * unit):.0f} s, longer than can be written down: cut it out "
+            f"a frame is shown for {float(longest * unit):.0f} s, longer than can be written: cut it out "
             "with --start and --end"
         )
     durations = tuple(after - before for before, after in pairwise(ticks)) if tick is not None else ()
