@@ -9,20 +9,20 @@ are short and every segment leaves as soon as its group is written.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
 from infotok_cli import __version__
 from infotok_cli.codec.budget import TargetPsnrPlanner, make_planner
 from infotok_cli.codec.elastic import check_masking
-from infotok_cli.codec.groups import Pending, group_size, group_view, read_groups
+from infotok_cli.codec.groups import Pending, group_size, group_view
 from infotok_cli.codec.keep_maps import pack_keep
-from infotok_cli.codec.planning import NOTHING, Planner, Written
+from infotok_cli.codec.passes import Passes, audio_track
+from infotok_cli.codec.planning import NOTHING, Written
 from infotok_cli.config import Budget, EncodeOptions, check_source
 from infotok_cli.container.atomic import atomic_output
 from infotok_cli.container.header import Header
@@ -32,12 +32,10 @@ from infotok_cli.errors import InputError
 from infotok_cli.metrics import bits_per_pixel, bpp16
 from infotok_cli.model.allocation import Allocation
 from infotok_cli.model.engine import Engine
-from infotok_cli.sound import AudioPacket, AudioTrack
-from infotok_cli.video.audio import AudioFeed, AudioSource
+from infotok_cli.sound import AudioTrack
 from infotok_cli.video.clip import VideoInfo, scaled_size
 from infotok_cli.video.pipe import PipeReader
-from infotok_cli.video.reader import TimedFrame, VideoReader, open_video
-from infotok_cli.video.segments import TimedSegment, timed_segments
+from infotok_cli.video.reader import VideoReader, open_video
 
 STANDARD_INPUT = "standard input"
 STANDARD_OUTPUT = "standard output"
@@ -116,16 +114,26 @@ def encode_file(
     check_source(isinstance(source, Path), options)
     with _opened(source, options) as video, _written(target, overwrite) as stream:
         is_stream = not (isinstance(source, Path) and isinstance(target, Path))
-        with video.audio() if options.audio else nullcontext() as sound:
-            track = None if sound is None else _track(video, sound)
         header = make_header(
-            video.info, engine, options, has_times=not video.has_constant_rate(), audio=track
+            video.info,
+            engine,
+            options,
+            has_times=not video.has_constant_rate(),
+            audio=audio_track(video) if options.audio else None,
         )
         planner = make_planner(options, header, engine.loaded)
         writer = ItkWriter(stream, header)
         meter = _Meter(writer, progress)
-        size = group_size(header, is_stream=is_stream)
-        passes = _Passes(source, video, engine=engine, options=options, header=header, meter=meter, size=size)
+        passes = Passes(
+            source,
+            video,
+            engine=engine,
+            options=options,
+            header=header,
+            size=group_size(header, is_stream=is_stream),
+            analyzed=meter.analyzed,
+        )
+        meter.passes = lambda: passes.count
         for group in passes.groups(planner):
             coder = _GroupCoder(group, engine, header)
             allocations = planner.plan(group_view(group, header), coder.measure)
@@ -163,7 +171,7 @@ def encode_file(
         allocation=header.allocation,
         budget=options.budget,
         predicted_psnr_db=planner.predicted_psnr_db if isinstance(planner, TargetPsnrPlanner) else None,
-        passes=meter.passes,
+        passes=passes.count,
         model=header.model_name,
         device=engine.runtime.device.type,
         precision=engine.runtime.precision,
@@ -186,7 +194,7 @@ class _Meter:
     """Counts what is done and tells the progress callback."""
 
     def __init__(self, writer: ItkWriter, progress: Progress | None) -> None:
-        self.passes = 1
+        self.passes: Callable[[], int] = lambda: 1
         self.total = NOTHING
         self._analyzed = 0
         self._writer = writer
@@ -202,97 +210,7 @@ class _Meter:
 
     def _tell(self) -> None:
         if self._progress is not None:
-            self._progress((self._analyzed + self._writer.frames) // (self.passes + 1), self.total.tokens)
-
-
-class _Passes:
-    """Reads the video once or twice."""
-
-    def __init__(
-        self,
-        source: Path | BinaryIO,
-        video: VideoReader,
-        *,
-        engine: Engine,
-        options: EncodeOptions,
-        header: Header,
-        meter: _Meter,
-        size: int,
-    ) -> None:
-        """`size`: segments in a group."""
-        self.source, self.video, self.engine, self.options = source, video, engine, options
-        self.header, self.meter, self.size = header, meter, size
-
-    def groups(self, planner: Planner) -> Iterator[list[Pending]]:
-        """Groups to be written, after a pass over all of them if `planner` asks for one.
-
-        A video shorter than a group is read once: the planner has seen it whole.
-        """
-        groups = self._read(self.video)
-        if not planner.surveys:
-            yield from groups
-            return
-        first = next(groups, [])
-        if len(first) < self.size:
-            planner.survey(group_view(first, self.header))
-            yield first
-            return
-        self.meter.passes = 2
-        for group in chain([first], groups):
-            planner.survey(group_view(group, self.header))
-            group.clear()
-        assert isinstance(self.source, Path)
-        with open_video(self.source) as again:
-            yield from self._read(again)
-
-    def _read(self, video: VideoReader) -> Iterator[list[Pending]]:
-        options, header = self.options, self.header
-        frames = iter(video.timed_frames(options.start_seconds, options.end_seconds, options.short_side))
-        tick = header.time_base if header.has_times else None
-        first = next(frames)
-        segments = timed_segments(chain([first], frames), header.segment_frames, header.frame_rate, tick)
-        with self._sound(video, first) as sound:
-            yield from read_groups(
-                segments, self.size, self.engine, options, sound=sound, analyzed=self.meter.analyzed
-            )
-
-    @contextmanager
-    def _sound(
-        self, video: VideoReader, first: TimedFrame
-    ) -> Iterator[Callable[[TimedSegment], Sequence[AudioPacket]]]:
-        """What gives the packets that are heard while a segment is shown, the first frame being `first`.
-
-        What lies before the first frame of the video goes with it, unless a start was asked for; what lies
-        behind its last frame goes with that, unless an end was.
-        """
-        if self.header.audio is None:
-            yield lambda segment: ()
-            return
-        with video.audio() as source:
-            assert source is not None
-            feed = AudioFeed(
-                video.audio_packets(source), source.time_base, video.origin_seconds + first.seconds
-            )
-            if self.options.start_seconds:
-                feed.skip_until(Fraction(0))
-
-            def packets(segment: TimedSegment) -> Sequence[AudioPacket]:
-                end = segment.end_seconds
-                if end is None and self.options.end_seconds is not None:
-                    end = max(
-                        segment.start_seconds + 1 / self.header.frame_rate,
-                        Fraction(self.options.end_seconds) - first.seconds,
-                    )
-                return feed.segment(segment.start_seconds, end)
-
-            yield packets
-
-
-def _track(video: VideoReader, sound: AudioSource) -> AudioTrack | None:
-    """What is to be known of the sound; None when there is not a single packet of it."""
-    if sound.track is None:
-        next(video.audio_packets(sound), None)
-    return sound.track
+            self._progress((self._analyzed + self._writer.frames) // (self.passes() + 1), self.total.tokens)
 
 
 class _GroupCoder:

@@ -75,6 +75,7 @@ class AudioSource:
         self._clock = _Clock()
         self._filter: BitStreamFilterContext | None = None
         self._packets = 0
+        self._last_position = -1
         context = self.stream.codec_context
         self.codec = "unknown" if context is None else context.codec.canonical_name
         if self.codec == "aac" and not context.extradata:
@@ -94,6 +95,7 @@ class AudioSource:
                 "leave it out with --no-audio"
             )
         self._packets += 1
+        self._last_position = packet.pos if packet.pos is not None else -1
         ready = [packet] if self._filter is None else self._filter.filter(packet)
         for each in ready:
             if self._track is None:
@@ -103,6 +105,16 @@ class AudioSource:
             if each.is_discard and time >= 0 and self._packets > 1:
                 continue  # an edit list cuts it off
             yield AudioPacket(time, duration, bytes(each))
+
+    def check_end(self) -> None:
+        """Raise InputError when an MP4 or MOV file, which lists its packets, has not given the last one."""
+        entries = self.stream.index_entries
+        listed = self.container.format.name.startswith("mov") and len(entries) > 0
+        if listed and self._last_position < entries[-1].pos:
+            raise InputError(
+                f"{self._name}: its sound is truncated after packet {self._packets}: get a whole copy, or "
+                "leave it out with --no-audio"
+            )
 
     @property
     def time_base(self) -> Fraction:

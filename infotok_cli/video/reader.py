@@ -230,6 +230,7 @@ class VideoReader:
         try:
             for packet in sound.container.demux(sound.stream):
                 yield from sound.filtered(packet)
+            sound.check_end()
         except av.FFmpegError as error:
             raise InputError(
                 f"{self._path}: its sound is damaged: get a whole copy, or leave it out with --no-audio"

@@ -349,7 +349,6 @@ class _WriteOnly:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
-        self.broken: OSError | None = None
 
     def write(self, data: bytes) -> int:
         taken = self._stream.write(data)

@@ -367,6 +367,21 @@ def test_interlaced_frames_are_made_whole(tmp_path: Path) -> None:
     assert treated[1] < 0.5 * plain[1]
 
 
+def test_truncated_sound_is_refused(refused: Callable[..., str], run: Run, tmp_path: Path) -> None:
+    """All pictures first, then all sound, as some programs write it."""
+    pictures = moving_shapes(24, 40, 48)
+    options = {"movflags": "faststart"}
+    whole = make_video(tmp_path / "whole.mp4", pictures, audio_seconds=3, container_options=options)
+    run("encode", whole, "-o", tmp_path / "whole.itk")
+    source = tmp_path / "short.mp4"
+    data = whole.read_bytes()
+    with av.open(str(whole)) as container:
+        positions = [packet.pos for packet in container.demux(audio=0) if packet.pos is not None]
+    source.write_bytes(data[: positions[-3]])
+    message = refused(3, "encode", source, "-o", tmp_path / "x.itk")
+    assert "truncated" in message or "damaged" in message
+
+
 def test_budgets_count_the_sound(run: Run, tmp_path: Path) -> None:
     source = make_media(tmp_path / "source.mp4", frames=60, size=(96, 128))
     run("encode", source, "-o", tmp_path / "all.itk", "--rate", "1")
