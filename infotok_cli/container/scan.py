@@ -23,6 +23,8 @@ from infotok_cli.errors import InputError
 
 CHUNK_BYTES = 1 << 20
 FIRST_STEP_BYTES = 256
+FARTHEST_TICK = layout.MAX_TICKS // 2
+"""Where times end that a search has to make up."""
 SEARCH_FACTOR = 8
 """A search reads at most so many times the size of the file, whatever the bytes look like."""
 _STARTS = re.compile(b"|".join((layout.SEGM, layout.INDX)))
@@ -217,24 +219,26 @@ def find_segments(file: BinaryIO, head_end: int, header: Header) -> SegmentIndex
         lost = _lost_rows(missing, header)
         here = entry_rows([section.entry])
         if header.has_times:
-            here["first_tick"] = _place(lost, section, tick, missing)
-            ticks = section.ticks or _nominal_ticks(section.entry.shown, header)
-            tick = int(here["first_tick"][0]) + ticks
+            first = _first_tick(section, tick, missing, header)
+            before = np.cumsum(lost["frames"], dtype=np.int64) - lost["frames"]
+            lost["first_tick"] = [tick + (first - tick) * int(frame) // missing for frame in before]
+            here["first_tick"] = first
+            ticks = _nominal_ticks(section.entry.shown, header) if section.ticks is None else section.ticks
+            tick = min(first + ticks, FARTHEST_TICK)
         parts += [lost, here]
         known += len(lost) + 1
         frames += missing + section.entry.shown
     return SegmentIndex(np.concatenate([np.zeros(0, ROW_TYPES[layout.TRACKS]), *parts]), tick)
 
 
-def _place(lost: NDArray[np.void], section: Section, tick: int, missing: int) -> int:
-    """First tick of a found segment; gives the `lost` rows before it theirs, from `tick` on."""
-    known = section.ticks is not None and section.entry is not None
-    first = section.entry.first_tick if known and section.entry is not None else tick + missing
-    # Times that run backwards can only be those of a file that was put together by force.
-    first = min(max(first, tick + missing), layout.MAX_TICKS // 2)
-    before = np.cumsum(lost["frames"], dtype=np.int64) - lost["frames"]
-    lost["first_tick"] = [tick + (first - tick) * int(frame) // max(1, missing) for frame in before]
-    return first
+def _first_tick(section: Section, tick: int, missing: int, header: Header) -> int:
+    """First tick of a found segment, before which `missing` frames are lost from `tick` on."""
+    if section.ticks is not None and section.entry is not None:
+        # Times that run backwards can only be those of a file that was put together by force.
+        first = max(section.entry.first_tick, tick + missing)
+    else:
+        first = tick + _nominal_ticks(missing, header)
+    return min(first, FARTHEST_TICK)
 
 
 def _nominal_ticks(frames: int, header: Header) -> int:

@@ -229,7 +229,8 @@ def test_a_lost_index_is_found_again_with_sound_and_times(run: Run, tmp_path: Pa
     run("encode", source, "-o", itk, "--segment-frames", "8")
     whole = itk.read_bytes()
     with ItkReader(itk) as reader:
-        entry = reader.index[1]
+        entries = list(reader.index)
+    entry = entries[1]
     itk.write_bytes(whole[:-40])
     run("repair", itk, "-o", tmp_path / "again.itk")
     assert (tmp_path / "again.itk").read_bytes() == whole
@@ -243,6 +244,17 @@ def test_a_lost_index_is_found_again_with_sound_and_times(run: Run, tmp_path: Pa
         assert reader.index[1].lost
         assert reader.read_times(2) != []
         assert reader.duration_seconds > Fraction(23 * 400, 12000)
+    # Times lost as well: frames are taken to have the average rate, and keep their place.
+    data = bytearray(whole[:-40])
+    for found in entries[1:]:
+        data[found.offset + found.length + found.time_length - 1] ^= 1
+    itk.write_bytes(data)
+    result = run("repair", itk, "-o", tmp_path / "again.itk", "-y")
+    assert "spread evenly" in result.stderr
+    with ItkReader(tmp_path / "again.itk") as reader:
+        reader.verify()
+        assert reader.total_frames == 24
+        assert abs(reader.duration_seconds - Fraction(4, 5)) < Fraction(1, 10)
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
