@@ -1,4 +1,4 @@
-"""The segments of a file as a table: 26, 32 or 48 bytes each as they stand in the file, checked all at once."""
+"""The segments of a file as a table: 26, 32 or 48 bytes each as in the file, checked all at once."""
 
 from __future__ import annotations
 
