@@ -3,8 +3,8 @@
 The Python API loads what it needs on first use:
 
     load(name_or_path=None, device="auto", kernels=None)   a model, ready to run
-    encode(source, target, model, options)   video file to .itk file
-    decode(source, target, model)            .itk file to video file
+    encode(source, target, model, options)   video to .itk; paths, or binary streams for a pipe
+    decode(source, target, model)            .itk to video; the same
     open(path)                               an .itk file's header, index and segments; no torch
     EncodeOptions(rate=0.5, ...)             what an encode is asked to do
 """

@@ -119,6 +119,10 @@ class Budget:
             )
 
 
+WHOLE_FILE_BUDGETS: tuple[BudgetKind, ...] = ("max-tokens", "target-size")
+"""Budgets that need to know the whole video before its first token is chosen."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EncodeOptions:
     """What an encode was asked to do; validated here, so that every caller gets the same limits."""
@@ -136,6 +140,8 @@ class EncodeOptions:
     """Frames per segment, a multiple of 4; None takes the model's default."""
     start_seconds: float | None = None
     end_seconds: float | None = None
+    audio: bool = False
+    """Whether the sound goes along, untouched."""
 
     def __post_init__(self) -> None:
         if not MIN_RATE <= self.rate <= 1:
@@ -164,3 +170,13 @@ class EncodeOptions:
             raise UsageError(f"--start {self.start_seconds:g} is negative: give seconds from the beginning")
         if self.end_seconds is not None and self.end_seconds <= (self.start_seconds or 0):
             raise UsageError(f"--end {self.end_seconds:g} is not after --start {self.start_seconds or 0:g}")
+
+
+def check_source(is_file: bool, options: EncodeOptions) -> None:
+    """Raise UsageError when `options` ask for what a pipe cannot give."""
+    budget = options.budget
+    if not is_file and budget is not None and budget.kind in WHOLE_FILE_BUDGETS:
+        raise UsageError(
+            f"--{budget.kind} looks at the whole video first, which a pipe shows only once: save it to a "
+            "file, or give --rate, --tokens-per-second, --bitrate or --target-psnr"
+        )

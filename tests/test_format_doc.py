@@ -47,18 +47,37 @@ def tables(*columns: str) -> list[list[list[str]]]:
     [
         (0, layout.SECTION_FIELDS),
         (1, layout.HEAD_FIELDS),
-        (2, layout.SEGMENT_FIELDS),
-        (3, layout.SEGMENT_FIELDS_V2),
-        (4, layout.INDEX_FIELDS),
-        (5, layout.INDEX_ENTRY_FIELDS),
-        (6, layout.INDEX_ENTRY_FIELDS_V2),
-        (7, layout.FOOTER_FIELDS),
+        (2, layout.TRACK_FIELDS),
+        (3, layout.SEGMENT_FIELDS),
+        (4, layout.SEGMENT_FIELDS_V2),
+        (5, layout.TIME_FIELDS),
+        (6, layout.AUDIO_FIELDS),
+        (7, layout.INDEX_FIELDS),
+        (8, layout.INDEX_FIELDS_TRACKS),
+        (9, layout.INDEX_ENTRY_FIELDS),
+        (10, layout.INDEX_ENTRY_FIELDS_V2),
+        (11, layout.INDEX_ENTRY_FIELDS_TRACKS),
+        (12, layout.FOOTER_FIELDS),
     ],
-    ids=["section", "head", "segment", "segment 2", "index", "index entry", "index entry 2", "footer"],
+    ids=[
+        "section",
+        "head",
+        "track",
+        "segment",
+        "segment 2",
+        "time",
+        "audio",
+        "index",
+        "index with tracks",
+        "index entry",
+        "index entry 2",
+        "index entry with tracks",
+        "footer",
+    ],
 )
 def test_field_tables(number: int, fields: layout.Fields) -> None:
     every = tables("offset", "size", "type", "name", "meaning")
-    assert len(every) == 8
+    assert len(every) == 13
     at, stated = 0, []
     for offset, size, kind, name, _ in every[number]:
         assert int(offset) == at
@@ -93,6 +112,8 @@ def test_limits() -> None:
     assert {
         layout.HEAD: stated["MAX_HEAD_BYTES"],
         layout.SEGM: stated["MAX_SEGMENT_BYTES"],
+        layout.TIME: stated["MAX_TIME_BYTES"],
+        layout.AUDI: stated["MAX_AUDIO_BYTES"],
         layout.INDX: stated["MAX_INDEX_BYTES"],
     } == layout.MAX_PAYLOAD_BYTES
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import emit, tell
+from infotok_cli.cli.pipes import PIPE, input_of, output_of, reader_may_leave
 from infotok_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from infotok_cli.codec.decode import StreamFormat
+    from infotok_cli.container.reader import ItkReader
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +32,8 @@ def decode(
             "--output",
             "-o",
             metavar="OUT.mp4|FOLDER/",
-            help="The file to write (.mp4, .m4v, .mov, .mkv, .webm), or a folder for PNG frames.",
+            help="The file to write (.mp4, .m4v, .mov, .mkv, .webm), a folder for PNG frames, or - for "
+            "standard output.",
             show_default="FILE with the suffix .mp4, in its folder",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
@@ -54,6 +60,15 @@ def decode(
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
+    stream_format: Annotated[
+        str,
+        typer.Option(
+            "--stream-format",
+            metavar="mkv|y4m",
+            help="What -o - writes: Matroska, or uncompressed frames without sound.",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = "mkv",
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     start: options.Start = None,
@@ -67,6 +82,10 @@ def decode(
             rich_help_panel=options.SELECTION_PANEL,
         ),
     ] = False,
+    no_audio: Annotated[
+        bool,
+        typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=options.SELECTION_PANEL),
+    ] = False,
     model: options.Model = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
@@ -74,7 +93,7 @@ def decode(
 ) -> None:
     """Decode an .itk file into a video, or into PNG frames.
 
-    Size, frame count and frame rate are those of the encoded video.
+    Size, frame count, frame rate and sound are those of the encoded video.
     With --start and --end only the segments in between are read.
 
     \b
@@ -83,21 +102,29 @@ def decode(
       infotok decode clip.itk -o clip.webm --crf 30
       infotok decode clip.itk -o frames/ --start 2 --end 3
       infotok decode broken.itk --skip-bad
+      infotok decode clip.itk -o - --stream-format y4m | x264 - --demuxer y4m -o small.mkv
     """
-    options.check_input(source)
+    if stream_format not in ("mkv", "y4m"):
+        raise UsageError(f"--stream-format {stream_format!r} is unknown: choose mkv or y4m")
+    read_from = input_of(source)
+    if read_from is source:
+        options.check_input(source)
     target = _target(source, output)
-    options.check_distinct(source, target)
-    _check_output(target, overwrite)
+    write_to = output_of(target, as_json)
+    if read_from is source:
+        options.check_distinct(source, target)
+    if write_to is target:
+        _check_output(target, overwrite)
 
     from infotok_cli.cli import render
     from infotok_cli.cli.progress import progress
     from infotok_cli.container.reader import ItkReader
 
-    with ItkReader(source, recover=skip_bad) as reader:
-        total = reader.total_frames
-        rate = reader.header.frame_rate
-    first, last = (start or 0.0) * rate, total if end is None else end * rate
-    with progress(max(1, round(min(total, last) - first))) as bar:
+    total = None
+    if read_from is source:
+        with ItkReader(source, recover=skip_bad) as reader:
+            total = _expected_frames(reader, start, end)
+    with reader_may_leave(), progress(total) as bar:
         bar.describe("loading the model")
         from infotok_cli.codec.decode import decode_file
         from infotok_cli.codec.models import load_engine
@@ -105,8 +132,8 @@ def decode(
         engine = load_engine(model, device, precision=precision, deterministic=deterministic)
         bar.describe("decoding")
         report = decode_file(
-            source,
-            target,
+            read_from,
+            write_to,
             engine,
             start_seconds=start,
             end_seconds=end,
@@ -114,6 +141,8 @@ def decode(
             crf=crf,
             overwrite=overwrite,
             skip_bad=skip_bad,
+            audio=not no_audio,
+            stream_format=cast("StreamFormat", stream_format),
             progress=bar.update,
         )
     for line in render.shortened(report.lost):
@@ -124,8 +153,17 @@ def decode(
         tell(render.decode_line(report))
 
 
+def _expected_frames(reader: ItkReader, start: float | None, end: float | None) -> int:
+    """Frames between start and end, as if all were shown for the same time."""
+    total, length = reader.total_frames, float(reader.duration_seconds)
+    last = length if end is None else min(end, length)
+    return max(1, round((last - (start or 0.0)) / length * total))
+
+
 def _target(source: Path, output: str | None) -> Path:
     if output is None:
+        if source == PIPE:
+            raise UsageError("standard input has no name to make one from: name the output with -o")
         return source.with_suffix(".mp4")
     target = Path(output)
     if output.endswith(("/", os.sep)) and target.suffix and not target.is_dir():

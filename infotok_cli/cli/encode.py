@@ -9,7 +9,9 @@ import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import emit, tell
-from infotok_cli.config import DEFAULT_RATE, AllocationName, EncodeOptions, RouterName
+from infotok_cli.cli.pipes import PIPE, input_of, output_of, reader_may_leave
+from infotok_cli.config import DEFAULT_RATE, AllocationName, EncodeOptions, RouterName, check_source
+from infotok_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from infotok_cli.video.clip import VideoInfo
@@ -24,7 +26,9 @@ def encode(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="INPUT", help="A video or an image, anything FFmpeg can read.", show_default=False
+            metavar="INPUT",
+            help="A video or an image, anything FFmpeg can read; - reads standard input.",
+            show_default=False,
         ),
     ],
     *,
@@ -34,7 +38,7 @@ def encode(
             "--output",
             "-o",
             metavar="OUT.itk",
-            help="The file to write.",
+            help="The file to write; - writes to standard output.",
             show_default="INPUT with the suffix .itk, in INPUT's folder",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
@@ -138,6 +142,10 @@ def encode(
             rich_help_panel=options.SELECTION_PANEL,
         ),
     ] = None,
+    no_audio: Annotated[
+        bool,
+        typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=options.SELECTION_PANEL),
+    ] = False,
     model: options.Model = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
@@ -146,7 +154,7 @@ def encode(
     """Encode a video into tokens, as an .itk file.
 
     Still and simple parts get few tokens, busy ones many; --rate or one of the other budgets sets how
-    many there are in all.
+    many there are in all. Sound goes along untouched.
 
     \b
     Examples:
@@ -154,6 +162,7 @@ def encode(
       infotok encode clip.mp4 -o small.itk --rate 0.25
       infotok encode clip.mp4 --target-size 100k
       infotok encode film.mkv --start 60 --end 90 --short-side 256
+      camera | infotok encode - -o - | infotok decode - -o - | player
     """
     budget = options.one_budget(
         rate,
@@ -174,26 +183,37 @@ def encode(
         segment_frames=segment_frames,
         start_seconds=start,
         end_seconds=end,
+        audio=not no_audio,
     )
-    options.check_input(source)
+    if source == PIPE and output is None:
+        raise UsageError("standard input has no name to make one from: name the output with -o")
+    read_from = input_of(source)
+    check_source(read_from is source, wanted)
+    if read_from is source:
+        options.check_input(source)
     target = output or source.with_suffix(".itk")
-    options.check_distinct(source, target)
-    options.check_file_output(target, overwrite)
+    write_to = output_of(target, as_json)
+    if read_from is source:
+        options.check_distinct(source, target)
+    if write_to is target:
+        options.check_file_output(target, overwrite)
 
     from infotok_cli.cli import render
     from infotok_cli.cli.progress import progress
     from infotok_cli.video.reader import open_video
 
-    with open_video(source) as video:
-        total = expected_frames(video.info, start, end)
-    with progress(total) as bar:
+    total = None
+    if read_from is source:
+        with open_video(source) as video:
+            total = expected_frames(video.info, start, end)
+    with reader_may_leave(), progress(total) as bar:
         bar.describe("loading the model")
         from infotok_cli.codec.encode import encode_file
         from infotok_cli.codec.models import load_engine
 
         engine = load_engine(model, device, precision=precision, deterministic=deterministic)
         bar.describe("encoding")
-        report = encode_file(source, target, engine, wanted, overwrite=overwrite, progress=bar.update)
+        report = encode_file(read_from, write_to, engine, wanted, overwrite=overwrite, progress=bar.update)
     if as_json:
         emit(render.json_of_run(report))
     else:

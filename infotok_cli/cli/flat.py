@@ -55,7 +55,8 @@ def export(
     """Write the tokens of an .itk file as flat ids, one uint16 sequence per segment. Runs no model.
 
     Ids below 64,000 are tokens; those above are runs of dropped positions and marks (docs/FORMAT.md).
-    'infotok import' makes the same .itk file of them again, byte for byte.
+    'infotok import' makes the same .itk file of them again, byte for byte; sound and frame times are
+    left out.
 
     \b
     Examples:
@@ -116,6 +117,8 @@ def import_(
 
 
 def _show(report: FlatReport, as_json: bool) -> None:
+    if report.left_out:
+        tell(f"infotok: warning: {report.input}: flat ids leave out its {' and '.join(report.left_out)}")
     if as_json:
         emit(json.dumps(dataclasses.asdict(report)))
         return

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from infotok_cli.codec.encode import EncodeReport
     from infotok_cli.codec.flat import FlatReport
     from infotok_cli.codec.report import FileReport, SegmentReport, StatsReport
+    from infotok_cli.sound import AudioTrack
 
 
 def size(count: int) -> str:
@@ -26,6 +27,11 @@ def size(count: int) -> str:
         value, unit = value / 1000, larger
     digits = 0 if unit == "B" or value >= 99.95 else 1 if value >= 9.995 else 2
     return f"{value:.{digits}f} {unit}"
+
+
+def sized(name: str, count: int | None) -> str:
+    """A name and its size, if that is known."""
+    return name if count is None else f"{name} ({size(count)})"
 
 
 def ratio(value: Fraction) -> str:
@@ -46,7 +52,7 @@ def counted(count: int, what: str) -> str:
 def encode_line(report: EncodeReport) -> str:
     """What an encode did, on one line."""
     return (
-        f"{report.input} ({size(report.input_bytes)}) -> {report.output} ({size(report.size_bytes)}): "
+        f"{sized(report.input, report.input_bytes)} -> {sized(report.output, report.size_bytes)}: "
         f"{counted(report.tokens, 'token')}, token rate {report.token_rate:.3f}, "
         f"{report.bpp:.4f} bits per pixel, {_budget_words(report)}{report.speed:.1f}x real time"
     )
@@ -75,7 +81,7 @@ def _budget_words(report: EncodeReport) -> str:
 def decode_line(report: DecodeReport) -> str:
     """What a decode did, on one line."""
     return (
-        f"{report.input} ({size(report.input_bytes)}) -> {report.output} ({size(report.output_bytes)}): "
+        f"{sized(report.input, report.input_bytes)} -> {sized(report.output, report.output_bytes)}: "
         f"{counted(report.frames, 'frame')} of {report.width}x{report.height} at "
         f"{frames_per_second(report.frame_rate)}, {report.speed:.1f}x real time"
     )
@@ -143,6 +149,8 @@ def file_values(report: FileReport) -> dict[str, Any]:
         "target_rate": header.target_rate_ppm / 1_000_000 or None,
         "bpp": report.bpp,
         "bpp16_nominal": report.bpp16_nominal,
+        "frame_times": header.has_times,
+        "audio": None if header.audio is None else audio_values(header.audio),
         "lost_frames": report.lost_frames,
         "hidden_frames": report.hidden_frames,
         "size_bytes": report.size_bytes,
@@ -152,6 +160,16 @@ def file_values(report: FileReport) -> dict[str, Any]:
         "router": header.router,
         "allocation": header.allocation,
         "encoder": header.encoder,
+    }
+
+
+def audio_values(track: AudioTrack) -> dict[str, Any]:
+    """What `inspect --json` says of the sound."""
+    return {
+        "codec": track.codec,
+        "sample_rate": track.sample_rate,
+        "channels": track.channels,
+        "time_base": ratio(track.time_base),
     }
 
 
@@ -172,6 +190,10 @@ def inspect_table(report: FileReport) -> str:
         "  tokens": parts.tokens,
         "  index": parts.index,
     }
+    if header.has_times:
+        bytes_of["  frame times"] = parts.times
+    if header.audio is not None:
+        bytes_of["  sound"] = parts.audio
     rows = {
         "file": Path(report.path).name,
         "format": f"version {report.format_version}, written by {header.encoder or 'an unnamed encoder'}",
@@ -189,6 +211,11 @@ def inspect_table(report: FileReport) -> str:
     } | {
         name: f"{count:>{len(f'{total:,}')},} bytes {count / total:6.1%}" for name, count in bytes_of.items()
     }
+    if header.has_times:
+        rows["frame times"] = f"each frame's own, in units of {ratio(header.time_base)} s"
+    if header.audio is not None:
+        track = header.audio
+        rows["sound"] = f"{track.codec}, {track.sample_rate:,} Hz, {counted(track.channels, 'channel')}"
     if report.lost_frames:
         rows["lost"] = f"{counted(report.lost_frames, 'frame')}, before it was repaired"
     if report.hidden_frames:

@@ -135,7 +135,7 @@ class BitratePlanner(_OnePass):
             )
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
-        self.credit += sum(group.frames) * self.bytes_per_frame
+        self.credit += sum(group.frames) * self.bytes_per_frame - group.side_bytes
         return self.fit.allocate(group, int(self.credit), measure)
 
     def wrote(self, written: Written) -> None:
@@ -217,6 +217,10 @@ class TargetSizePlanner(_Surveyed):
         self.left = size_bytes - _fixed_bytes(header)
         self.fit = ByteFit(header)
 
+    def survey(self, group: Group) -> None:
+        super().survey(group)
+        self.left -= group.side_bytes
+
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
         if self.left < self.rest_segments * SEGMENT_OVERHEAD:
             least = measure(allocate_tokens(group, self.kind, 1)).size_bytes
@@ -262,4 +266,4 @@ def _picture(header: Header) -> str:
 def _fixed_bytes(header: Header) -> int:
     """Bytes of a file besides its segments and their index entries."""
     head = len(layout.MAGIC) + layout.SECTION_STRUCT.size + len(header.pack())
-    return head + FILE_OVERHEAD
+    return head + FILE_OVERHEAD + layout.INDEX_STRUCTS[header.index_layout].size - layout.INDEX_STRUCT.size

@@ -1,4 +1,4 @@
-"""The .itk file back to video."""
+"""The .itk file back to video, from a file or a pipe and to a file or a pipe."""
 
 from __future__ import annotations
 
@@ -9,20 +9,32 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO, Literal
 
 import numpy as np
 
 from infotok_cli.codec.ahead import ahead
-from infotok_cli.codec.frames import frame_range
+from infotok_cli.codec.frames import frame_range, frame_span
 from infotok_cli.codec.models import check_model
-from infotok_cli.codec.tokens import unpack_tokens
+from infotok_cli.codec.playback import Shot, file_shots, stream_shots
+from infotok_cli.codec.tokens import Stored, unpack_tokens
 from infotok_cli.container.atomic import atomic_path
 from infotok_cli.container.header import Header
+from infotok_cli.container.layout import Segment
 from infotok_cli.container.reader import ItkReader
+from infotok_cli.container.stream import ItkStream
 from infotok_cli.errors import InputError, OutputError, UsageError
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.clip import Colour, Frame
 from infotok_cli.video.writer import FrameWriter, PngWriter, VideoWriter, is_png_folder
+from infotok_cli.video.y4m import Y4mWriter
+
+StreamFormat = Literal["mkv", "y4m"]
+"""What a decode writes to a stream."""
+STREAM_FORMATS: tuple[StreamFormat, ...] = ("mkv", "y4m")
+
+STANDARD_INPUT = "standard input"
+STANDARD_OUTPUT = "standard output"
 
 Progress = Callable[[int], None]
 """Called with the frames written so far."""
@@ -40,7 +52,10 @@ class DecodeReport:
     frame_rate: Fraction
     duration_seconds: float
     input_bytes: int
-    output_bytes: int
+    output_bytes: int | None
+    """None for a pipe."""
+    audio_codec: str | None
+    """Matroska codec ID of the sound that was copied; None without sound."""
     model: str
     device: str
     precision: str
@@ -58,8 +73,8 @@ class DecodeReport:
 
 
 def decode_file(
-    source: Path,
-    target: Path,
+    source: Path | BinaryIO,
+    target: Path | BinaryIO,
     engine: Engine,
     *,
     start_seconds: float | None = None,
@@ -68,39 +83,59 @@ def decode_file(
     crf: int | None = None,
     overwrite: bool = False,
     skip_bad: bool = False,
+    audio: bool = True,
+    stream_format: StreamFormat = "mkv",
     progress: Progress | None = None,
 ) -> DecodeReport:
-    """Decode `source` into a video file, or into PNG frames when `target` names a folder.
+    """Decode `source` into a video, or into PNG frames when `target` names a folder.
 
-    Only the segments between start (inclusive) and end (exclusive) are read. The output appears whole
-    or not at all. With `skip_bad` the last good frame stands for those of a damaged segment, so that the
-    length stays what it was, and a file without a good index is searched for whole segments.
+    A file: only the segments between start (inclusive) and end (exclusive) are read. With `skip_bad` the last
+    good frame stands for those of a damaged segment, so that the length stays what it was, and a file
+    without a good index is searched for whole segments. A stream is read from front to back.
+    A file `target` appears whole or not at all; a stream gets `stream_format`.
     Raises InputError, UsageError, ModelError or OutputError.
     """
     began = time.perf_counter()
-    with ItkReader(source, recover=skip_bad) as reader:
-        lost = [] if reader.damage is None else [f"{reader.damage}: what is whole is shown"]
-        check_model(engine, reader.header, str(source))
-        wanted = frame_range(reader, start_seconds, end_seconds, source)
-        with _writer(target, reader.header, codec, crf, overwrite) as writer:
-            done = 0
-            with ahead(decoded_segments(reader, engine, wanted, lost if skip_bad else None)) as segments:
-                for frames in segments:
-                    writer.write(frames)
-                    done += len(frames)
+    lost: list[str] = []
+    frames, seconds = 0, Fraction(0)
+    with _played(
+        source,
+        engine,
+        start_seconds=start_seconds,
+        end_seconds=end_seconds,
+        skip_bad=skip_bad,
+        audio=audio,
+        lost=lost,
+    ) as played:
+        header = played.header
+        wants_sound = audio and header.audio is not None and _can_sound(target, stream_format)
+        with (
+            _writer(
+                target, header, codec, crf, overwrite, audio=wants_sound, stream_format=stream_format
+            ) as writer,
+            ahead(played.shots) as shots,
+        ):
+            for shot in shots:
+                if wants_sound:
+                    writer.write_audio(shot.packets)
+                if shot.frames is not None:
+                    writer.write(shot.frames, shot.ticks)
+                    frames += len(shot.frames)
                     if progress is not None:
-                        progress(done)
-        header, size_bytes = reader.header, reader.size_bytes
+                        progress(frames)
+        seconds = played.seconds(frames)
+        size_bytes = played.size_bytes()
     return DecodeReport(
-        input=str(source),
-        output=str(target),
+        input=str(source) if isinstance(source, Path) else STANDARD_INPUT,
+        output=str(target) if isinstance(target, Path) else STANDARD_OUTPUT,
         width=header.width,
         height=header.height,
-        frames=len(wanted),
+        frames=frames,
         frame_rate=header.frame_rate,
-        duration_seconds=float(len(wanted) / header.frame_rate),
+        duration_seconds=float(seconds),
         input_bytes=size_bytes,
-        output_bytes=_size_of(target),
+        output_bytes=_size_of(target) if isinstance(target, Path) else None,
+        audio_codec=header.audio.codec if wants_sound and header.audio is not None else None,
         model=header.model_name,
         device=engine.runtime.device.type,
         precision=engine.runtime.precision,
@@ -108,6 +143,60 @@ def decode_file(
         seconds=time.perf_counter() - began,
         lost=tuple(lost),
     )
+
+
+@dataclass(frozen=True)
+class _Played:
+    """What is being decoded."""
+
+    header: Header
+    shots: Iterator[Shot]
+    size_bytes: Callable[[], int]
+    """Of the input, as far as it was read if it is a stream."""
+    seconds: Callable[[int], Fraction]
+    """How long so many frames, which are all of them, are shown."""
+
+
+@contextmanager
+def _played(
+    source: Path | BinaryIO,
+    engine: Engine,
+    *,
+    start_seconds: float | None,
+    end_seconds: float | None,
+    skip_bad: bool,
+    audio: bool,
+    lost: list[str],
+) -> Iterator[_Played]:
+    if not isinstance(source, Path):
+        if skip_bad:
+            raise UsageError(
+                "--skip-bad needs the index, which a pipe has at its end: save it to a file first"
+            )
+        stream = ItkStream(source, STANDARD_INPUT)
+        check_model(engine, stream.header, STANDARD_INPUT)
+        shots = stream_shots(
+            stream,
+            lambda segment: decode_stored(stream, segment, engine),
+            start_seconds=start_seconds,
+            end_seconds=end_seconds,
+            audio=audio,
+        )
+        yield _Played(
+            stream.header, shots, lambda: stream.size_bytes, lambda frames: frames / stream.header.frame_rate
+        )
+        return
+    with ItkReader(source, recover=skip_bad) as reader:
+        if reader.damage is not None:
+            lost.append(f"{reader.damage}: what is whole is shown")
+        check_model(engine, reader.header, str(source))
+        wanted = frame_range(reader, start_seconds, end_seconds, source)
+        named = lost if skip_bad else None
+        shots = file_shots(
+            reader, decoded_segments(reader, engine, wanted, named), wanted, audio=audio, lost=named
+        )
+        start, end = frame_span(reader, wanted)
+        yield _Played(reader.header, shots, lambda: reader.size_bytes, lambda _: end - start)
 
 
 def decoded_segments(
@@ -159,44 +248,82 @@ def _repeated(frame: Frame, count: int) -> Iterator[Frame]:
 
 def decode_segment(reader: ItkReader, number: int, engine: Engine) -> Frame:
     """The frames that segment `number` shows; InputError, naming it, when it is damaged or lost."""
-    header, segment = reader.header, reader.read_segment(number)
-    keep, ids = unpack_tokens(reader, segment, engine.loaded.token_net)
+    return decode_stored(reader, reader.read_segment(number), engine)
+
+
+def decode_stored(stored: Stored, segment: Segment, engine: Engine) -> Frame:
+    """The frames that a segment of an opened file or stream shows; InputError as above."""
+    header = stored.header
+    keep, ids = unpack_tokens(stored, segment, engine.loaded.token_net)
     frames = engine.reconstruct(ids, keep, segment.frames, header.height, header.width)
     return frames[segment.trim_start : segment.frames - segment.trim_end]
 
 
+def _can_sound(target: Path | BinaryIO, stream_format: StreamFormat) -> bool:
+    """Whether the output has a place for sound; pictures and Y4M have none."""
+    return not is_png_folder(target) if isinstance(target, Path) else stream_format == "mkv"
+
+
 @contextmanager
 def _writer(
-    target: Path, header: Header, codec: str | None, crf: int | None, overwrite: bool
+    target: Path | BinaryIO,
+    header: Header,
+    codec: str | None,
+    crf: int | None,
+    overwrite: bool,
+    *,
+    audio: bool,
+    stream_format: StreamFormat,
 ) -> Iterator[FrameWriter]:
-    """A writer whose output takes the name `target` only when all went well."""
-    if is_png_folder(target):
-        if codec is not None or crf is not None:
-            raise UsageError(f"{target} is a folder for PNG frames: --codec and --crf do not apply")
-        with PngWriter(target, header.width, header.height, overwrite=overwrite) as pictures:
-            yield pictures
-        return
+    """A writer whose output takes the name `target`, if that is one, only when all went well."""
     colour = Colour(
         primaries=header.colour_primaries,
         transfer=header.colour_transfer,
         matrix=header.colour_matrix,
         full_range={1: 0, 2: 1}.get(header.colour_range, 2),
     )
-    with (
-        atomic_path(target, overwrite) as temporary,
-        VideoWriter(
-            temporary,
-            header.width,
-            header.height,
+    pixels_only = "--codec and --crf do not apply"
+    size = (header.width, header.height)
+    if isinstance(target, Path) and is_png_folder(target):
+        if codec is not None or crf is not None:
+            raise UsageError(f"{target} is a folder for PNG frames: {pixels_only}")
+        with PngWriter(target, *size, overwrite=overwrite) as pictures:
+            yield pictures
+        return
+    if not isinstance(target, Path) and stream_format == "y4m":
+        if codec is not None or crf is not None:
+            raise UsageError(f"Y4M is uncompressed: {pixels_only}")
+        with Y4mWriter(
+            target,
+            *size,
+            header.frame_rate,
+            colour=colour,
+            sample_aspect=header.sample_aspect,
+            tick=header.time_base if header.has_times else None,
+        ) as raw:
+            yield raw
+        return
+
+    def video(place: Path | BinaryIO) -> VideoWriter:
+        return VideoWriter(
+            place,
+            *size,
             header.frame_rate,
             codec=codec,
             crf=crf,
             colour=colour,
             sample_aspect=header.sample_aspect,
-            shown_as=target,
-        ) as video,
-    ):
-        yield video
+            shown_as=target if isinstance(target, Path) else STANDARD_OUTPUT,
+            tick=header.time_base if header.has_times else None,
+            audio=header.audio if audio else None,
+        )
+
+    if not isinstance(target, Path):
+        with video(target) as streamed:
+            yield streamed
+        return
+    with atomic_path(target, overwrite) as temporary, video(temporary) as filed:
+        yield filed
 
 
 def _size_of(target: Path) -> int:

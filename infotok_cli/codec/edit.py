@@ -20,12 +20,15 @@ from infotok_cli.container.layout import Counts, Segment
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.errors import InputError
+from infotok_cli.sound import AudioPacket, AudioTrack, units_at
 
 SAME = (
     "width", "height", "frame_rate", "sample_aspect", "levels", "model_name", "model_sha256", "allocation",
     "keep_map_coding", "token_coding", "colour_primaries", "colour_transfer", "colour_matrix", "colour_range",
 )  # fmt: skip
 """Header fields that files to be joined must agree in; of the others the first file's are kept."""
+SAME_WITH_TIMES = ("has_times", "time_base")
+"""More of them where one of the files has frame times."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,42 @@ class _Piece:
     reader: ItkReader
     number: int
     counts: Counts
+    cut_frames: int = 0
+    """Frames at the start of the input's segment that were shown there and are cut off here."""
+    salvage: bool = False
+    """Whether damaged times are spread evenly and damaged sound is left out, instead of being refused."""
+
+    def durations(self) -> list[int]:
+        """Ticks that each coded frame of `segment()` is shown; empty without frame times."""
+        if not self.salvage and not self.counts.lost:
+            return self.reader.read_times(self.number)
+        if not self.reader.header.has_times:
+            return []
+        known = self.reader.times_at_any_rate(self.number)
+        return known[self._hidden :][: self.counts.frames] if self.counts.lost else known
+
+    def packets(self) -> Sequence[AudioPacket]:
+        """Sound that goes with the segment."""
+        header = self.reader.header
+        try:
+            found = self.reader.read_audio(self.number)
+        except InputError:
+            if not self.salvage and not self.counts.lost:
+                raise
+            return ()
+        if not self.counts.lost or header.audio is None:
+            return found
+        # A lost segment hides no frames: its packets count from the first one that is shown.
+        seconds = self._hidden / header.frame_rate
+        if header.has_times:
+            seconds = sum(self.reader.times_at_any_rate(self.number)[: self._hidden]) * header.time_base
+        moved = units_at(seconds, header.audio.time_base)
+        return [dataclasses.replace(packet, time=packet.time - moved) for packet in found]
+
+    @property
+    def _hidden(self) -> int:
+        """Coded frames of the input's segment before the first that a lost one shows."""
+        return self.reader.index[self.number].trim_start + self.cut_frames
 
     def segment(self) -> Segment:
         if self.counts.lost:
@@ -120,11 +159,24 @@ def repair_file(source: Path, target: Path, *, overwrite: bool = False) -> EditR
                 notes.append(reader.reason(error))
                 lost = Counts(frames=piece.counts.shown, tokens=0, map_bytes=0, token_bytes=0, lost=True)
                 piece = _Piece(reader, piece.number, lost)  # noqa: PLW2901
-            pieces.append(piece)
+            damage = _side_damage(reader, piece.number)
+            notes += damage
+            pieces.append(dataclasses.replace(piece, salvage=bool(damage)))
         if all(piece.counts.lost for piece in pieces):
             raise InputError(f"{reader.name}: has no whole segment left: encode the video again")
         report = _write([source], target, pieces, overwrite)
         return dataclasses.replace(report, notes=tuple(notes))
+
+
+def _side_damage(reader: ItkReader, number: int) -> list[str]:
+    """What is wrong with times and sound of a segment."""
+    notes = []
+    for read, what in ((reader.read_times, "spread evenly"), (reader.read_audio, "left out")):
+        try:
+            read(number)
+        except InputError as error:
+            notes.append(f"{reader.reason(error)}: {what}")
+    return notes
 
 
 def _cut(reader: ItkReader, wanted: range) -> Iterator[_Piece]:
@@ -146,7 +198,7 @@ def _cut(reader: ItkReader, wanted: range) -> Iterator[_Piece]:
             trim_end=trim_end,
             lost=entry.lost,
         )
-        yield _Piece(reader, number, counts)
+        yield _Piece(reader, number, counts, before)
 
 
 def _rejoined(one: _Piece, other: _Piece) -> _Piece | None:
@@ -158,11 +210,14 @@ def _rejoined(one: _Piece, other: _Piece) -> _Piece | None:
     first, second = one.segment(), other.segment()
     if (first.map_payload, first.token_payload) != (second.map_payload, second.token_payload):
         return None
+    if (one.durations(), one.packets()) != (other.durations(), other.packets()):
+        return None
     return _Piece(one.reader, one.number, dataclasses.replace(a, trim_end=b.trim_end))
 
 
 def _check_same(first: ItkReader, other: ItkReader) -> None:
-    for name in SAME:
+    timed = first.header.has_times or other.header.has_times
+    for name in (*SAME, *(SAME_WITH_TIMES if timed else ()), "audio"):
         expected, found = getattr(first.header, name), getattr(other.header, name)
         if found != expected:
             raise InputError(
@@ -173,6 +228,9 @@ def _check_same(first: ItkReader, other: ItkReader) -> None:
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, AudioTrack):
+        unit = f"in units of {value.time_base} s"
+        return f"{value.codec}, {value.sample_rate} Hz, {value.channels} channels, {unit}"
     return value.hex()[:12] if isinstance(value, bytes) else str(value)
 
 
@@ -184,7 +242,8 @@ def _header(pieces: Sequence[_Piece]) -> Header:
     plain = all(piece.counts.frames == length for piece in pieces[:-1]) and not any(
         piece.counts.lost or piece.counts.trim_start or piece.counts.trim_end for piece in pieces
     )
-    return dataclasses.replace(first, segment_frames=length, format_version=1 if plain else 2)
+    version = 1 if plain and not first.has_tracks else 2
+    return dataclasses.replace(first, segment_frames=length, format_version=version)
 
 
 def _write(sources: Iterable[Path], target: Path, pieces: Sequence[_Piece], overwrite: bool) -> EditReport:
@@ -192,7 +251,7 @@ def _write(sources: Iterable[Path], target: Path, pieces: Sequence[_Piece], over
     with atomic_output(target, overwrite) as stream:
         writer = ItkWriter(stream, header)
         for piece in pieces:
-            writer.write(piece.segment())
+            writer.write(piece.segment(), piece.durations(), piece.packets())
         size_bytes = writer.finish()
     return EditReport(
         inputs=tuple(map(str, sources)),
@@ -200,7 +259,9 @@ def _write(sources: Iterable[Path], target: Path, pieces: Sequence[_Piece], over
         format_version=header.format_version,
         frames=writer.frames,
         frame_rate=header.frame_rate,
-        duration_seconds=float(writer.frames / header.frame_rate),
+        duration_seconds=float(
+            writer.ticks * header.time_base if header.has_times else writer.frames / header.frame_rate
+        ),
         segments=writer.segments,
         lost_frames=sum(piece.counts.shown for piece in pieces if piece.counts.lost),
         hidden_frames=sum(piece.counts.frames - piece.counts.shown for piece in pieces),

@@ -1,27 +1,29 @@
-"""Video file to .itk file.
+"""Video to .itk, from a file or a pipe and to a file or a pipe.
 
 In groups of segments: every segment of a group is analyzed, tokens are allocated over the whole
 group, then its segments are compressed and written. Most budgets take one pass over the video; those
-of the whole file take a pass before, unless the video is a single group.
+of the whole file take a pass before, unless the video is a single group. With a pipe at either end groups
+are short and every segment leaves as soon as its group is written.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
+from typing import BinaryIO
 
 from infotok_cli import __version__
 from infotok_cli.codec.budget import TargetPsnrPlanner, make_planner
 from infotok_cli.codec.elastic import check_masking
-from infotok_cli.codec.groups import Pending, group_size, group_view, read_groups
-from infotok_cli.codec.planning import NOTHING, Planner, Written
+from infotok_cli.codec.groups import Pending, group_size, group_view
+from infotok_cli.codec.passes import Passes, audio_track
+from infotok_cli.codec.planning import NOTHING, Written
 from infotok_cli.codec.tokens import pack_tokens
-from infotok_cli.config import Budget, EncodeOptions
+from infotok_cli.config import Budget, EncodeOptions, check_source
 from infotok_cli.container.atomic import atomic_output
 from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
@@ -29,9 +31,13 @@ from infotok_cli.errors import InputError
 from infotok_cli.metrics import bits_per_pixel, bpp16
 from infotok_cli.model.allocation import Allocation
 from infotok_cli.model.engine import Engine
+from infotok_cli.sound import AudioTrack
 from infotok_cli.video.clip import VideoInfo, scaled_size
+from infotok_cli.video.pipe import PipeReader
 from infotok_cli.video.reader import VideoReader, open_video
-from infotok_cli.video.segments import read_segments
+
+STANDARD_INPUT = "standard input"
+STANDARD_OUTPUT = "standard output"
 
 Progress = Callable[[int, int], None]
 """Called with the frames done and the tokens written; a frame analyzed but not yet written counts half."""
@@ -53,11 +59,19 @@ class EncodeReport:
     tokens: int
     token_rate: float
     bpp: float
+    """Bits of the file, without its sound, per pixel."""
     bpp16_nominal: float
-    input_bytes: int
+    input_bytes: int | None
+    """None for a pipe."""
     size_bytes: int
     map_bytes: int
     token_bytes: int
+    format_version: int
+    audio_codec: str | None
+    """Matroska codec ID of the sound that was copied; None without sound."""
+    audio_bytes: int
+    has_times: bool
+    """Whether the file says of every frame how long it is shown."""
     router: str
     allocation: str
     budget: Budget | None
@@ -80,61 +94,85 @@ class EncodeReport:
 
 
 def encode_file(
-    source: Path,
-    target: Path,
+    source: Path | BinaryIO,
+    target: Path | BinaryIO,
     engine: Engine,
     options: EncodeOptions,
     *,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> EncodeReport:
-    """Encode the video at `source` into `target`, which appears whole or not at all.
+    """Encode a video into `target`: a file, which appears whole or not at all, or a binary stream.
 
+    A `source` that is a stream is read from front to back; see `PipeReader` for what can be.
     Raises InputError, UsageError, ModelError or OutputError; see those of the video reader, the
     container and the budget.
     """
     began = time.perf_counter()
     check_masking(engine, options)
-    with open_video(source) as video, atomic_output(target, overwrite) as stream:
-        header = make_header(video.info, engine, options)
+    check_source(isinstance(source, Path), options)
+    with _opened(source, options) as video, _written(target, overwrite) as stream:
+        is_stream = not (isinstance(source, Path) and isinstance(target, Path))
+        header = make_header(
+            video.info,
+            engine,
+            options,
+            has_times=not video.has_constant_rate(),
+            audio=audio_track(video) if options.audio else None,
+        )
         planner = make_planner(options, header, engine.loaded)
         writer = ItkWriter(stream, header)
         meter = _Meter(writer, progress)
-        groups = _groups(
-            source, video, engine=engine, options=options, header=header, planner=planner, meter=meter
+        passes = Passes(
+            source,
+            video,
+            engine=engine,
+            options=options,
+            header=header,
+            size=group_size(header, is_stream=is_stream),
+            analyzed=meter.analyzed,
         )
+        meter.passes = lambda: passes.count
         # Closed before the video is: a thread reads ahead of them.
-        with closing(groups):
+        with closing(passes.groups(planner)) as groups:
             for group in groups:
                 coder = _GroupCoder(group, engine, header)
-                allocations = planner.plan(group_view(group), coder.measure)
+                allocations = planner.plan(group_view(group, header), coder.measure)
                 planner.wrote(coder.write(allocations, writer, meter))
+                if is_stream:
+                    writer.flush()
         size_bytes = writer.finish()
         planner.check(size_bytes)
     totals = meter.total
     return EncodeReport(
-        input=str(source),
-        output=str(target),
+        input=str(source) if isinstance(source, Path) else STANDARD_INPUT,
+        output=str(target) if isinstance(target, Path) else STANDARD_OUTPUT,
         width=header.width,
         height=header.height,
         frames=writer.frames,
         frame_rate=header.frame_rate,
-        duration_seconds=float(writer.frames / header.frame_rate),
+        duration_seconds=float(
+            writer.ticks * header.time_base if header.has_times else writer.frames / header.frame_rate
+        ),
         segments=writer.segments,
         positions=totals.positions,
         tokens=totals.tokens,
         token_rate=totals.tokens / totals.positions,
-        bpp=bits_per_pixel(size_bytes, writer.frames, header.height, header.width),
+        bpp=bits_per_pixel(size_bytes - writer.audio_bytes, writer.frames, header.height, header.width),
         bpp16_nominal=bpp16(totals.tokens, totals.positions),
-        input_bytes=source.stat().st_size,
+        input_bytes=source.stat().st_size if isinstance(source, Path) else None,
         size_bytes=size_bytes,
         map_bytes=totals.map_bytes,
         token_bytes=totals.token_bytes,
+        format_version=header.format_version,
+        audio_codec=None if header.audio is None else header.audio.codec,
+        audio_bytes=writer.audio_bytes,
+        has_times=header.has_times,
         router=header.router,
         allocation=header.allocation,
         budget=options.budget,
         predicted_psnr_db=planner.predicted_psnr_db if isinstance(planner, TargetPsnrPlanner) else None,
-        passes=meter.passes,
+        passes=passes.count,
         model=header.model_name,
         device=engine.runtime.device.type,
         precision=engine.runtime.precision,
@@ -143,11 +181,21 @@ def encode_file(
     )
 
 
+def _opened(source: Path | BinaryIO, options: EncodeOptions) -> VideoReader:
+    if isinstance(source, Path):
+        return open_video(source)
+    return PipeReader(source, STANDARD_INPUT, audio=options.audio)
+
+
+def _written(target: Path | BinaryIO, overwrite: bool) -> AbstractContextManager[BinaryIO]:
+    return atomic_output(target, overwrite) if isinstance(target, Path) else nullcontext(target)
+
+
 class _Meter:
     """Counts what is done and tells the progress callback."""
 
     def __init__(self, writer: ItkWriter, progress: Progress | None) -> None:
-        self.passes = 1
+        self.passes: Callable[[], int] = lambda: 1
         self.total = NOTHING
         self._analyzed = self._told = 0
         self._writer = writer
@@ -163,47 +211,10 @@ class _Meter:
 
     def _tell(self) -> None:
         if self._progress is not None:
-            done = (self._analyzed + self._writer.frames) // (self.passes + 1)
+            done = (self._analyzed + self._writer.frames) // (self.passes() + 1)
             # A second pass is only known to be needed when the first group is full.
             self._told = max(self._told, done)
             self._progress(self._told, self.total.tokens)
-
-
-def _groups(
-    source: Path,
-    video: VideoReader,
-    *,
-    engine: Engine,
-    options: EncodeOptions,
-    header: Header,
-    planner: Planner,
-    meter: _Meter,
-) -> Generator[list[Pending], None, None]:
-    """Groups to be written, after a pass over all of them if `planner` asks for one.
-
-    A video shorter than a group is read once: the planner has seen it whole.
-    """
-
-    def read(opened: VideoReader) -> Generator[list[Pending], None, None]:
-        frames = opened.frames(options.start_seconds, options.end_seconds, options.short_side)
-        segments = read_segments(frames, header.segment_frames)
-        return read_groups(segments, header.positions(), engine, options, meter.analyzed)
-
-    with closing(read(video)) as groups:
-        if not planner.surveys:
-            yield from groups
-            return
-        first = next(groups, [])
-        if len(first) < group_size(header.positions()):
-            planner.survey(group_view(first))
-            yield first
-            return
-        meter.passes = 2
-        for group in chain([first], groups):
-            planner.survey(group_view(group))
-            group.clear()
-    with open_video(source) as again, closing(read(again)) as groups:
-        yield from groups
 
 
 class _GroupCoder:
@@ -217,7 +228,7 @@ class _GroupCoder:
         """What the group would take; the payloads are kept, in case these allocations are chosen."""
         coded = [self._code(pending, chosen) for pending, chosen in zip(self.group, allocations, strict=True)]
         self._tried.append((allocations, coded))
-        parts = [_written(chosen, *payloads) for chosen, payloads in zip(allocations, coded, strict=True)]
+        parts = [_counted(chosen, *payloads) for chosen, payloads in zip(allocations, coded, strict=True)]
         return sum(parts[1:], start=parts[0])
 
     def write(self, allocations: list[Allocation], writer: ItkWriter, meter: _Meter) -> Written:
@@ -234,8 +245,10 @@ class _GroupCoder:
                 tokens=allocation.tokens,
                 map_payload=keep_payload,
                 token_payload=token_payload,
+                durations=pending.durations,
+                packets=pending.packets,
             )
-            segment = _written(allocation, keep_payload, token_payload)
+            segment = _counted(allocation, keep_payload, token_payload)
             total += segment
             meter.wrote(segment)
         return total
@@ -245,7 +258,7 @@ class _GroupCoder:
         return pack_tokens(allocation.keep, ids, self.header, self.engine.loaded.token_net)
 
 
-def _written(allocation: Allocation, keep_payload: bytes, token_payload: bytes) -> Written:
+def _counted(allocation: Allocation, keep_payload: bytes, token_payload: bytes) -> Written:
     return Written(
         segments=1,
         positions=allocation.keep.size,
@@ -255,7 +268,14 @@ def _written(allocation: Allocation, keep_payload: bytes, token_payload: bytes) 
     )
 
 
-def make_header(info: VideoInfo, engine: Engine, options: EncodeOptions) -> Header:
+def make_header(
+    info: VideoInfo,
+    engine: Engine,
+    options: EncodeOptions,
+    *,
+    has_times: bool = False,
+    audio: AudioTrack | None = None,
+) -> Header:
     """Header of the file that `options` ask for; InputError for a size the format cannot hold."""
     width, height = scaled_size(info.width, info.height, options.short_side)
     try:
@@ -278,6 +298,9 @@ def make_header(info: VideoInfo, engine: Engine, options: EncodeOptions) -> Head
             colour_transfer=info.colour.transfer,
             colour_matrix=info.colour.matrix,
             colour_range={0: 1, 1: 2}.get(info.colour.full_range, 0),
+            format_version=2 if has_times or audio is not None else 1,
+            has_times=has_times,
+            audio=audio,
         )
     except InputError as error:
         raise InputError(f"{info.path}: {error}; a smaller --short-side may help") from error

@@ -6,6 +6,7 @@ segment both ways.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from infotok_cli.codec.flat_files import FORMATS, flat_format
 from infotok_cli.codec.tokens import pack_tokens, unpack_tokens
 from infotok_cli.codec.weights_files import token_net_for
 from infotok_cli.container.atomic import atomic_output
-from infotok_cli.container.header import unpack_header
+from infotok_cli.container.header import Header, unpack_header
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.entropy.flat_ids import MAX_TOKEN_IDS, Flat, FlatSegment, flatten, unflatten
@@ -36,6 +37,8 @@ class FlatReport:
     ids: int
     """Flat ids of all segments: tokens, runs and marks."""
     size_bytes: int
+    left_out: tuple[str, ...] = ()
+    """An export: what the file holds that flat ids do not, of "sound" and "frame times"."""
 
 
 def export_file(
@@ -71,7 +74,7 @@ def export_file(
             )
         net = token_net_for(reader.header, model)
         with atomic_output(target, overwrite) as stream:
-            FORMATS[kind].write(stream, reader.header, sequences(reader))
+            FORMATS[kind].write(stream, plain_header(reader), sequences(reader))
             size_bytes = stream.tell()
         return FlatReport(
             input=str(source),
@@ -81,7 +84,25 @@ def export_file(
             tokens=tokens,
             ids=ids,
             size_bytes=size_bytes,
+            left_out=left_out(reader.header),
         )
+
+
+def left_out(header: Header) -> tuple[str, ...]:
+    """What a file with this header holds that flat ids do not."""
+    held = {"sound": header.audio is not None, "frame times": header.has_times}
+    return tuple(name for name, present in held.items() if present)
+
+
+def plain_header(reader: ItkReader) -> Header:
+    """Header of a file of the same tokens alone, in the oldest version that can hold it."""
+    header, index = reader.header, reader.index
+    if not header.has_tracks:
+        return header
+    full = bool((index.column("frames")[:-1] == header.segment_frames).all())
+    trims = index.column("trim_start") + index.column("trim_end") + index.column("flags")
+    version = 1 if full and not trims.any() else 2
+    return dataclasses.replace(header, has_times=False, audio=None, format_version=version)
 
 
 def import_file(
@@ -94,7 +115,7 @@ def import_file(
 ) -> FlatReport:
     """Write the .itk file whose flat ids `source` holds, a file of `format_name` (default: by its suffix).
 
-    What was exported comes back byte for byte.
+    What was exported comes back byte for byte, but for what an export leaves out.
     Raises InputError when the file cannot be read or breaks the grammar, or UsageError, ModelError,
     OutputError.
     """

@@ -1,12 +1,13 @@
 """Reading a video as groups of analyzed segments, the unit over which tokens are shared out.
 
 A group is as many segments as a fixed number of positions allows (about 40 seconds at 256 rows), so
-memory does not grow with length, and a still second pays for a busy one nearby.
+memory does not grow with length, and a still second pays for a busy one nearby. In a stream, where somebody
+waits for the first bytes, it is the segments of 2 seconds, or one if that is longer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,15 +16,24 @@ from numpy.typing import NDArray
 from infotok_cli.blocks import token_grid
 from infotok_cli.codec.ahead import ahead
 from infotok_cli.codec.elastic import PrefixErrors
-from infotok_cli.codec.planning import Group
+from infotok_cli.codec.planning import SEGMENT_OVERHEAD, Group
 from infotok_cli.config import EncodeOptions
+from infotok_cli.container import layout
+from infotok_cli.container.header import Header
+from infotok_cli.container.tracks import pack_audio, pack_times
 from infotok_cli.model.allocation import even_map
 from infotok_cli.model.engine import Engine
 from infotok_cli.model.tokenizer import Analysis
+from infotok_cli.sound import AudioPacket
 from infotok_cli.video.clip import Frame
+from infotok_cli.video.segments import TimedSegment
 
 GROUP_POSITIONS = 1 << 19
 """Token-grid positions whose analyses are held at once: about 280 MB with 256 channels in bfloat16."""
+
+
+STREAM_GROUP_SECONDS = 2
+"""Video that is held back in a stream to share its tokens out."""
 
 
 @dataclass(frozen=True)
@@ -35,32 +45,41 @@ class Pending:
     error: NDArray[np.float32]
     prefixes: PrefixErrors | None
     """Set for the elastic router, which asks for more than one error map."""
+    durations: tuple[int, ...] = ()
+    """Ticks that each frame is shown, in a file with frame times."""
+    packets: Sequence[AudioPacket] = ()
+    """Sound heard meanwhile, times from the start of the segment on."""
 
 
-def group_size(positions: int) -> int:
-    """Segments in a group when each has so many positions."""
-    return max(1, GROUP_POSITIONS // positions)
+def group_size(header: Header, *, is_stream: bool = False) -> int:
+    """Segments in a group of a file, or of a stream."""
+    size = GROUP_POSITIONS // header.positions()
+    if is_stream:
+        size = min(size, int(STREAM_GROUP_SECONDS * header.frame_rate / header.segment_frames))
+    return max(1, size)
 
 
 def read_groups(
-    segments: Iterable[Frame],
-    positions: int,
+    segments: Iterable[TimedSegment],
+    size: int,
     engine: Engine,
     options: EncodeOptions,
+    *,
+    sound: Callable[[TimedSegment], Sequence[AudioPacket]],
     analyzed: Callable[[int], None],
 ) -> Generator[list[Pending], None, None]:
-    """Analyze segments `[T, H, W, 3]` of `positions` positions each; `analyzed` is told of their frames.
+    """Analyze segments, `size` in a group; `sound` gives their packets, `analyzed` is told of their frames.
 
     A list that was yielded should be emptied before the next one is asked for.
     """
-    size = group_size(positions)
     group: list[Pending] = []
-    with ahead(segments) as prepared:
-        for frames in prepared:
+    with ahead((segment, sound(segment)) for segment in segments) as prepared:
+        for segment, packets in prepared:
+            frames = segment.frames
             analysis = engine.analyze(frames)
             error = _error(frames, analysis, engine, options)
             prefixes = PrefixErrors(engine, frames, analysis) if options.router == "elastic" else None
-            group.append(Pending(len(frames), analysis, error, prefixes))
+            group.append(Pending(len(frames), analysis, error, prefixes, segment.durations, packets))
             analyzed(len(frames))
             if len(group) == size:
                 yield group
@@ -69,13 +88,26 @@ def read_groups(
         yield group
 
 
-def group_view(group: list[Pending]) -> Group:
+def group_view(group: list[Pending], header: Header) -> Group:
     """What a planner needs to know of a group."""
     return Group(
         errors=[pending.error for pending in group],
         frames=[pending.frames for pending in group],
         prefixes=[pending.prefixes for pending in group if pending.prefixes is not None],
+        side_bytes=sum(_side_bytes(pending, header) for pending in group),
     )
+
+
+def _side_bytes(pending: Pending, header: Header) -> int:
+    """Bytes a segment takes beside its tokens and what a segment of version 1 takes."""
+    version, kind = header.format_version, header.index_layout
+    total = layout.segment_section_bytes(0, 0, version) + layout.INDEX_ENTRY_STRUCTS[kind].size
+    total -= SEGMENT_OVERHEAD
+    if header.has_times:
+        total += layout.SECTION_STRUCT.size + len(pack_times(0, 0, pending.durations))
+    if header.audio is not None:
+        total += layout.SECTION_STRUCT.size + len(pack_audio(0, pending.packets))
+    return total
 
 
 def _error(frames: Frame, analysis: Analysis, engine: Engine, options: EncodeOptions) -> NDArray[np.float32]:

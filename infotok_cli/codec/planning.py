@@ -31,6 +31,8 @@ class Group:
     """Real frames of each."""
     prefixes: Sequence[Prefixes] = ()
     """What the elastic router searches, one a segment; empty with the others."""
+    side_bytes: int = 0
+    """Bytes these segments take besides, whatever is allocated: sound, frame times, longer headers."""
 
     @property
     def positions(self) -> int:

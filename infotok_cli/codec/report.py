@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +19,15 @@ from infotok_cli.metrics import bits_per_pixel, bpp16
 
 @dataclass(frozen=True, kw_only=True)
 class ByteCounts:
-    """Where the bytes of a file are; the four add up to its size."""
+    """Where the bytes of a file are; all add up to its size."""
 
     header: int
     """Magic, header section, and the framing of all segments."""
     map: int
     tokens: int
     index: int
+    times: int
+    audio: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,7 @@ class FileReport:
     tokens: int
     token_rate: float
     bpp: float
-    """Bits of the whole file per pixel."""
+    """Bits of the file, without its sound, per pixel."""
     bpp16_nominal: float
     """Token rate + 1/16, as the paper counts."""
     size_bytes: int
@@ -128,7 +129,7 @@ def report_stats(path: Path) -> StatsReport:
         header = reader.header
         _, rows, columns = header.grid()
         carried = np.zeros((rows, columns), np.int64)
-        steps, first, reports = 0, 0, []
+        steps, reports = 0, []
         for segment in reader.segments():
             grid = header.grid(segment.frames)
             keep = np.zeros(grid, np.bool_) if segment.lost else unpack_keep_map(reader, segment)
@@ -137,8 +138,8 @@ def report_stats(path: Path) -> StatsReport:
             reports.append(
                 SegmentReport(
                     number=segment.number,
-                    start_seconds=_seconds(first, header.frame_rate),
-                    end_seconds=_seconds(first + segment.counts.shown, header.frame_rate),
+                    start_seconds=reader.time_range_seconds(segment.number)[0],
+                    end_seconds=reader.time_range_seconds(segment.number)[1],
                     frames=segment.counts.shown,
                     positions=keep.size,
                     tokens=segment.tokens,
@@ -147,7 +148,6 @@ def report_stats(path: Path) -> StatsReport:
                     token_bytes=len(segment.token_payload),
                 )
             )
-            first += segment.counts.shown
         return StatsReport(
             file=_facts(path, reader), segments=tuple(reports), rate_over_frame=carried / max(1, steps)
         )
@@ -160,30 +160,30 @@ def _facts(path: Path, reader: ItkReader) -> FileReport:
         int(index.column(name).sum()) for name in ("tokens", "map_bytes", "token_bytes")
     )
     lost = (index.column("flags") & LOST_FLAG).astype(np.bool_)
-    index_bytes = reader.size_bytes - (index[-1].offset + index[-1].length)
+    times, audio = int(index.column("time_length").sum()), int(index.column("audio_length").sum())
+    last = index[-1]
+    index_bytes = reader.size_bytes - (last.offset + last.length + last.time_length + last.audio_length)
     return FileReport(
         path=str(path),
         format_version=header.format_version,
         header=header,
         frames=reader.total_frames,
-        duration_seconds=_seconds(reader.total_frames, header.frame_rate),
+        duration_seconds=float(reader.duration_seconds),
         segments=len(index),
         positions=positions,
         tokens=tokens,
         token_rate=tokens / positions,
-        bpp=bits_per_pixel(reader.size_bytes, reader.total_frames, header.height, header.width),
+        bpp=bits_per_pixel(reader.size_bytes - audio, reader.total_frames, header.height, header.width),
         bpp16_nominal=bpp16(tokens, positions),
         size_bytes=reader.size_bytes,
         bytes=ByteCounts(
-            header=reader.size_bytes - map_bytes - token_bytes - index_bytes,
+            header=reader.size_bytes - map_bytes - token_bytes - index_bytes - times - audio,
             map=map_bytes,
             tokens=token_bytes,
             index=index_bytes,
+            times=times,
+            audio=audio,
         ),
         lost_frames=int(np.diff(index.starts)[lost].sum()),
         hidden_frames=int(index.column("frames").sum()) - reader.total_frames,
     )
-
-
-def _seconds(frames: int, frame_rate: Fraction) -> float:
-    return float(frames / frame_rate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from infotok_cli.blocks import block_levels
 from infotok_cli.codec.keep_maps import unpack_keep
 from infotok_cli.container.header import Header
 from infotok_cli.container.layout import Segment
-from infotok_cli.container.reader import AGAIN, ItkReader
+from infotok_cli.container.reader import AGAIN
 from infotok_cli.entropy.keep_map import encode_levels, encode_positions
 from infotok_cli.entropy.token_coding import pack_ids, unpack_ids
 from infotok_cli.entropy.token_net import TokenNet
@@ -22,7 +23,17 @@ Tokens = tuple[NDArray[np.bool_], NDArray[np.uint16]]
 """Keep map `[t, h, w]` and the ids of its kept positions in grid order, `[n]`."""
 
 
-def unpack_tokens(reader: ItkReader, segment: Segment, net: TokenNet | None) -> Tokens:
+class Stored(Protocol):
+    """What an opened file and a stream have in common."""
+
+    @property
+    def header(self) -> Header: ...
+    @property
+    def name(self) -> str: ...
+    def place(self, number: int) -> str: ...
+
+
+def unpack_tokens(reader: Stored, segment: Segment, net: TokenNet | None) -> Tokens:
     """Keep map and ids of a segment of `reader`; `net` is used when the file's token coding is 1.
 
     Raises:
@@ -33,7 +44,7 @@ def unpack_tokens(reader: ItkReader, segment: Segment, net: TokenNet | None) -> 
         return keep, unpack_ids(segment.token_payload, keep, reader.header.levels, _net(reader.header, net))
 
 
-def unpack_keep_map(reader: ItkReader, segment: Segment) -> NDArray[np.bool_]:
+def unpack_keep_map(reader: Stored, segment: Segment) -> NDArray[np.bool_]:
     """The keep map alone; raises InputError as `unpack_tokens`."""
     if segment.lost:
         raise InputError(f"{reader.name}: {reader.place(segment.number)} is lost: encode the video again")
@@ -45,7 +56,7 @@ def unpack_keep_map(reader: ItkReader, segment: Segment) -> NDArray[np.bool_]:
 
 
 @contextmanager
-def _blamed(reader: ItkReader, segment: Segment) -> Iterator[None]:
+def _blamed(reader: Stored, segment: Segment) -> Iterator[None]:
     """Put file and segment before what is wrong with a payload."""
     try:
         yield

@@ -12,7 +12,9 @@ from infotok_cli.blocks import BLOCK, Grid, token_grid
 from infotok_cli.config import PATCH, AllocationName, RouterName
 from infotok_cli.container import layout
 from infotok_cli.container.layout import Counts
+from infotok_cli.container.tracks import pack_track
 from infotok_cli.errors import InputError
+from infotok_cli.sound import AudioTrack
 
 MAX_U32 = (1 << 32) - 1
 
@@ -33,7 +35,7 @@ class Header:
     frame_rate: Fraction
     """Frames per second, constant over the file."""
     time_base: Fraction
-    """Seconds per timestamp unit of the source video."""
+    """Seconds per timestamp unit of the source video, and per tick of frame times."""
     segment_frames: int
     """Frames of every segment but the last, a multiple of 4 in 4..64."""
     levels: tuple[int, ...]
@@ -59,7 +61,10 @@ class Header:
     keep_map_coding: int = 0
     token_coding: int = 0
     format_version: int = 1
-    """1, or 2 where segments may be short, trimmed or lost."""
+    """1, or 2 where segments may be short, trimmed or lost, and for the next two."""
+    has_times: bool = False
+    """Whether the file says of every frame how long it is shown; otherwise the frame rate does."""
+    audio: AudioTrack | None = None
 
     def __post_init__(self) -> None:
         _between("format version", self.format_version, 1, layout.FORMAT_VERSION)
@@ -87,6 +92,20 @@ class Header:
         _between("bytes of the model SHA-256", len(self.model_sha256), 32, 32)
         _text("model name", self.model_name, 1, layout.MAX_MODEL_NAME_BYTES)
         _text("encoder", self.encoder, 0, layout.MAX_ENCODER_BYTES)
+        if self.format_version == 1 and self.has_tracks:
+            raise InputError("format version 1 holds neither frame times nor sound")
+        if self.audio is not None:
+            _check_track(self.audio)
+
+    @property
+    def has_tracks(self) -> bool:
+        """Whether TIME or AUDI sections follow the segments."""
+        return self.has_times or self.audio is not None
+
+    @property
+    def index_layout(self) -> int:
+        """Which of `layout.INDEX_ENTRY_STRUCTS` the index has."""
+        return layout.TRACKS if self.has_tracks else self.format_version
 
     def grid(self, frames: int | None = None) -> Grid:
         """Token grid `[t, h, w]` of a segment of `frames` frames (default: a full one)."""
@@ -100,7 +119,7 @@ class Header:
         """Payload of the HEAD section."""
         fixed = layout.HEAD_STRUCT.pack(
             self.format_version,
-            0,
+            layout.AUDIO_FLAG * (self.audio is not None) | layout.TIMES_FLAG * self.has_times,
             self.width,
             self.height,
             *self.frame_rate.as_integer_ratio(),
@@ -121,7 +140,8 @@ class Header:
             self.model_sha256,
         )
         tails = (bytes(self.levels), self.model_name.encode(), self.encoder.encode())
-        return fixed + b"".join(bytes([len(tail)]) + tail for tail in tails)
+        track = b"" if self.audio is None else pack_track(self.audio)
+        return fixed + b"".join(bytes([len(tail)]) + tail for tail in tails) + track
 
 
 def unpack_header(payload: bytes) -> Header:
@@ -142,13 +162,17 @@ def unpack_header(payload: bytes) -> Header:
     value = dict(zip(names, layout.HEAD_STRUCT.unpack_from(payload), strict=True))
     patch = (value["patch_frames"], value["patch_rows"], value["patch_columns"])
     block = (value["block_steps"], value["block_rows"], value["block_columns"])
-    if value["flags"] or patch != PATCH or block != BLOCK:
+    known_flags = layout.AUDIO_FLAG | layout.TIMES_FLAG if version > 1 else 0
+    if value["flags"] & ~known_flags or patch != PATCH or block != BLOCK:
         raise InputError(
             f"flags {value['flags']}, patch {patch} or block {block} are unknown here: update infotok"
         )
     levels, at = _take(payload, layout.HEAD_STRUCT.size)
     model_name, at = _take(payload, at)
     encoder, at = _take(payload, at)
+    audio = None
+    if value["flags"] & layout.AUDIO_FLAG:
+        audio, at = _take_track(payload, at)
     if at != len(payload):
         raise InputError(f"{len(payload) - at} bytes too many")
     _one_of("router", value["router"], _ROUTERS)
@@ -174,6 +198,8 @@ def unpack_header(payload: bytes) -> Header:
         model_sha256=value["model_sha256"],
         encoder=_decode("encoder", encoder),
         format_version=version,
+        has_times=bool(value["flags"] & layout.TIMES_FLAG),
+        audio=audio,
     )
 
 
@@ -237,6 +263,36 @@ def _take(payload: bytes, at: int) -> tuple[bytes, int]:
     if end > len(payload):
         raise InputError(f"{end - len(payload)} bytes too few")
     return payload[at + 1 : end], end
+
+
+def _take_track(payload: bytes, at: int) -> tuple[AudioTrack, int]:
+    """The description of the sound track at `at`, and where it ends."""
+    if at + layout.TRACK_STRUCT.size > len(payload):
+        raise InputError("its description of the sound track is too short")
+    names = [name for name, _ in layout.TRACK_FIELDS]
+    value = dict(zip(names, layout.TRACK_STRUCT.unpack_from(payload, at), strict=True))
+    middle = at + layout.TRACK_STRUCT.size + value["codec_bytes"]
+    end = middle + value["private_bytes"]
+    if end > len(payload):
+        raise InputError(f"{end - len(payload)} bytes too few")
+    track = AudioTrack(
+        codec=_decode("audio codec", payload[middle - value["codec_bytes"] : middle]),
+        private=payload[middle:end],
+        sample_rate=value["sample_rate"],
+        channels=value["channels"],
+        bits=value["bits"],
+        time_base=_ratio("audio time base", value["audio_base_num"], value["audio_base_den"]),
+    )
+    return track, end
+
+
+def _check_track(track: AudioTrack) -> None:
+    _text("audio codec", track.codec, 1, layout.MAX_CODEC_BYTES)
+    _between("bytes private to the audio codec", len(track.private), 0, layout.MAX_PRIVATE_BYTES)
+    _between("audio sample rate", track.sample_rate, 1, MAX_U32)
+    _between("audio channels", track.channels, 1, 255)
+    _between("audio bits", track.bits, 0, 255)
+    _fraction("audio time base", track.time_base)
 
 
 def _decode(name: str, raw: bytes) -> str:

@@ -1,4 +1,4 @@
-"""The segments of a file as a table: 26 or 32 bytes each as they stand in the file, checked all at once."""
+"""The segments of a file as a table: 26, 32 or 48 bytes each as in the file, checked all at once."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ def _row_type(fields: layout.Fields) -> np.dtype[np.void]:
     return np.dtype([(name, _TYPES[code]) for name, code in fields])
 
 
-ROW_TYPES = {1: _row_type(layout.INDEX_ENTRY_FIELDS), 2: _row_type(layout.INDEX_ENTRY_FIELDS_V2)}
-"""One index entry as a numpy record, by format version."""
+ROW_TYPES = {
+    1: _row_type(layout.INDEX_ENTRY_FIELDS),
+    2: _row_type(layout.INDEX_ENTRY_FIELDS_V2),
+    layout.TRACKS: _row_type(layout.INDEX_ENTRY_FIELDS_TRACKS),
+}
+"""One index entry as a numpy record, by `Header.index_layout`."""
 
 
 class SegmentIndex(Sequence[IndexEntry]):
@@ -30,16 +34,17 @@ class SegmentIndex(Sequence[IndexEntry]):
     starts: NDArray[np.int64]
     """`[n + 1]` frames shown before each segment, and all of them at the end."""
 
-    def __init__(self, rows: NDArray[np.void]) -> None:
-        """`rows`: `[n]` records of one of `ROW_TYPES`."""
+    def __init__(self, rows: NDArray[np.void], total_ticks: int = 0) -> None:
+        """`rows`: `[n]` records of one of `ROW_TYPES`; `total_ticks`: when the last frame ends."""
         self._rows = rows
+        self.total_ticks = total_ticks
         shown = self.column("frames") - self.column("trim_start") - self.column("trim_end")
         self.starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(shown)])
 
     @classmethod
-    def of_payload(cls, data: bytes, version: int) -> SegmentIndex:
-        """Index of the entries of an INDX section; their bytes must be a whole number of entries."""
-        return cls(np.frombuffer(data, ROW_TYPES[version]))
+    def of_payload(cls, data: bytes, kind: int, total_ticks: int = 0) -> SegmentIndex:
+        """Index of the entries of an INDX section, by `Header.index_layout`; whole entries only."""
+        return cls(np.frombuffer(data, ROW_TYPES[kind]), total_ticks)
 
     def column(self, name: str) -> NDArray[np.int64]:
         """`[n]` values of one field; zeros where the version of the file has no such field.
@@ -56,6 +61,11 @@ class SegmentIndex(Sequence[IndexEntry]):
         """`[n]` positions of the token grid of each segment."""
         _, height, width = header.grid()
         return -(-self.column("frames") // PATCH[0]) * (height * width)
+
+    @property
+    def ticks(self) -> NDArray[np.int64]:
+        """`[n + 1]` when the first shown frame of each segment is shown, and the end, in ticks."""
+        return np.append(self.column("first_tick"), np.int64(min(self.total_ticks, layout.MAX_TICKS)))
 
     def holding(self, frame: int) -> int:
         """Number of the segment that shows frame `frame`, 0..total-1."""
@@ -74,22 +84,23 @@ class SegmentIndex(Sequence[IndexEntry]):
     def __getitem__(self, number: slice) -> SegmentIndex: ...
     def __getitem__(self, number: int | slice) -> IndexEntry | SegmentIndex:
         if isinstance(number, slice):
-            return SegmentIndex(self._rows[number])
+            return SegmentIndex(self._rows[number], self.total_ticks)
         names = self._rows.dtype.names or ()
         values = dict(zip(names, self._rows[number].tolist(), strict=True))
         return IndexEntry(lost=bool(values.pop("flags", 0) & layout.LOST_FLAG), **values)
 
 
 def entry_rows(entries: Iterable[IndexEntry]) -> NDArray[np.void]:
-    """Entries as `[n]` records of version 2."""
+    """Entries as `[n]` records with all fields."""
     rows = [
         (
             entry.offset, entry.length, entry.frames, entry.trim_start, entry.trim_end,
             layout.LOST_FLAG * entry.lost, entry.tokens, entry.map_bytes, entry.token_bytes,
+            entry.first_tick, entry.time_length, entry.audio_length,
         )
         for entry in entries
     ]  # fmt: skip
-    return np.array(rows, ROW_TYPES[2])
+    return np.array(rows, ROW_TYPES[layout.TRACKS])
 
 
 def index_fault(index: SegmentIndex, header: Header, head_end: int, index_offset: int) -> str | None:
@@ -98,8 +109,9 @@ def index_fault(index: SegmentIndex, header: Header, head_end: int, index_offset
     `head_end` and `index_offset` are the first bytes of the first segment and of the INDX section.
     """
     length = index.column("length")
-    ends = head_end + np.cumsum(length)
-    offsets = ends - length
+    whole = length + index.column("time_length") + index.column("audio_length")
+    ends = head_end + np.cumsum(whole)
+    offsets = ends - whole
     wrong = _counts_wrong(index, header)
     wrong |= length != _section_bytes(index, header)
     wrong |= index.column("offset") != offsets
@@ -121,6 +133,35 @@ def index_fault(index: SegmentIndex, header: Header, head_end: int, index_offset
         return f"segment {number}: {fault}"
     if ends[-1] != index_offset:
         return f"segments end at byte {ends[-1]}"
+    return _tracks_fault(index, header)
+
+
+def _tracks_fault(index: SegmentIndex, header: Header) -> str | None:
+    """What is wrong with the lengths of TIME and AUDI sections, or with times, or None."""
+    frame = layout.SECTION_STRUCT.size
+    lengths = {
+        "time_length": (header.has_times, layout.TIME_STRUCT.size + 1, layout.MAX_TIME_BYTES),
+        "audio_length": (header.audio is not None, layout.AUDIO_STRUCT.size, layout.MAX_AUDIO_BYTES),
+    }
+    for name, (present, least, most) in lengths.items():
+        column = index.column(name)
+        low, high = (frame + least, frame + most) if present else (0, 0)
+        wrong = (column < low) | (column > high)
+        if wrong.any():
+            number = int(np.argmax(wrong))
+            return f"segment {number}: {name.replace('_', ' ')} {column[number]}, allowed are {low}..{high}"
+    ticks = index.ticks
+    if not header.has_times:
+        return "times in a file without frame times" if ticks.any() or index.total_ticks else None
+    outside = (
+        index.total_ticks > layout.MAX_TICKS or int(ticks.min()) < 0 or int(ticks.max()) > layout.MAX_TICKS
+    )
+    # Only differences of numbers in that range cannot overflow.
+    if outside or ticks[0]:
+        return "times contradict each other"
+    long, shown = np.diff(ticks), np.diff(index.starts)
+    if (long < shown).any() or (long > shown * layout.MAX_DURATION).any():
+        return "times contradict each other"
     return None
 
 

@@ -19,7 +19,14 @@ FORMAT_VERSION = 2
 
 HEAD = b"HEAD"
 SEGM = b"SEGM"
+TIME = b"TIME"
+AUDI = b"AUDI"
 INDX = b"INDX"
+
+AUDIO_FLAG = 1
+"""Bit of `flags` of HEAD in version 2: an AUDI section follows every segment."""
+TIMES_FLAG = 2
+"""Bit of `flags` of HEAD in version 2: a TIME section follows every segment."""
 
 MAX_WIDTH = 16384
 MAX_HEIGHT = 16384
@@ -32,6 +39,13 @@ MAX_QUANTIZER_LEVELS = 16
 MAX_LEVEL = 255
 MAX_MODEL_NAME_BYTES = 64
 MAX_ENCODER_BYTES = 255
+MAX_CODEC_BYTES = 32
+MAX_PRIVATE_BYTES = 2048
+MAX_VARINT_BYTES = 9
+MAX_TICKS = 1 << 60
+MAX_DURATION = (1 << 32) - 1
+MAX_AUDIO_BYTES = 1 << 25
+MAX_PACKETS = 1 << 17
 
 ROUTER_CODES = {"fast": 0, "exact": 1, "fixed": 2, "elastic": 3}
 ALLOCATION_CODES = {"block": 0, "position": 1}
@@ -111,6 +125,25 @@ INDEX_ENTRY_FIELDS_V2: Fields = (
     ("map_bytes", "I"),
     ("token_bytes", "I"),
 )
+INDEX_FIELDS_TRACKS: Fields = (*INDEX_FIELDS, ("total_ticks", "Q"))
+"""With one of the flags of HEAD, as is the next one."""
+INDEX_ENTRY_FIELDS_TRACKS: Fields = (
+    *INDEX_ENTRY_FIELDS_V2,
+    ("first_tick", "Q"),
+    ("time_length", "I"),
+    ("audio_length", "I"),
+)
+TIME_FIELDS: Fields = (("number", "I"), ("first_tick", "Q"))
+AUDIO_FIELDS: Fields = (("number", "I"), ("packets", "I"))
+TRACK_FIELDS: Fields = (
+    ("sample_rate", "I"),
+    ("channels", "B"),
+    ("bits", "B"),
+    ("audio_base_num", "I"),
+    ("audio_base_den", "I"),
+    ("codec_bytes", "B"),
+    ("private_bytes", "H"),
+)
 LOST_FLAG = 1
 """Bit of `flags` in version 2: the tokens of the segment were lost."""
 FOOTER_FIELDS: Fields = (("index_offset", "Q"), ("crc32c", "I"), ("end_magic", "8s"))
@@ -129,9 +162,21 @@ INDEX_ENTRY_STRUCT = layout_of(INDEX_ENTRY_FIELDS)
 SEGMENT_STRUCT_V2 = layout_of(SEGMENT_FIELDS_V2)
 INDEX_ENTRY_STRUCT_V2 = layout_of(INDEX_ENTRY_FIELDS_V2)
 FOOTER_STRUCT = layout_of(FOOTER_FIELDS)
+TIME_STRUCT = layout_of(TIME_FIELDS)
+AUDIO_STRUCT = layout_of(AUDIO_FIELDS)
+TRACK_STRUCT = layout_of(TRACK_FIELDS)
+TRACKS = 3
+"""Key, beside the two versions, of the index of a file with TIME or AUDI sections."""
+INDEX_STRUCTS = {1: INDEX_STRUCT, 2: INDEX_STRUCT, TRACKS: layout_of(INDEX_FIELDS_TRACKS)}
+INDEX_ENTRY_STRUCTS = {
+    1: INDEX_ENTRY_STRUCT,
+    2: INDEX_ENTRY_STRUCT_V2,
+    TRACKS: layout_of(INDEX_ENTRY_FIELDS_TRACKS),
+}
 SEGMENT_STRUCTS = {1: SEGMENT_STRUCT, 2: SEGMENT_STRUCT_V2}
 """Start of a SEGM payload, by format version."""
-MAX_INDEX_BYTES = INDEX_STRUCT.size + MAX_SEGMENTS * INDEX_ENTRY_STRUCT_V2.size
+MAX_INDEX_BYTES = INDEX_STRUCTS[TRACKS].size + MAX_SEGMENTS * INDEX_ENTRY_STRUCTS[TRACKS].size
+MAX_TIME_BYTES = TIME_STRUCT.size + MAX_FRAMES_PER_SEGMENT * MAX_VARINT_BYTES
 
 
 def max_coded_bytes(positions: int) -> int:
@@ -140,7 +185,13 @@ def max_coded_bytes(positions: int) -> int:
 
 
 MAX_SEGMENT_BYTES = SEGMENT_STRUCT_V2.size + 2 * max_coded_bytes(MAX_POSITIONS_PER_SEGMENT)
-MAX_PAYLOAD_BYTES = {HEAD: MAX_HEAD_BYTES, SEGM: MAX_SEGMENT_BYTES, INDX: MAX_INDEX_BYTES}
+MAX_PAYLOAD_BYTES = {
+    HEAD: MAX_HEAD_BYTES,
+    SEGM: MAX_SEGMENT_BYTES,
+    TIME: MAX_TIME_BYTES,
+    AUDI: MAX_AUDIO_BYTES,
+    INDX: MAX_INDEX_BYTES,
+}
 
 
 @dataclass(frozen=True)
@@ -224,6 +275,20 @@ class IndexEntry(Counts):
     """First byte of its section in the file; 0 when a scan found no section."""
     length: int
     """Bytes of its section, frame included; 0 when a scan found no section."""
+    first_tick: int = 0
+    """When its first shown frame is shown, in the header's time base; 0 in a file without frame times."""
+    time_length: int = 0
+    """Bytes of the TIME section after it, frame included; 0 when there is none."""
+    audio_length: int = 0
+    """Bytes of the AUDI section after that, frame included; 0 when there is none."""
+
+    def pack_tracks(self) -> bytes:
+        """Index entry in a file with TIME or AUDI sections."""
+        start = (self.offset, self.length, self.frames)
+        trim = (self.trim_start, self.trim_end, LOST_FLAG * self.lost)
+        sizes = (self.tokens, self.map_bytes, self.token_bytes)
+        lengths = (self.first_tick, self.time_length, self.audio_length)
+        return INDEX_ENTRY_STRUCTS[TRACKS].pack(*start, *trim, *sizes, *lengths)
 
 
 def segment_section_bytes(map_bytes: int, token_bytes: int, version: int = 1) -> int:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -18,7 +20,9 @@ from infotok_cli.container.header import Header, unpack_header
 from infotok_cli.container.index import SegmentIndex, index_fault
 from infotok_cli.container.layout import Segment
 from infotok_cli.container.scan import CHUNK_BYTES, explain_missing_end, find_segments, index_of_payload
+from infotok_cli.container.tracks import unpack_audio, unpack_times
 from infotok_cli.errors import InputError
+from infotok_cli.sound import AudioPacket
 
 AGAIN = "copy the file again, or encode the video again"
 REPAIR = f"{AGAIN}; 'infotok repair' saves what is whole"
@@ -113,6 +117,56 @@ class ItkReader:
             lost=entry.lost,
         )
 
+    def read_times(self, number: int) -> list[int]:
+        """How long each coded frame of segment `number` is shown, in ticks; empty without frame times.
+
+        Raises:
+            InputError: this section of the segment is damaged.
+        """
+        if not self.header.has_times:
+            return []
+        entry, payload = self.index[number], self._read_track(number, layout.TIME)
+        try:
+            stored, first_tick, durations = unpack_times(payload, entry.frames)
+        except InputError as error:
+            raise self._segment_error(number, f"its times hold {error}") from error
+        first, last = self.index.ticks[number : number + 2].tolist()
+        shown = sum(durations[entry.trim_start : entry.frames - entry.trim_end])
+        if self.damage is None and (stored, first_tick, shown) != (number, first, last - first):
+            raise self._segment_error(number, "its times differ from the index")
+        return durations
+
+    def times_at_any_rate(self, number: int) -> list[int]:
+        """As `read_times`; where they are damaged, times that spread the shown frames evenly."""
+        if not self.header.has_times:
+            return []
+        try:
+            return self.read_times(number)
+        except InputError:
+            entry = self.index[number]
+            first, last = self.index.ticks[number : number + 2].tolist()
+            places = [(last - first) * place // entry.shown for place in range(entry.shown + 1)]
+            shown = [min(layout.MAX_DURATION, max(1, after - before)) for before, after in pairwise(places)]
+            return [1] * entry.trim_start + shown + [1] * entry.trim_end
+
+    def read_audio(self, number: int) -> list[AudioPacket]:
+        """Packets of sound that lie with segment `number`; none in a file without sound.
+
+        Raises:
+            InputError: this section of the segment is damaged.
+        """
+        if self.header.audio is None:
+            return []
+        try:
+            stored, packets = unpack_audio(self._read_track(number, layout.AUDI))
+        except InputError as error:
+            if str(error).startswith(self._name):
+                raise
+            raise self._segment_error(number, f"its sound holds {error}") from error
+        if self.damage is None and stored != number:
+            raise self._segment_error(number, "its sound belongs to another segment")
+        return packets
+
     def verify(self) -> None:
         """Check every byte of the file against its checksum, in constant memory.
 
@@ -123,12 +177,24 @@ class ItkReader:
         self._read_head()
         for number in range(len(self.index)):
             self.verify_segment(number)
+            self.read_times(number)
+            self.read_audio(number)
         self._read_index()
 
     def time_range_seconds(self, number: int) -> tuple[float, float]:
         """Start and end of segment `number`, in seconds from the first frame."""
+        if self.header.has_times:
+            first, last = self.index.ticks[number : number + 2].tolist()
+            return float(first * self.header.time_base), float(last * self.header.time_base)
         first, last = self.index.starts[number : number + 2].tolist()
         return float(first / self.header.frame_rate), float(last / self.header.frame_rate)
+
+    @property
+    def duration_seconds(self) -> Fraction:
+        """How long the shown frames are shown."""
+        if self.header.has_times:
+            return self.index.total_ticks * self.header.time_base
+        return self.total_frames / self.header.frame_rate
 
     def place(self, number: int) -> str:
         """Segment `number` in words, with its times."""
@@ -243,6 +309,21 @@ class ItkReader:
         if crc != check:
             raise self._segment_error(number, "checksum differs")
         self._check_segment_start(number, kind, length, start)
+
+    def _read_track(self, number: int, kind: bytes) -> bytes:
+        """Payload of the TIME or AUDI section that follows segment `number`."""
+        entry, what = self.index[number], "times" if kind == layout.TIME else "sound"
+        offset, length = entry.offset + entry.length, entry.time_length
+        if kind == layout.AUDI:
+            offset, length = offset + entry.time_length, entry.audio_length
+        if not length:
+            raise self._segment_error(number, f"its {what} could not be found")
+        section = self._read(offset, length)
+        found, size, check = layout.SECTION_STRUCT.unpack_from(section)
+        payload = section[layout.SECTION_STRUCT.size :]
+        if found != kind or size != len(payload) or check != layout.section_crc(found, size, payload):
+            raise self._segment_error(number, f"checksum of its {what} differs")
+        return payload
 
     def _read_section(self, kind: bytes, offset: int, what: str, way_out: str = AGAIN) -> bytes:
         """Payload of the section of this kind at `offset`."""

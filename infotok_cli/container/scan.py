@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 import numpy as np
@@ -18,9 +18,13 @@ from infotok_cli.container import layout
 from infotok_cli.container.header import Header, counts_fault
 from infotok_cli.container.index import ROW_TYPES, SegmentIndex, entry_rows, index_fault
 from infotok_cli.container.layout import IndexEntry
+from infotok_cli.container.tracks import unpack_times
+from infotok_cli.errors import InputError
 
 CHUNK_BYTES = 1 << 20
 FIRST_STEP_BYTES = 256
+FARTHEST_TICK = layout.MAX_TICKS // 2
+"""Where times end that a search has to make up."""
 SEARCH_FACTOR = 8
 """A search reads at most so many times the size of the file, whatever the bytes look like."""
 _STARTS = re.compile(b"|".join((layout.SEGM, layout.INDX)))
@@ -33,12 +37,14 @@ class Section:
     kind: bytes
     offset: int
     length: int
-    """Bytes, frame included."""
+    """Bytes, frame included, and those of the TIME and AUDI sections that follow a segment."""
     number: int = 0
     """Of a segment, as are the next two."""
     first_frame: int | None = None
     """None in version 1."""
     entry: IndexEntry | None = None
+    ticks: int | None = None
+    """How long the segment is shown; None where that is not known."""
 
     @property
     def end(self) -> int:
@@ -61,7 +67,7 @@ class _Scanner:
         start = layout.SEGMENT_STRUCTS[self._header.format_version]
         body = at + layout.SECTION_STRUCT.size
         smallest = start.size if kind == layout.SEGM else layout.INDEX_STRUCT.size
-        limit = layout.MAX_PAYLOAD_BYTES.get(kind, -1) if kind != layout.HEAD else -1
+        limit = layout.MAX_PAYLOAD_BYTES[kind] if kind in (layout.SEGM, layout.INDX) else -1
         if not smallest <= length <= min(limit, self.size - body):
             return None
         if kind == layout.SEGM:
@@ -76,7 +82,37 @@ class _Scanner:
             entry = IndexEntry(offset=at, length=whole, **vars(counts))
         if self._budget < length or self._crc(kind, body, length) != check:
             return None
-        return Section(kind, at, layout.SECTION_STRUCT.size + length, number, first, entry)
+        section = Section(kind, at, layout.SECTION_STRUCT.size + length, number, first, entry)
+        return section if entry is None else self._with_tracks(section, entry)
+
+    def _with_tracks(self, section: Section, entry: IndexEntry) -> Section:
+        """A segment with the TIME and AUDI sections that follow it, as far as they are whole."""
+        first_tick, ticks, time_length, audio_length = 0, None, 0, 0
+        if self._header.has_times:
+            payload = self._track(section.end, layout.TIME)
+            if payload is not None:
+                try:
+                    _, first_tick, durations = unpack_times(payload, entry.frames)
+                except InputError:
+                    return section
+                time_length = layout.SECTION_STRUCT.size + len(payload)
+                ticks = sum(durations[entry.trim_start : entry.frames - entry.trim_end])
+        if self._header.audio is not None and (time_length or not self._header.has_times):
+            payload = self._track(section.end + time_length, layout.AUDI)
+            audio_length = 0 if payload is None else layout.SECTION_STRUCT.size + len(payload)
+        entry = replace(entry, first_tick=first_tick, time_length=time_length, audio_length=audio_length)
+        length = section.length + time_length + audio_length
+        return replace(section, length=length, entry=entry, ticks=ticks)
+
+    def _track(self, at: int, kind: bytes) -> bytes | None:
+        """Payload of the section of this kind at `at`, if it is whole."""
+        found, length, check = self._frame(at)
+        body = at + layout.SECTION_STRUCT.size
+        least = layout.TIME_STRUCT.size if kind == layout.TIME else layout.AUDIO_STRUCT.size
+        most = min(layout.MAX_PAYLOAD_BYTES[kind], self.size - body, self._budget)
+        if found != kind or not least <= length <= most or self._crc(kind, body, length) != check:
+            return None
+        return self._read(body, length)
 
     def most_segments(self) -> int:
         """Segments that a file of this size can have held, each in the fewest bytes."""
@@ -129,14 +165,15 @@ class _Scanner:
 
 def index_of_payload(payload: bytes, header: Header) -> SegmentIndex | str:
     """Index of an INDX payload, or what is wrong with its counts."""
-    row = ROW_TYPES[header.format_version].itemsize
-    entries = payload[layout.INDEX_STRUCT.size :]
-    if len(payload) < layout.INDEX_STRUCT.size or len(entries) % row:
+    start = layout.INDEX_STRUCTS[header.index_layout]
+    row = ROW_TYPES[header.index_layout].itemsize
+    entries = payload[start.size :]
+    if len(payload) < start.size or len(entries) % row:
         return "has no whole number of entries"
-    count, total_frames = layout.INDEX_STRUCT.unpack_from(payload)
+    count, total_frames, *ticks = start.unpack_from(payload)
     if not 1 <= count <= layout.MAX_SEGMENTS or count != len(entries) // row:
         return "counts contradict each other"
-    index = SegmentIndex.of_payload(entries, header.format_version)
+    index = SegmentIndex.of_payload(entries, header.index_layout, *ticks)
     return index if total_frames == index.total_frames else "counts contradict each other"
 
 
@@ -169,7 +206,7 @@ def find_segments(file: BinaryIO, head_end: int, header: Header) -> SegmentIndex
     """
     scanner = _Scanner(file, header)
     parts: list[NDArray[np.void]] = []
-    known = frames = 0
+    known = frames = tick = 0
     for section in _sections(scanner, head_end):
         if section.entry is None:
             index = scanner.index_of(section, head_end)
@@ -180,10 +217,33 @@ def find_segments(file: BinaryIO, head_end: int, header: Header) -> SegmentIndex
         if missing is None:
             continue
         lost = _lost_rows(missing, header)
-        parts += [lost, entry_rows([section.entry])]
+        here = entry_rows([section.entry])
+        if header.has_times:
+            first = _first_tick(section, tick, missing, header)
+            before = np.cumsum(lost["frames"], dtype=np.int64) - lost["frames"]
+            lost["first_tick"] = [tick + (first - tick) * int(frame) // missing for frame in before]
+            here["first_tick"] = first
+            ticks = _nominal_ticks(section.entry.shown, header) if section.ticks is None else section.ticks
+            tick = min(first + ticks, FARTHEST_TICK)
+        parts += [lost, here]
         known += len(lost) + 1
         frames += missing + section.entry.shown
-    return SegmentIndex(np.concatenate([np.zeros(0, ROW_TYPES[2]), *parts]))
+    return SegmentIndex(np.concatenate([np.zeros(0, ROW_TYPES[layout.TRACKS]), *parts]), tick)
+
+
+def _first_tick(section: Section, tick: int, missing: int, header: Header) -> int:
+    """First tick of a found segment, before which `missing` frames are lost from `tick` on."""
+    if section.ticks is not None and section.entry is not None:
+        # Times that run backwards can only be those of a file that was put together by force.
+        first = max(section.entry.first_tick, tick + missing)
+    else:
+        first = tick + _nominal_ticks(missing, header)
+    return min(first, FARTHEST_TICK)
+
+
+def _nominal_ticks(frames: int, header: Header) -> int:
+    """Ticks of so many frames at the header's frame rate."""
+    return max(frames, round(frames / header.frame_rate / header.time_base))
 
 
 def _sections(scanner: _Scanner, at: int) -> Iterator[Section]:
@@ -214,7 +274,7 @@ def _missing_frames(section: Section, known: int, frames: int, header: Header, m
 def _lost_rows(frames: int, header: Header) -> NDArray[np.void]:
     """Index rows of lost segments without a section that show `frames` frames in all."""
     full, rest = divmod(frames, header.segment_frames)
-    rows = np.zeros(full + (rest > 0), ROW_TYPES[2])
+    rows = np.zeros(full + (rest > 0), ROW_TYPES[layout.TRACKS])
     rows["frames"] = header.segment_frames
     rows["frames"][full:] = rest
     rows["flags"] = layout.LOST_FLAG

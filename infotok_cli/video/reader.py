@@ -17,15 +17,24 @@ from typing import Any, Self, cast
 
 import av
 from av.packet import Packet
+from av.stream import Discard
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from infotok_cli.errors import InputError, UsageError
+from infotok_cli.sound import AudioPacket
+from infotok_cli.video.audio import AudioSource
 from infotok_cli.video.clip import STILL_IMAGE_RATE, Frame, Orientation, VideoInfo, scaled_size, sensible_rate
+from infotok_cli.video.fields import deinterlaced
 from infotok_cli.video.pixels import RgbConverter, colour_of
 from infotok_cli.video.source import Source
 
 LONGEST_TOLERANCE_SECONDS = Fraction(1, 2000)
+LARGEST_ROUNDING_SECONDS = Fraction(1, 1000)
+"""How far the times of a constant frame rate may be rounded in a file."""
+
+HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+"""H.273 codes of transfer characteristics that reach beyond what a display of 8 bits shows."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +43,8 @@ class TimedFrame:
 
     seconds: Fraction
     pixels: Frame
+    shown_seconds: Fraction | None = None
+    """How long it is shown, if the file says so; the next frame's time counts where there is one."""
 
 
 def open_video(path: str | Path) -> VideoReader:
@@ -48,17 +59,33 @@ def open_video(path: str | Path) -> VideoReader:
 class VideoReader:
     """One video file: `info` holds its facts, `frames` streams its pictures, as often as asked."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, opened: Source | None = None) -> None:
+        """`opened`: a source that a subclass reads by itself; `path` is then only its name."""
         self._path = path
         self._running: weakref.WeakSet[Generator[TimedFrame]] = weakref.WeakSet()
+        self._source = opened
+        if opened is not None:
+            return
         with Source(path) as source:
             first = next(source.decode(source.packets()), None)
             if first is None:
                 raise InputError(f"{path}: has no frames that can be decoded: is it whole?")
-            self._first_tick = first.pts or 0
-            self._coded_size = (first.width, first.height)
-            self._orientation = _orientation(first)
-            self.info: VideoInfo = self._describe(source, first)
+            self._learn(source, first)
+
+    def _learn(self, source: Source, first: VideoFrame) -> None:
+        """Take down what source and first frame tell; InputError for what is not read on purpose."""
+        if first.color_trc in HDR_TRANSFERS:
+            raise InputError(
+                f"{self._path}: is HDR ({HDR_TRANSFERS[first.color_trc]}), which 8-bit pictures cannot hold: "
+                "map its tones to SDR (BT.709) first"
+            )
+        self._first_tick = first.pts or 0
+        self._coded_size = (first.width, first.height)
+        self._orientation = _orientation(first)
+        self.info: VideoInfo = self._describe(source, first)
+        self.origin_seconds = self._first_tick * (
+            self.info.time_base if source.has_clock else source.stream.time_base or self.info.time_base
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -110,7 +137,7 @@ class VideoReader:
         converter = RgbConverter(coded_width, coded_height)
         found = False
         last = Fraction(0)
-        for seconds, frame in self._decode_from(start):
+        for seconds, shown, frame in self._decode_from(start):
             last = seconds
             if seconds < start:
                 continue
@@ -126,7 +153,7 @@ class VideoReader:
                 pixels = converter(frame)
             except ValueError as error:
                 raise InputError(f"{self._path}: {error}: convert it to yuv420p first") from error
-            yield TimedFrame(seconds, self._orientation.apply(pixels))
+            yield TimedFrame(seconds, self._orientation.apply(pixels), shown)
         if not found:
             self._refuse_range(start_seconds, end_seconds, last)
 
@@ -141,17 +168,73 @@ class VideoReader:
             f"{name}: start {start:g} s is past the last frame: the video lasts {duration:.3f} s"
         )
 
-    def _decode_from(self, start: Fraction) -> Iterator[tuple[Fraction, VideoFrame]]:
-        """Times and decoded frames, beginning at or before `start`."""
-        info = self.info
+    def _decode_from(self, start: Fraction) -> Iterator[tuple[Fraction, Fraction | None, VideoFrame]]:
+        """Times, durations and decoded frames, beginning at or before `start`."""
         with self._source_at(start) as (source, packets):
-            time = -1 / info.frame_rate
-            for frame in source.decode(packets):
-                if source.has_clock and frame.pts is not None:
-                    time = (frame.pts - self._first_tick) * info.time_base
-                else:
-                    time += 1 / info.frame_rate
-                yield time, frame
+            yield from self._timed(source, source.decode(packets))
+
+    def _timed(
+        self, source: Source, frames: Iterator[VideoFrame]
+    ) -> Iterator[tuple[Fraction, Fraction | None, VideoFrame]]:
+        info = self.info
+        time = -1 / info.frame_rate
+        for frame in deinterlaced(frames):
+            shown = None
+            if source.has_clock and frame.pts is not None:
+                time = (frame.pts - self._first_tick) * info.time_base
+                shown = frame.duration * info.time_base if frame.duration else None
+            else:
+                time += 1 / info.frame_rate
+            yield time, shown, frame
+
+    def has_constant_rate(self) -> bool:
+        """Whether frame n of the file is shown at n / frame_rate, to within its clock and 1 ms.
+
+        Reads all packets of the file, but decodes none.
+        """
+        with Source(self._path) as source:
+            if not source.has_clock:
+                return True
+            tick, rate = self.info.time_base, self.info.frame_rate
+            tolerance = min(tick, LARGEST_ROUNDING_SECONDS)
+            frames = last = 0
+            try:
+                for packet in source.packets():
+                    if packet.pts is None or packet.is_discard or packet.pts < self._first_tick:
+                        continue
+                    time = (packet.pts - self._first_tick) * tick
+                    place = round(time * rate)
+                    if abs(time - place / rate) > tolerance:
+                        return False
+                    frames, last = frames + 1, max(last, place)
+            except av.FFmpegError:
+                pass  # what is wrong is told where frames are decoded
+            return frames in (0, last + 1)
+
+    @contextmanager
+    def audio(self) -> Iterator[AudioSource | None]:
+        """The file's sound, read independently of its frames; None where there is none.
+
+        Raises InputError for sound that cannot be carried.
+        """
+        if not self.info.has_audio:
+            yield None
+            return
+        with Source(self._path) as source:
+            for stream in source.container.streams:
+                stream.discard = Discard.default if stream.type == "audio" else Discard.all
+            yield AudioSource(source.container, str(self._path))
+
+    def audio_packets(self, sound: AudioSource) -> Iterator[AudioPacket | None]:
+        """All packets of that sound, with the container's times."""
+        try:
+            for packet in sound.container.demux(sound.stream):
+                yield from sound.filtered(packet)
+            sound.check_end()
+        except av.FFmpegError as error:
+            raise InputError(
+                f"{self._path}: its sound is damaged: get a whole copy, or leave it out with --no-audio"
+            ) from error
 
     @contextmanager
     def _source_at(self, start: Fraction) -> Iterator[tuple[Source, Iterator[Packet[VideoStream]]]]:

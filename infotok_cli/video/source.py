@@ -14,7 +14,7 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import BinaryIO, NoReturn, Self
 
 import av
 from av.container import InputContainer
@@ -46,9 +46,11 @@ class Source:
     Raises InputError, naming the file, if there is no video to be read in it.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, pipe: BinaryIO | None = None) -> None:
+        """`pipe`: where the bytes come from, instead of the file `path`, which is then only a name."""
         self.path = path
-        self.container = _open(path)
+        self.container = _open(path) if pipe is None else _open_pipe(path, pipe)
+        self._is_pipe = pipe is not None
         try:
             self.stream = _video_stream(self.container, path)
         except InputError:
@@ -144,7 +146,8 @@ class Source:
             yield frame
 
     def _refuse(self, packet: Packet[VideoStream]) -> NoReturn:
-        if packet.pos is not None and packet.pos + packet.size >= os.path.getsize(self.path):
+        end = None if packet.pos is None or self._is_pipe else packet.pos + packet.size
+        if end is not None and end >= os.path.getsize(self.path):
             self._refuse_end()
         raise InputError(f"{self.path}: is damaged {self._place()}: {self._way_out()}")
 
@@ -190,6 +193,8 @@ class Source:
         return "after the seek" if self._sought else f"after frame {self._decoded}"
 
     def _way_out(self) -> str:
+        if self._is_pipe:
+            return "get a whole copy, or save it to a file first"
         return "get a whole copy, or stop before the damage with --end"
 
 
@@ -218,6 +223,28 @@ def _open(path: Path) -> InputContainer:
         if head[4:8] == b"ftyp":
             raise InputError(f"{path}: is truncated or damaged (no index): get a whole copy") from error
         raise InputError(f"{path}: is not a video: give a file that FFmpeg can read") from error
+    return _not_text(container, path)
+
+
+def _open_pipe(path: Path, pipe: BinaryIO) -> InputContainer:
+    try:
+        container = av.open(_ReadOnly(pipe), mode="r", metadata_errors="replace")
+    except (av.FFmpegError, ValueError) as error:
+        raise InputError(
+            f"{path}: is not a video that can be read from a pipe: give Matroska, MPEG-TS, fragmented MP4 or "
+            "Y4M, or save it to a file first"
+        ) from error
+    return _not_text(container, path)
+
+
+class _ReadOnly:
+    """A pipe as FFmpeg is to see it: no seeking, and what is there now rather than all that was asked for."""
+
+    def __init__(self, pipe: BinaryIO) -> None:
+        self.read = getattr(pipe, "read1", pipe.read)
+
+
+def _not_text(container: InputContainer, path: Path) -> InputContainer:
     if container.format.name in TEXT_FORMATS:
         container.close()
         raise InputError(f"{path}: is not a video but text: give a file that FFmpeg can read")

@@ -14,14 +14,18 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, cast
+from typing import BinaryIO, Protocol, Self, cast
 
 import av
 import numpy as np
+from av.audio.stream import AudioStream
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from infotok_cli.errors import OutputError, UsageError
+from infotok_cli.sound import AudioPacket, AudioTrack
+from infotok_cli.video.audio import template
 from infotok_cli.video.clip import BT709, Colour, Frame
 from infotok_cli.video.encoders import Encoder, find_encoder, writable_colour
 from infotok_cli.video.pixels import YuvConverter
@@ -30,6 +34,11 @@ SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 
 X265_DELAY_FRAMES = 2
 
+LIVE_MATROSKA = {"live": "1", "flush_packets": "1", "cluster_time_limit": "500", "fflags": "+bitexact"}
+"""A stream is written so that it can be shown while it goes on, and holds no random numbers."""
+LIVE_OPTIONS = {"libx264": (("tune", "zerolatency"),)}
+"""Encoder options that keep no frames back, for streams."""
+
 FRAME_NAME = "frame-{:06d}.png"
 FRAME_PATTERN = "frame-*.png"
 
@@ -37,7 +46,8 @@ FRAME_PATTERN = "frame-*.png"
 class FrameWriter(Protocol):
     """What both writers offer; a context manager that finishes on success and gives up on an error."""
 
-    def write(self, frames: Frame) -> None: ...
+    def write(self, frames: Frame, ticks: Sequence[int] | None = None) -> None: ...
+    def write_audio(self, packets: Sequence[AudioPacket]) -> None: ...
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -51,7 +61,9 @@ def is_png_folder(path: str | Path) -> bool:
 
 
 class VideoWriter:
-    """Encodes frames into one file of constant frame rate.
+    """Encodes frames, and copies sound, into one file, or into a stream of Matroska.
+
+    The frame rate is constant, unless times are counted in a `tick` of the caller's.
 
     `codec` is a short name of `ENCODERS` or an FFmpeg encoder; None takes h264, or vp9 for .webm.
     `crf` is the encoder's quality number (lower is better); None takes a near-transparent one.
@@ -65,7 +77,7 @@ class VideoWriter:
 
     def __init__(
         self,
-        path: str | Path,
+        path: str | Path | BinaryIO,
         width: int,
         height: int,
         frame_rate: Fraction,
@@ -76,18 +88,26 @@ class VideoWriter:
         sample_aspect: Fraction = Fraction(1),
         encoder_options: Sequence[tuple[str, str]] = (),
         shown_as: str | Path | None = None,
+        tick: Fraction | None = None,
+        audio: AudioTrack | None = None,
     ) -> None:
-        """`encoder_options` go to FFmpeg's encoder over the usual ones; errors name the file `shown_as`."""
-        self._file = Path(path)
-        self._path = Path(shown_as or path)
+        """`encoder_options` go to FFmpeg's encoder over the usual ones; errors name the file `shown_as`.
+
+        tick: seconds per unit of the times that `write` gets; None for a constant frame rate.
+        audio: what the packets of `write_audio` are.
+        """
+        sink = None if isinstance(path, (str, Path)) else path
+        self._path = Path(shown_as or ("output" if sink is not None else str(path)))
+        self._suffix = ".mkv" if sink is not None else self._path.suffix.lower()
         self._shape = (height, width, 3)
         self._rate = Fraction(frame_rate)
+        self._tick = tick or 1 / self._rate
         self._count = 0
-        if self._path.suffix.lower() not in SUFFIXES:
+        if self._suffix not in SUFFIXES:
             raise UsageError(
                 f"{path}: cannot write a {self._path.suffix or 'nameless'} file: choose {', '.join(SUFFIXES)}"
             )
-        encoder = find_encoder(codec or ("vp9" if self._path.suffix.lower() == ".webm" else "h264"))
+        encoder = find_encoder(codec or ("vp9" if self._suffix == ".webm" else "h264"))
         if min(width, height) < encoder.least_side:
             raise UsageError(
                 f"codec {encoder.name} cannot be trusted with {width}x{height} pixels, it needs "
@@ -100,9 +120,17 @@ class VideoWriter:
         self._colour = writable_colour(colour, height, pixel_format)
         self._converter = YuvConverter(pixel_format, self._colour)
         with _reported(self._path):
-            self._container = av.open(f"file:{self._file.absolute()}", mode="w")
+            if sink is not None:
+                self._container = av.open(
+                    _WriteOnly(sink), mode="w", format="matroska", options=LIVE_MATROSKA
+                )
+                encoder_options = (*LIVE_OPTIONS.get(encoder.name, ()), *encoder_options)
+            else:
+                self._container = av.open(f"file:{Path(str(path)).absolute()}", mode="w")
         try:
             self._stream = self._add_stream(encoder, crf, pixel_format, sample_aspect, encoder_options)
+            self._audio = None if audio is None else self._add_audio(audio)
+            self._start(encoder)
         except BaseException:
             self.abort()
             raise
@@ -131,19 +159,38 @@ class VideoWriter:
             )
         except ValueError as error:
             raise UsageError(
-                f"{self._path}: a {self._path.suffix} file cannot hold {encoder.name}: "
+                f"{self._path}: a {self._suffix} file cannot hold {encoder.name}: "
                 "choose .mkv or another codec"
             ) from error
         context = stream.codec_context
         context.width, context.height, context.pix_fmt = width, height, pixel_format
-        context.time_base = 1 / self._rate
+        context.time_base = self._tick
         context.sample_aspect_ratio = sample_aspect
         context.color_primaries = self._colour.primaries
         context.color_trc = self._colour.transfer
         context.colorspace = self._colour.matrix
         context.color_range = 2 if self._colour.full_range == 1 else 1
-        if encoder.name == "libx265" and self._path.suffix.lower() != ".mkv":
+        if encoder.name == "libx265" and self._suffix != ".mkv":
             context.codec_tag = "hvc1"
+        return stream
+
+    def _add_audio(self, track: AudioTrack) -> AudioStream:
+        way_out = "choose .mkv, or leave the sound out with --no-audio"
+        refusal = f"{self._path}: a {self._suffix} file cannot hold sound of codec {track.codec}: {way_out}"
+        # FFmpeg's MP4 wants to know which loudspeaker a channel is for, which PCM does not tell.
+        if track.codec.startswith("A_PCM") and self._suffix in (".mp4", ".m4v"):
+            raise UsageError(refusal)
+        try:
+            with template(track) as model:
+                stream = self._container.add_stream_from_template(model.streams.audio[0])
+        except ValueError as error:
+            raise UsageError(refusal) from error
+        stream.time_base = track.time_base
+        self._audio_base = track.time_base
+        return stream
+
+    def _start(self, encoder: Encoder) -> None:
+        height, width, _ = self._shape
         try:
             self._container.start_encoding()
         except OSError as error:
@@ -153,18 +200,33 @@ class VideoWriter:
                 f"codec {encoder.name} cannot write {width}x{height} pixels "
                 f"at {self._rate} frames per second: choose h264"
             ) from error
-        return stream
 
-    def write(self, frames: Frame) -> None:
-        """Append frames `[T, H, W, 3]`, RGB 0..255; raises OutputError if the disk refuses them."""
-        for picture in frames:
+    def write(self, frames: Frame, ticks: Sequence[int] | None = None) -> None:
+        """Append frames `[T, H, W, 3]`, RGB 0..255, shown at `ticks` or, without, one after the other.
+
+        Raises OutputError if the disk refuses them.
+        """
+        for place, picture in enumerate(frames):
             _check_picture(picture, self._shape)
             frame = self._converter(picture)
-            frame.pts = self._count
-            frame.time_base = 1 / self._rate
+            frame.pts = self._count if ticks is None else ticks[place]
+            frame.time_base = self._tick
             self._count += 1
             with _reported(self._path):
                 self._container.mux(self._stream.encode(frame))
+
+    def write_audio(self, packets: Sequence[AudioPacket]) -> None:
+        """Append packets, whose times count from the first frame on; raises OutputError."""
+        assert self._audio is not None
+        for packet in packets:
+            copied = Packet(packet.data)
+            copied.stream = self._audio
+            copied.time_base = self._audio_base
+            copied.pts = copied.dts = packet.time
+            copied.duration = packet.duration
+            copied.is_keyframe = True
+            with _reported(self._path):
+                self._container.mux(copied)
 
     def close(self) -> None:
         """Finish the file; raises OutputError if that fails or if no frame was written."""
@@ -233,7 +295,10 @@ class PngWriter:
         if strangers:
             raise OutputError(f"{folder}: holds {strangers[0]}, which is no frame: name another folder")
 
-    def write(self, frames: Frame) -> None:
+    def write_audio(self, packets: Sequence[AudioPacket]) -> None:
+        """Pictures have no sound."""
+
+    def write(self, frames: Frame, ticks: Sequence[int] | None = None) -> None:
         """Append frames `[T, H, W, 3]`, RGB 0..255; raises OutputError if the disk refuses them."""
         for picture in frames:
             _check_picture(picture, self._shape)
@@ -277,6 +342,18 @@ class PngWriter:
             self.close()
         else:
             self.abort()
+
+
+class _WriteOnly:
+    """A stream as FFmpeg is to see it: no seeking."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def write(self, data: bytes) -> int:
+        taken = self._stream.write(data)
+        self._stream.flush()
+        return taken
 
 
 def _check_picture(picture: Frame, shape: tuple[int, int, int]) -> None:

@@ -11,13 +11,16 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
-from infotok_cli.container.layout import Counts
+from infotok_cli.container.layout import Counts, IndexEntry
+from infotok_cli.container.tracks import pack_audio, pack_times
 from infotok_cli.entropy.keep_map import encode_positions
+from infotok_cli.sound import AudioTrack
 from make_itk import Plan, itk_bytes, itk_header
 
 Attack = Callable[[], bytes]
@@ -327,6 +330,92 @@ def segment_that_contradicts_the_index() -> bytes:
     return with_index(
         start[:at] + section(layout.SEGM, struct.pack("<I", 7) + body[4:]) + start[at + length :], rows
     )
+
+
+def tracks(
+    audio: bytes | None = None, time: bytes | None = None, total: int = 300, tick: int = 0, **claims: int
+) -> bytes:
+    """A file of one segment, lost, with sound and frame times."""
+    track = AudioTrack(
+        codec="A_AAC", private=b"", sample_rate=48000, channels=2, bits=0, time_base=Fraction(1, 48000)
+    )
+    start = head(itk_header(format_version=2, has_times=True, audio=track))
+    counts = Counts(frames=3, tokens=0, map_bytes=0, token_bytes=0, lost=True)
+    segm = section(layout.SEGM, counts.pack(2, 0, 0))
+    times = section(layout.TIME, pack_times(0, 0, [100, 100, 100]) if time is None else time)
+    sound = section(layout.AUDI, pack_audio(0, []) if audio is None else audio)
+    lengths = {"time_length": len(times), "audio_length": len(sound)} | claims
+    entry = IndexEntry(**vars(counts), offset=len(start), length=len(segm), first_tick=tick, **lengths)
+    rows = layout.INDEX_STRUCTS[layout.TRACKS].pack(1, 3, total) + entry.pack_tracks()
+    body = start + segm + times + sound
+    return body + section(layout.INDX, rows) + layout.pack_footer(len(body))
+
+
+@attack("holds 4294967295 packets")
+def packets_of_two_to_the_32() -> bytes:
+    return tracks(layout.AUDIO_STRUCT.pack(0, (1 << 32) - 1) + bytes(100))
+
+
+@attack("packets do not fill the section")
+def packets_longer_than_the_section() -> bytes:
+    return tracks(layout.AUDIO_STRUCT.pack(0, 1) + b"\0\0\xff\xff\xff\xff\x7f" + bytes(100))
+
+
+@attack("a number in it is no code")
+def a_number_without_an_end() -> bytes:
+    return tracks(layout.AUDIO_STRUCT.pack(0, 1) + b"\xff" * 100)
+
+
+@attack("a packet at time")
+def sound_before_the_big_bang() -> bytes:
+    return tracks(layout.AUDIO_STRUCT.pack(0, 1) + b"\xff" * 8 + b"\x7f" + b"\0\0")
+
+
+@attack("a frame is shown for no time at all")
+def frames_that_go_back_in_time() -> bytes:
+    return tracks(time=layout.TIME_STRUCT.pack(0, 0) + b"\x0a\x0d")
+
+
+@attack("times contradict each other")
+def ticks_of_two_to_the_63() -> bytes:
+    return tracks(total=1 << 63)
+
+
+@attack("times contradict each other")
+def a_start_that_overflows() -> bytes:
+    return tracks(tick=(1 << 63) + 1)
+
+
+@attack("times contradict each other")
+def a_frame_that_is_shown_for_ages() -> bytes:
+    return tracks(total=(1 << 60) - 1)
+
+
+@attack("its times differ from the index")
+def an_end_that_the_index_puts_elsewhere() -> bytes:
+    return tracks(total=1 << 33)
+
+
+@attack("audio length 4294967295, allowed are|bytes at byte|segments end")
+def sound_of_four_gigabytes() -> bytes:
+    return tracks(audio_length=(1 << 32) - 1)
+
+
+@attack("bytes too few")
+def a_sound_track_that_is_not_there() -> bytes:
+    track = AudioTrack(
+        codec="A_AAC", private=bytes(9), sample_rate=1, channels=1, bits=0, time_base=Fraction(1)
+    )
+    payload = itk_header(format_version=2, audio=track).pack()
+    return layout.MAGIC + section(layout.HEAD, payload[:-1])
+
+
+@attack("not in lowest terms")
+def a_sound_clock_that_stands() -> bytes:
+    track = AudioTrack(codec="A_AAC", private=b"", sample_rate=1, channels=1, bits=0, time_base=Fraction(1))
+    payload = bytearray(itk_header(format_version=2, audio=track).pack())
+    payload[-12:-8] = bytes(4)
+    return layout.MAGIC + section(layout.HEAD, bytes(payload))
 
 
 def everything() -> Iterator[tuple[str, bytes, str]]:

@@ -34,7 +34,7 @@ def test_inspect_json(run: Run, encoded: Path) -> None:
     assert report["frame_rate"] == "30000/1001"
     assert report["positions"] == 5 * 5 * 6
     assert report["size_bytes"] == encoded.stat().st_size == sum(report["bytes"].values())
-    assert report["bytes"].keys() == {"header", "map", "tokens", "index"}
+    assert report["bytes"].keys() == {"header", "map", "tokens", "index", "times", "audio"}
     assert report["bpp"] == pytest.approx(8 * encoded.stat().st_size / (20 * 40 * 48))
     assert report["model"].keys() == {"name", "sha256"}
     assert (report["router"], report["allocation"], report["target_rate"]) == ("fast", "block", 0.5)

@@ -10,6 +10,7 @@ import hashlib
 import json
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from infotok_cli.config import AllocationName, RouterName
 from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.model.allocation import Allocation
+from infotok_cli.sound import AudioPacket, AudioTrack
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -102,8 +104,67 @@ def write_golden_v2(folder: Path) -> None:
     _write_expected(folder, {"edited": {"width": 41, "height": 27, "frames": total, "segments": rows}})
 
 
+def write_golden_tracks(folder: Path) -> None:
+    """One file of version 2 with sound and frame times, trims and a lost segment among its segments."""
+    random = np.random.default_rng(20251124)
+    header = Header(
+        width=32,
+        height=24,
+        frame_rate=Fraction(25),
+        time_base=Fraction(1, 90000),
+        segment_frames=8,
+        levels=(8, 8, 8, 5, 5, 5),
+        router="fast",
+        allocation="block",
+        target_rate_ppm=500_000,
+        model_name="golden",
+        model_sha256=hashlib.sha256(b"golden").digest(),
+        encoder="infotok golden",
+        format_version=2,
+        has_times=True,
+        audio=AudioTrack(
+            codec="A_OPUS",
+            private=b"OpusHead\x01\x02\x38\x01\x80\xbb\x00\x00\x00\x00\x00",
+            sample_rate=48000,
+            channels=2,
+            bits=0,
+            time_base=Fraction(1, 48000),
+        ),
+    )
+    shapes: list[tuple[int, dict[str, int]]] = [(8, {"trim_start": 2}), (3, {}), (8, {"trim_end": 1})]
+    with (folder / "tracks.itk").open("wb") as stream:
+        writer = ItkWriter(stream, header)
+        rows: list[dict[str, object]] = []
+        for number, (frames, trims) in enumerate(shapes):
+            durations = [int(value) for value in random.integers(1, 7200, frames)]
+            packets = [
+                AudioPacket(960 * place - 312 * (number == 0), 960, random.bytes(3 + 100 * place))
+                for place in range(1 + number)
+            ]
+            side: dict[str, Any] = {"durations": durations, "packets": packets}
+            row: dict[str, object] = {"frames": frames, "lost": True}
+            if number == 1:
+                writer.write_segment(
+                    frames=frames, tokens=0, map_payload=b"", token_payload=b"", lost=True, **side
+                )
+            else:
+                row = _write_segment(writer, random, frames, 0.5, side=side, **trims)
+            row["durations"] = durations
+            row["packets"] = [[packet.time, packet.duration, packet.data.hex()] for packet in packets]
+            rows.append(row)
+        writer.finish()
+        totals = {"frames": writer.frames, "ticks": writer.ticks}
+    _write_expected(folder, {"tracks": {"width": 32, "height": 24, **totals, "segments": rows}})
+
+
 def _write_segment(
-    writer: ItkWriter, random: np.random.Generator, frames: int, rate: float, **trims: int
+    writer: ItkWriter,
+    random: np.random.Generator,
+    frames: int,
+    rate: float,
+    *,
+    side: dict[str, Any] | None = None,
+    **trims: int,
 ) -> dict[str, object]:
     """Write a segment of random tokens; returns what a reader must find in it."""
     header = writer.header
@@ -117,6 +178,7 @@ def _write_segment(
         token_payload=coded_ids,
         trim_start=trims.get("trim_start", 0),
         trim_end=trims.get("trim_end", 0),
+        **(side or {}),
     )
     return {
         "frames": frames,
@@ -132,7 +194,7 @@ def _write_expected(folder: Path, expected: object) -> None:
     (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
 
 
-WRITERS = {"v1": write_golden, "v2": write_golden_v2}
+WRITERS = {"v1": write_golden, "v2": write_golden_v2, "v2-tracks": write_golden_tracks}
 
 if __name__ == "__main__":
     for version, write in WRITERS.items():

@@ -1,0 +1,141 @@
+"""A video that comes through a pipe: read once, from front to back, frames and sound by one demuxer."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import av
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from infotok_cli.errors import InputError
+from infotok_cli.sound import AudioPacket
+from infotok_cli.video.audio import AudioSource
+from infotok_cli.video.reader import VideoReader
+from infotok_cli.video.source import Source
+
+MOST_WAITING_BYTES = 1 << 26
+"""Packets of one stream that wait while the other one is read."""
+
+LONGEST_WAIT_SECONDS = 5
+"""How far sound may lag behind in the pipe."""
+LONGEST_WAIT_FRAMES = 300
+"""The same where packets carry no times."""
+
+
+class PipeReader(VideoReader):
+    """As VideoReader, but its frames can be read only once, and it does not seek.
+
+    Raises InputError also for a container that cannot be read from a pipe.
+    """
+
+    def __init__(self, pipe: BinaryIO, name: str, *, audio: bool = True) -> None:
+        """`name` stands for the pipe in messages; without `audio` its sound is passed over."""
+        super().__init__(Path(name), opened=Source(Path(name), pipe))
+        source = self._source
+        assert source is not None
+        self._video: deque[Packet[VideoStream]] = deque()
+        self._sound: deque[AudioPacket] = deque()
+        self._waiting = 0
+        self._track: AudioSource | None = None
+        if audio and source.container.streams.audio:
+            self._track = AudioSource(source.container, name)
+        streams: list[Any] = [source.stream] + ([self._track.stream] if self._track else [])
+        self._packets = source.container.demux(*streams)
+        self._frames = source.decode(self._video_packets())
+        first = next(self._frames, None)
+        if first is None:
+            raise InputError(f"{name}: has no frames that can be decoded: is it whole?")
+        self._frames = chain([first], self._frames)
+        self._learn(source, first)
+        while self._track is not None and self._track.track is None and self._read_one():
+            pass
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether frames come with times of their own."""
+        assert self._source is not None
+        return self._source.has_clock and self._source.container.format.name != "yuv4mpegpipe"
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        if self._source is not None:
+            self._source.container.close()
+
+    def has_constant_rate(self) -> bool:
+        """Nobody can tell before the end: only what has no clock of its own is known to be constant."""
+        return not self.has_clock
+
+    @contextmanager
+    def audio(self) -> Iterator[AudioSource | None]:
+        """The sound, which is read together with the frames; None where there is none."""
+        yield self._track if self._track is not None and self._track.track is not None else None
+
+    def audio_packets(self, sound: AudioSource) -> Iterator[AudioPacket | None]:
+        """All packets of the sound; those of the frames wait meanwhile.
+
+        None stands for silence: frames have come for so long without sound that they should go on.
+        """
+        while True:
+            while self._sound:
+                packet = self._sound.popleft()
+                self._waiting -= len(packet.data)
+                yield packet
+            if self._pictures_wait():
+                yield None
+            elif not self._read_one():
+                return
+
+    def _pictures_wait(self) -> bool:
+        if len(self._video) < 2:
+            return False
+        first, last = self._video[0], self._video[-1]
+        if first.dts is None or last.dts is None or last.time_base is None:
+            return len(self._video) >= LONGEST_WAIT_FRAMES
+        return (last.dts - first.dts) * last.time_base >= LONGEST_WAIT_SECONDS
+
+    def _decode_from(self, start: Fraction) -> Iterator[tuple[Fraction, Fraction | None, VideoFrame]]:
+        assert self._source is not None
+        return self._timed(self._source, self._frames)
+
+    def _video_packets(self) -> Iterator[Packet[VideoStream]]:
+        while self._video or self._read_one():
+            while self._video:
+                packet = self._video.popleft()
+                self._waiting -= packet.size
+                yield packet
+
+    def _read_one(self) -> bool:
+        """Read a packet of either stream into its queue; False at the end."""
+        try:
+            packet = next(self._packets, None)
+        except av.FFmpegError as error:
+            raise InputError(
+                f"{self._path}: is damaged, or cannot be read without seeking: get a whole copy, or save it "
+                "to a file first"
+            ) from error
+        if packet is None:
+            return False
+        if self._track is not None and packet.stream is self._track.stream:
+            for sound in self._track.filtered(packet):
+                self._sound.append(sound)
+                self._waiting += len(sound.data)
+        else:
+            self._video.append(packet)
+            self._waiting += packet.size
+        if self._waiting > MOST_WAITING_BYTES:
+            raise InputError(
+                f"{self._path}: its sound lies too far from its pictures to be read from a pipe: save it to "
+                "a file first, or leave the sound out with --no-audio"
+            )
+        return True
