@@ -17,6 +17,7 @@ from infotok_cli.blocks import token_grid
 from infotok_cli.codec.ahead import ahead
 from infotok_cli.codec.elastic import PrefixErrors
 from infotok_cli.codec.planning import SEGMENT_OVERHEAD, Group
+from infotok_cli.codec.samples import SAMPLE_EVERY, Sample, takes_samples
 from infotok_cli.config import EncodeOptions
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
@@ -45,6 +46,8 @@ class Pending:
     error: NDArray[np.float32]
     prefixes: PrefixErrors | None
     """Set for the elastic router, which asks for more than one error map."""
+    sample: Sample | None = None
+    """Set for some segments when quality is asked for."""
     durations: tuple[int, ...] = ()
     """Ticks that each frame is shown, in a file with frame times."""
     packets: Sequence[AudioPacket] = ()
@@ -79,7 +82,10 @@ def read_groups(
             analysis = engine.analyze(frames)
             error = _error(frames, analysis, engine, options)
             prefixes = PrefixErrors(engine, frames, analysis) if options.router == "elastic" else None
-            group.append(Pending(len(frames), analysis, error, prefixes, segment.durations, packets))
+            sample = None
+            if takes_samples(options) and len(group) % SAMPLE_EVERY == 0:
+                sample = Sample(engine, frames, analysis)
+            group.append(Pending(len(frames), analysis, error, prefixes, sample, segment.durations, packets))
             analyzed(len(frames))
             if len(group) == size:
                 yield group
@@ -94,6 +100,7 @@ def group_view(group: list[Pending], header: Header) -> Group:
         errors=[pending.error for pending in group],
         frames=[pending.frames for pending in group],
         prefixes=[pending.prefixes for pending in group if pending.prefixes is not None],
+        samples={number: pending.sample for number, pending in enumerate(group) if pending.sample},
         side_bytes=sum(_side_bytes(pending, header) for pending in group),
     )
 

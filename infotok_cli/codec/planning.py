@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass, field
 from fractions import Fraction
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infotok_cli.codec.elastic import Prefixes
+from infotok_cli.codec.samples import Sample
 from infotok_cli.config import AllocationName
 from infotok_cli.container import layout
 from infotok_cli.model.allocation import Allocation, allocate
@@ -31,6 +32,8 @@ class Group:
     """Real frames of each."""
     prefixes: Sequence[Prefixes] = ()
     """What the elastic router searches, one a segment; empty with the others."""
+    samples: Mapping[int, Sample] = field(default_factory=dict)
+    """By number in the group, segments whose quality can be measured."""
     side_bytes: int = 0
     """Bytes these segments take besides, whatever is allocated: sound, frame times, longer headers."""
 

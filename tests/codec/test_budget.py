@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from infotok_cli.codec import groups
+from infotok_cli.codec.budget import TargetPsnrPlanner
 from infotok_cli.codec.encode import EncodeReport, encode_file
+from infotok_cli.codec.planning import Group, Written
 from infotok_cli.config import AllocationName, Budget, BudgetKind, EncodeOptions
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import ModelError, UsageError
+from infotok_cli.model.allocation import Allocation
 from infotok_cli.model.distortion import Distortion
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
@@ -29,9 +33,7 @@ GROUP_SIZES = {"one group": 1 << 19, "many groups": 3 * 4 * 8 * 10}
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     write_tiny_model(path)
-    # An untrained model has no relation of tokens to quality: this one is made up.
-    made_up = Distortion(offsets=(-0.5, -1.0, -1.5, -2.0), slopes=(2.2, 2.1, 2.0, 2.0), bias_db=0.3)
-    loaded = dataclasses.replace(load_model(path), distortions={"fast": made_up, "exact": made_up})
+    loaded = dataclasses.replace(load_model(path), distortions={"fast": MADE_UP, "exact": MADE_UP})
     return Engine(loaded, choose_runtime("cpu"))
 
 
@@ -150,23 +152,61 @@ def test_too_little_is_refused_and_nothing_is_written(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("router", ["fast", "exact"])
-@pytest.mark.usefixtures("group_size")
-def test_target_psnr_spends_what_it_predicts(router: str, clip: Path, engine: Engine, tmp_path: Path) -> None:
-    def predicted(psnr_db: float) -> tuple[float, int]:
-        report = encode(clip, tmp_path, engine, Budget("target-psnr", psnr_db), router=router)
-        (tmp_path / "out.itk").unlink()
-        assert report.predicted_psnr_db is not None
-        return report.predicted_psnr_db, report.tokens
+MADE_UP = Distortion(offsets=(-0.5, -1.0, -1.5, -2.0), slopes=(2.2, 2.1, 2.0, 2.0), bias_db=0.3)
 
-    worst, fewest = predicted(0.1)
-    best, most = predicted(99)
-    assert most == POSITIONS
-    assert fewest == 8 * 4 * 5  # one a block: 8 steps of blocks, 4 rows, 5 columns
-    assert worst < best
-    middle, tokens = predicted((worst + best) / 2)
-    assert middle == pytest.approx((worst + best) / 2, abs=(best - worst) / 4)
-    assert fewest < tokens < most
+
+class BiasedSample:
+    """A segment that always turns out so many decibels better than predicted."""
+
+    def __init__(self, error: NDArray[np.float32], bias_db: float) -> None:
+        self.error, self.bias_db = error, bias_db
+
+    def psnr_db(self, allocation: Allocation) -> float:
+        return MADE_UP.psnr_db(self.error, allocation) + self.bias_db
+
+
+def no_measure(allocations: list[Allocation]) -> Written:
+    raise AssertionError(f"{len(allocations)} segments are coded for nothing")
+
+
+def plan_quality(psnr_db: float, bias_db: float = 0.0) -> tuple[float, int]:
+    """What is expected and how many tokens it takes."""
+    random = np.random.default_rng(5)
+    errors = [random.gamma(1, 0.05, (8, 16, 20)).astype(np.float32) for _ in range(4)]
+    samples = {number: BiasedSample(errors[number], bias_db) for number in (0, 2)}
+    planner = TargetPsnrPlanner(MADE_UP, psnr_db)
+    chosen = planner.plan(Group(errors, [32] * 4, samples=samples), no_measure)  # type: ignore[arg-type]
+    return planner.predicted_psnr_db, sum(allocation.tokens for allocation in chosen)
+
+
+def test_target_psnr_is_what_is_expected() -> None:
+    worst, fewest = plan_quality(0.1)
+    best, most = plan_quality(99)
+    assert most == 4 * 8 * 16 * 20
+    assert fewest == most // 8
+    for share in (0.2, 0.5, 0.8):
+        wanted = worst + share * (best - worst)
+        expected, tokens = plan_quality(wanted)
+        assert expected == pytest.approx(wanted, abs=0.02)
+        assert fewest < tokens < most
+
+
+@pytest.mark.parametrize("bias_db", [-2.0, 1.0])
+def test_samples_correct_the_expectation(bias_db: float) -> None:
+    wanted = sum(plan_quality(psnr_db)[0] for psnr_db in (0.1, 99)) / 2
+    plain, corrected = plan_quality(wanted), plan_quality(wanted, bias_db)
+    assert corrected[0] == pytest.approx(wanted, abs=0.02)
+    assert corrected[1] == plan_quality(wanted - bias_db)[1]
+    assert (corrected[1] > plain[1]) == (bias_db < 0)
+
+
+@pytest.mark.usefixtures("group_size")
+def test_target_psnr_measures_samples_of_the_video(clip: Path, engine: Engine, tmp_path: Path) -> None:
+    """An untrained model gives the same bad quality at all rates: what is expected is what was seen."""
+    report = encode(clip, tmp_path, engine, Budget("target-psnr", 40))
+    assert report.tokens == POSITIONS
+    assert report.predicted_psnr_db is not None
+    assert 5 < report.predicted_psnr_db < 20
 
 
 def test_target_psnr_needs_a_calibrated_model(clip: Path, engine: Engine, tmp_path: Path) -> None:

@@ -1,0 +1,31 @@
+"""Segments whose pixels are kept until their group is allocated, to see what a prediction is worth."""
+
+from __future__ import annotations
+
+from infotok_cli.config import EncodeOptions
+from infotok_cli.metrics import average_psnr, psnr
+from infotok_cli.model.allocation import Allocation
+from infotok_cli.model.engine import Engine
+from infotok_cli.model.tokenizer import Analysis
+from infotok_cli.video.clip import Frame
+
+SAMPLE_EVERY = 4
+"""One segment in so many of a group is a sample."""
+
+
+class Sample:
+    """One segment, decoded when asked for."""
+
+    def __init__(self, engine: Engine, frames: Frame, analysis: Analysis) -> None:
+        self._engine, self._frames, self._analysis = engine, frames, analysis
+
+    def psnr_db(self, allocation: Allocation) -> float:
+        """Mean over frames of PSNR, dB, of what a decoder would show."""
+        ids = self._engine.compress(self._analysis, allocation.keep)
+        shown = self._engine.reconstruct(ids, allocation.keep, *self._frames.shape[:3])
+        return average_psnr(psnr(self._frames, shown))
+
+
+def takes_samples(options: EncodeOptions) -> bool:
+    """Whether the planner of these options asks for samples."""
+    return options.budget is not None and options.budget.kind == "target-psnr"
