@@ -3,7 +3,7 @@
 `ATTACKS` maps a name to a function that returns the bytes of one file and a pattern for the one line that
 must refuse it. None needs a model. Run this file to write all of them into a folder:
 
-    python tests/attacks/hostile.py FOLDER
+    PYTHONPATH=tests/support python tests/attacks/hostile.py FOLDER
 """
 
 from __future__ import annotations

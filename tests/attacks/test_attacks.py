@@ -106,8 +106,8 @@ def test_as_many_segments_as_there_may_be(tmp_path: Path) -> None:
 def test_time_and_memory(tmp_path: Path) -> None:
     for name, data, _ in everything():
         (tmp_path / f"{name}.itk").write_bytes(data)
-    here = str(Path(__file__).parent)
-    script = f"import sys; sys.path.insert(0, {here!r})\n{SCRIPT}"
+    here = Path(__file__).parent
+    script = f"import sys; sys.path[:0] = [{str(here)!r}, {str(here.parent / 'support')!r}]\n{SCRIPT}"
     result = subprocess.run(
         [sys.executable, "-P", "-c", script, str(tmp_path)], capture_output=True, text=True, check=False
     )
