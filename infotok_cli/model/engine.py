@@ -22,7 +22,7 @@ from infotok_kernels.window_attention import TRITON_HEAD_SIZES
 
 DeviceName = Literal["auto", "cpu", "cuda"]
 
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,8 @@ def keep_freed_memory() -> None:
     except (OSError, AttributeError):
         return
     mallopt(_M_MMAP_MAX, 0)
+    # What the thread that works ahead frees would stay in an arena of its own.
+    mallopt(_M_ARENA_MAX, 1)
     mallopt(_M_TRIM_THRESHOLD, 512 << 20)
     mallopt(_M_TOP_PAD, 64 << 20)
 
