@@ -29,10 +29,15 @@ MASKINGS: tuple[MaskingName, ...] = ("error", "elastic")
 PATCH: tuple[int, int, int] = (4, 8, 8)
 """Frames, rows and columns of pixels behind one position of the token grid."""
 
+MAX_OVERLAP = 4
+"""More would reach beyond the next position."""
+
 MIN_RATE = 1 / 8
 """Lowest token rate: one token in every block of eight positions."""
 
 DEFAULT_RATE = 0.5
+
+MAX_REFINE_STEPS = 1000
 
 MAX_SEGMENT_FRAMES = 64
 
@@ -56,6 +61,8 @@ class ModelConfig:
     """FSQ levels of one token."""
     segment_frames: int = 32
     """Default segment length in frames."""
+    overlap: int = 0
+    """Pixels by which the picture of a position reaches over its neighbours, where both are added up."""
     masking: MaskingName = "error"
     """What training dropped: positions and blocks of low noisy error, or tails of the token sequence."""
 
@@ -69,6 +76,8 @@ class ModelConfig:
             product *= level
         if not 2 <= product <= 65536:
             raise ModelError(f"FSQ levels {self.levels} do not fit in 16 bits")
+        if not 0 <= self.overlap <= MAX_OVERLAP:
+            raise ModelError(f"overlap {self.overlap} is out of range: choose 0 to {MAX_OVERLAP} pixels")
         if self.masking not in MASKINGS:
             raise ModelError(f"masking {self.masking!r} is unknown: choose {', '.join(MASKINGS)}")
 
@@ -77,10 +86,12 @@ class ModelConfig:
         return self.width // self.head_dim
 
     def to_json(self) -> str:
-        """JSON text; a masking that is the default is left out, as in files older than the choice."""
+        """JSON text; what came later and is the default is left out, as in files older than the choice."""
         values = dataclasses.asdict(self)
         if self.masking == "error":
             del values["masking"]
+        if not self.overlap:
+            del values["overlap"]
         return json.dumps(values, sort_keys=True)
 
     @classmethod
@@ -138,6 +149,8 @@ class EncodeOptions:
     """Resize so that the shorter side has this many pixels; None keeps the size."""
     segment_frames: int | None = None
     """Frames per segment, a multiple of 4; None takes the model's default."""
+    refine: int = 0
+    """Steps in which a segment's tokens are improved against what the decoder will show."""
     start_seconds: float | None = None
     end_seconds: float | None = None
     audio: bool = False
@@ -166,6 +179,11 @@ class EncodeOptions:
             raise UsageError(
                 f"--segment-frames {frames} is not a multiple of 4 between 4 and {MAX_SEGMENT_FRAMES}"
             )
+        if not 0 <= self.refine <= MAX_REFINE_STEPS:
+            raise UsageError(f"--refine {self.refine} is out of range: choose 0 to {MAX_REFINE_STEPS} steps")
+        self._check_range()
+
+    def _check_range(self) -> None:
         if self.start_seconds is not None and self.start_seconds < 0:
             raise UsageError(f"--start {self.start_seconds:g} is negative: give seconds from the beginning")
         if self.end_seconds is not None and self.end_seconds <= (self.start_seconds or 0):

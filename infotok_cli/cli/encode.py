@@ -130,6 +130,16 @@ def encode(
             rich_help_panel=options.TOKENS_PANEL,
         ),
     ] = None,
+    refine: Annotated[
+        int,
+        typer.Option(
+            "--refine",
+            metavar="N",
+            help="Improve the tokens in N steps against what the decoder will show: better pictures for "
+            "some more bits, much slower encoding, decoding as fast as ever. 8 gives most of it.",
+            rich_help_panel=options.TOKENS_PANEL,
+        ),
+    ] = 0,
     start: options.Start = None,
     end: options.End = None,
     short_side: Annotated[
@@ -181,6 +191,7 @@ def encode(
         allocation=cast(AllocationName, allocation),
         short_side=short_side,
         segment_frames=segment_frames,
+        refine=refine,
         start_seconds=start,
         end_seconds=end,
         audio=not no_audio,

@@ -72,6 +72,13 @@ def evaluate(
         int | None,
         typer.Option(help="Frames per segment, a multiple of 4.", rich_help_panel=COMPARE_PANEL),
     ] = None,
+    refine: Annotated[
+        int,
+        typer.Option(
+            help="Improve tokens in so many steps, as 'infotok encode --refine' does.",
+            rich_help_panel=COMPARE_PANEL,
+        ),
+    ] = 0,
     model: options.Model = None,
     device: options.Device = "auto",
     jobs: Annotated[
@@ -152,7 +159,9 @@ def evaluate(
     settings: list[Wanted] = [*parse_settings(rates, routers, allocations), *parse_anchors(anchors, crfs)]
     targets = Targets(json_path, csv_path, plot_path)
     targets.check(overwrite=yes, resume=resume)
-    shared = EncodeOptions(short_side=short_side, segment_frames=segment_frames, end_seconds=seconds)
+    shared = EncodeOptions(
+        short_side=short_side, segment_frames=segment_frames, end_seconds=seconds, refine=refine
+    )
     found = find_clips(clips)
     before = [row for path in earlier or [] for row in read_results(path)]
     sweep = Sweep(

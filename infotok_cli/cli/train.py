@@ -43,6 +43,14 @@ def train_command(
             show_default="that of --init, else error",
         ),
     ] = None,
+    overlap: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="How far the picture of a patch reaches over its neighbours, 0 to 4; smooths patch edges.",
+            show_default="that of --init, else 2",
+        ),
+    ] = None,
     batch: Annotated[int, typer.Option(help="Clips per batch, in each process.", min=2)] = 8,
     accumulate: Annotated[int, typer.Option(help="Batches per step, in each process.", min=1)] = 1,
     crop: Annotated[
@@ -107,7 +115,12 @@ def train_command(
     from infotok_cli.config import MASKINGS, ModelConfig
     from infotok_cli.model.engine import choose_runtime
     from infotok_cli.train.data import CropShape
-    from infotok_cli.train.options import CHECKPOINT_SUFFIX, DEFAULT_CROP, TrainOptions
+    from infotok_cli.train.options import (
+        CHECKPOINT_SUFFIX,
+        DEFAULT_CROP,
+        DEFAULT_OVERLAP,
+        TrainOptions,
+    )
 
     if masking not in (None, *MASKINGS):
         raise UsageError(f"--masking {masking!r} is unknown: choose {', '.join(MASKINGS)}")
@@ -123,9 +136,10 @@ def train_command(
     options = TrainOptions(
         cache=train_view.cache_of(clips, output),
         output=output,
-        config=ModelConfig(name=name),
+        config=ModelConfig(name=name, overlap=DEFAULT_OVERLAP),
         init=start,
         masking=masking,
+        overlap=overlap,
         steps=steps,
         time_budget_seconds=minutes * 60 if minutes is not None else None,
         batch=batch,

@@ -74,6 +74,8 @@ class EncodeReport:
     """Whether the file says of every frame how long it is shown."""
     router: str
     allocation: str
+    refine: int
+    """Steps in which tokens were improved."""
     budget: Budget | None
     predicted_psnr_db: float | None
     """What --target-psnr expects of the file, mean over frames."""
@@ -129,14 +131,14 @@ def encode_file(
             engine=engine,
             options=options,
             header=header,
-            size=group_size(header, is_stream=is_stream),
+            size=group_size(header, is_stream=is_stream, holds_pixels=options.refine > 0),
             analyzed=meter.analyzed,
         )
         meter.passes = lambda: passes.count
         # Closed before the video is: a thread reads ahead of them.
         with closing(passes.groups(planner)) as groups:
             for group in groups:
-                coder = _GroupCoder(group, engine, header)
+                coder = _GroupCoder(group, engine, header, options.refine)
                 allocations = planner.plan(group_view(group, header), coder.measure)
                 planner.wrote(coder.write(allocations, writer, meter))
                 if is_stream:
@@ -170,6 +172,7 @@ def encode_file(
         has_times=header.has_times,
         router=header.router,
         allocation=header.allocation,
+        refine=options.refine,
         budget=options.budget,
         predicted_psnr_db=planner.predicted_psnr_db if isinstance(planner, TargetPsnrPlanner) else None,
         passes=passes.count,
@@ -220,8 +223,8 @@ class _Meter:
 class _GroupCoder:
     """Turns a group into payloads, for trial and for good."""
 
-    def __init__(self, group: list[Pending], engine: Engine, header: Header) -> None:
-        self.group, self.engine, self.header = group, engine, header
+    def __init__(self, group: list[Pending], engine: Engine, header: Header, refine: int) -> None:
+        self.group, self.engine, self.header, self.refine = group, engine, header, refine
         self._tried: list[tuple[list[Allocation], list[tuple[bytes, bytes]]]] = []
 
     def measure(self, allocations: list[Allocation]) -> Written:
@@ -255,6 +258,8 @@ class _GroupCoder:
 
     def _code(self, pending: Pending, allocation: Allocation) -> tuple[bytes, bytes]:
         ids = self.engine.compress(pending.analysis, allocation.keep)
+        if pending.pixels is not None:
+            ids = self.engine.refine(pending.pixels, ids, allocation.keep, self.refine)
         return pack_tokens(allocation.keep, ids, self.header, self.engine.loaded.token_net)
 
 

@@ -33,6 +33,10 @@ GROUP_POSITIONS = 1 << 19
 """Token-grid positions whose analyses are held at once: about 280 MB with 256 channels in bfloat16."""
 
 
+GROUP_PIXEL_BYTES = 256 << 20
+"""Pixels that are held at once where tokens are refined, which needs them again: 24 seconds at 456x256 and
+30 frames per second."""
+
 STREAM_GROUP_SECONDS = 2
 """Video that is held back in a stream to share its tokens out."""
 
@@ -48,15 +52,19 @@ class Pending:
     """Set for the elastic router, which asks for more than one error map."""
     sample: Sample | None = None
     """Set for some segments when quality is asked for."""
+    pixels: Frame | None = None
+    """Set when tokens are refined."""
     durations: tuple[int, ...] = ()
     """Ticks that each frame is shown, in a file with frame times."""
     packets: Sequence[AudioPacket] = ()
     """Sound heard meanwhile, times from the start of the segment on."""
 
 
-def group_size(header: Header, *, is_stream: bool = False) -> int:
+def group_size(header: Header, *, is_stream: bool = False, holds_pixels: bool = False) -> int:
     """Segments in a group of a file, or of a stream."""
     size = GROUP_POSITIONS // header.positions()
+    if holds_pixels:
+        size = min(size, GROUP_PIXEL_BYTES // (header.segment_frames * header.height * header.width * 3))
     if is_stream:
         size = min(size, int(STREAM_GROUP_SECONDS * header.frame_rate / header.segment_frames))
     return max(1, size)
@@ -84,8 +92,19 @@ def read_groups(
             prefixes = PrefixErrors(engine, frames, analysis) if options.router == "elastic" else None
             sample = None
             if takes_samples(options) and len(group) % SAMPLE_EVERY == 0:
-                sample = Sample(engine, frames, analysis)
-            group.append(Pending(len(frames), analysis, error, prefixes, sample, segment.durations, packets))
+                sample = Sample(engine, frames, analysis, options.refine)
+            group.append(
+                Pending(
+                    len(frames),
+                    analysis,
+                    error,
+                    prefixes,
+                    sample,
+                    pixels=frames if options.refine else None,
+                    durations=segment.durations,
+                    packets=packets,
+                )
+            )
             analyzed(len(frames))
             if len(group) == size:
                 yield group

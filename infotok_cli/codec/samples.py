@@ -16,12 +16,14 @@ SAMPLE_EVERY = 4
 class Sample:
     """One segment, decoded when asked for."""
 
-    def __init__(self, engine: Engine, frames: Frame, analysis: Analysis) -> None:
-        self._engine, self._frames, self._analysis = engine, frames, analysis
+    def __init__(self, engine: Engine, frames: Frame, analysis: Analysis, refine: int = 0) -> None:
+        self._engine, self._frames, self._analysis, self._refine = engine, frames, analysis, refine
 
     def psnr_db(self, allocation: Allocation) -> float:
         """Mean over frames of PSNR, dB, of what a decoder would show."""
         ids = self._engine.compress(self._analysis, allocation.keep)
+        if self._refine:
+            ids = self._engine.refine(self._frames, ids, allocation.keep, self._refine)
         shown = self._engine.reconstruct(ids, allocation.keep, *self._frames.shape[:3])
         return average_psnr(psnr(self._frames, shown))
 

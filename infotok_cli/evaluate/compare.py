@@ -59,7 +59,8 @@ def curves(results: Sequence[ClipResult]) -> dict[str, dict[ClipKey, list[ClipRe
         if row.codec == "infotok" and row.rate == 1:
             for key, name in names.items():
                 rows = gathered[name].get(row.clip_key, [])
-                if key[:3] == curve_key(row)[:3] and all(other.rate != 1 for other in rows):
+                same = (*key[:3], key[-1]) == (*curve_key(row)[:3], row.refine)
+                if same and all(other.rate != 1 for other in rows):
                     gathered[name][row.clip_key] = [row, *rows]
     return gathered
 

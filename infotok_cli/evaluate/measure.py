@@ -44,6 +44,7 @@ def measure_clip(
         rate=options.rate,
         router=options.router,
         allocation=options.allocation,
+        refine=options.refine,
         crf=None,
         encoder=None,
         frame_rate=float(report.frame_rate),

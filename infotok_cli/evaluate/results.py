@@ -91,6 +91,8 @@ class ClipResult:
     decode_speed: float
     """Multiple of real time to RGB frames, without encoding them to an output video."""
     seams: SeamReport
+    refine: int = 0
+    """Steps in which tokens were improved."""
 
     @property
     def clip_key(self) -> ClipKey:
@@ -100,13 +102,14 @@ class ClipResult:
     @property
     def wanted(self) -> tuple[Any, ...]:
         """What tells this point from the others of its clip; as comparable parts."""
-        return (self.codec, self.weights_sha256, self.router, self.allocation, self.rate, self.crf)
+        return (*curve_key(self), self.rate, self.crf)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ClipResult:
         """Rebuild a row; raises ValueError when fields are missing. Unknown ones are passed over."""
         try:
-            known = {field.name: values[field.name] for field in dataclasses.fields(cls)}
+            known = {"refine": 0, **values}
+            known = {field.name: known[field.name] for field in dataclasses.fields(cls)}
             seams = {field.name: known["seams"][field.name] for field in dataclasses.fields(SeamReport)}
             return cls(**{**known, "seams": SeamReport(**seams)})
         except (KeyError, TypeError) as error:
@@ -149,18 +152,19 @@ def _flat(result: ClipResult) -> dict[str, Any]:
 
 
 def curve_names(results: Iterable[ClipResult]) -> dict[tuple[Any, ...], str]:
-    """A name for each curve (codec, weights, router, allocation) there is, in order of appearance.
+    """A name for each curve (`curve_key`) there is, in order of appearance.
 
-    Anchors go by their own name, ours by model, router and, where it is not `block`, allocation. Models
+    Anchors go by their own name, ours by model, router and, where they are not the default, allocation
+    and steps of refinement. Models
     of one name with different weights get the first digits of their SHA-256.
     """
     keys = dict.fromkeys(curve_key(result) for result in results)
     models: dict[str, set[str]] = {}
-    for _, model, weights, _, _ in keys:
+    for _, model, weights, *_ in keys:
         models.setdefault(model or "", set()).add(weights or "")
     names = {}
     for key in keys:
-        codec, model, weights, router, allocation = key
+        codec, model, weights, router, allocation, refine = key
         if model is None:
             names[key] = codec
             continue
@@ -169,10 +173,13 @@ def curve_names(results: Iterable[ClipResult]) -> dict[tuple[Any, ...], str]:
             parts.insert(1, weights[:8])
         if allocation != "block":
             parts.append(allocation)
+        if refine:
+            parts.append(f"refine {refine}")
         names[key] = " ".join(parts)
     return names
 
 
 def curve_key(result: ClipResult) -> tuple[Any, ...]:
-    """What curve a row belongs to: codec, model, weights, router, allocation."""
-    return (result.codec, result.model, result.weights_sha256, result.router, result.allocation)
+    """What curve a row belongs to: codec, model, weights, router, allocation, steps of refinement."""
+    ours = (result.model, result.weights_sha256, result.router, result.allocation, result.refine)
+    return (result.codec, *ours)

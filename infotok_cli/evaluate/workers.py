@@ -21,6 +21,9 @@ from infotok_cli.evaluate.measure import measure_anchor, measure_clip
 from infotok_cli.evaluate.results import ClipResult, Setting, Wanted
 from infotok_cli.model.engine import Engine
 
+PATIENCE_SECONDS = 10.0
+"""Time that a process has to give its task up and remove its temporary files."""
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -87,6 +90,9 @@ def measure_in_processes(
             for process in workers:
                 process.terminate()
             for process in workers:
+                process.join(PATIENCE_SECONDS)
+                # One that gave its task up can still wait for a next one that nobody sends.
+                process.kill()
                 process.join()
             raise
         pool.shutdown(wait=True)

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from infotok_cli.errors import UsageError
+from infotok_cli.model.refine import refine_codes
 from infotok_cli.model.tokenizer import Analysis
 from infotok_cli.model.weights import LoadedModel
-from infotok_kernels import BackendError, error_map, select_backend, selected_backend
+from infotok_kernels import BackendError, codes_to_ids, error_map, select_backend, selected_backend
 from infotok_kernels.window_attention import TRITON_HEAD_SIZES
 
 DeviceName = Literal["auto", "cpu", "cuda"]
@@ -111,7 +112,7 @@ class Engine:
         keep_freed_memory()
         self.loaded = loaded
         self.runtime = runtime
-        self._model = loaded.tokenizer.to(runtime.device).eval()
+        self._model = loaded.tokenizer.to(runtime.device).eval().requires_grad_(False)
         if runtime.precision == "bf16":
             # Autocast would convert these weights anew for every segment.
             for stack in (
@@ -167,16 +168,33 @@ class Engine:
         kept: NDArray[np.uint16] = ids[0].cpu().numpy()[keep].astype(np.uint16)
         return kept
 
+    def refine(
+        self, frames: NDArray[np.uint8], ids: NDArray[np.uint16], keep: NDArray[np.bool_], steps: int
+    ) -> NDArray[np.uint16]:
+        """Ids, in the order of `ids`, whose picture is closer to the segment `[T, H, W, 3]`.
+
+        steps: tries, each as long as a decode and its gradient; see `refine_codes`.
+        """
+        kept = self._keep(keep)
+        with self.runtime.autocast():
+            codes = refine_codes(self._model, self._video(frames), self._codes(ids, keep), kept, steps)
+        better: NDArray[np.uint16] = (
+            codes_to_ids(codes, self.loaded.config.levels)[0].cpu().numpy()[keep].astype(np.uint16)
+        )
+        return better
+
+    def _codes(self, ids: NDArray[np.uint16], keep: NDArray[np.bool_]) -> Tensor:
+        whole = np.zeros(keep.shape, np.int64)
+        whole[keep] = ids
+        return self._model.codes_of(torch.from_numpy(whole).to(self.runtime.device)[None], self._keep(keep))
+
     @torch.inference_mode()
     def reconstruct(
         self, ids: NDArray[np.uint16], keep: NDArray[np.bool_], frames: int, height: int, width: int
     ) -> NDArray[np.uint8]:
         """Frames `[frames, height, width, 3]` of the ids of kept positions in grid order."""
-        whole = np.zeros(keep.shape, np.int64)
-        whole[keep] = ids
-        kept = self._keep(keep)
         with self.runtime.autocast():
-            codes = self._model.codes_of(torch.from_numpy(whole).to(self.runtime.device)[None], kept)
-            shown = self._model.reconstruct(codes, kept)[0, :frames, :height, :width]
+            shown = self._model.reconstruct(self._codes(ids, keep), self._keep(keep))
+            shown = shown[0, :frames, :height, :width]
         pixels: NDArray[np.uint8] = shown.add_(1).mul_(127.5).round_().clamp_(0, 255).byte().cpu().numpy()
         return pixels

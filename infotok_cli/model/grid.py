@@ -33,11 +33,42 @@ def patchify(video: Tensor) -> Tensor:
     return cells.permute(0, 1, 3, 5, 2, 4, 6, 7).flatten(4)
 
 
-def unpatchify(patches: Tensor) -> Tensor:
-    """Patches `[B, t, h, w, 768]` back to `[B, 4t, 8h, 8w, 3]`."""
+def patch_values(overlap: int = 0) -> int:
+    """Values of a patch that reaches `overlap` pixels over its neighbours: 768 without."""
+    return PATCH[0] * (PATCH[1] + 2 * overlap) * (PATCH[2] + 2 * overlap) * 3
+
+
+def unpatchify(patches: Tensor, overlap: int = 0) -> Tensor:
+    """Patches `[B, t, h, w, patch_values(overlap)]` to `[B, 4t, 8h, 8w, 3]`, added up where they overlap.
+
+    What reaches beyond the edge of the grid is cut off.
+    """
     batch, t, h, w, _ = patches.shape
-    cells = patches.reshape(batch, t, h, w, *PATCH, 3).permute(0, 1, 4, 2, 5, 3, 6, 7)
+    sides = (PATCH[1] + 2 * overlap, PATCH[2] + 2 * overlap)
+    cells = patches.reshape(batch, t, h, w, PATCH[0], *sides, 3)
+    if overlap:
+        cells = _add_margins(_add_margins(cells, 2, 5, overlap), 3, 6, overlap)
+    cells = cells.permute(0, 1, 4, 2, 5, 3, 6, 7)
     return cells.reshape(batch, t * PATCH[0], h * PATCH[1], w * PATCH[2], 3)
+
+
+def _add_margins(cells: Tensor, over: int, inside: int, margin: int) -> Tensor:
+    """Add the margins along axis `inside` of patches to their neighbours along axis `over`; drop them."""
+    side, patches = cells.shape[inside] - 2 * margin, cells.shape[over]
+    own = cells.narrow(inside, margin, side).clone()
+    if patches > 1:
+        before = cells.narrow(over, 0, patches - 1).narrow(inside, margin + side, margin)
+        after = cells.narrow(over, 1, patches - 1).narrow(inside, 0, margin)
+        own.narrow(over, 1, patches - 1).narrow(inside, 0, margin).add_(before)
+        own.narrow(over, 0, patches - 1).narrow(inside, side - margin, margin).add_(after)
+    return own
+
+
+def widened(values: Tensor, overlap: int) -> Tensor:
+    """Values of patches `[768, ...]` with margins of 0: `[patch_values(overlap), ...]`."""
+    inner = values.reshape(*PATCH, 3, -1)
+    outer = torch.nn.functional.pad(inner, (0, 0, 0, 0, *(overlap,) * 4))
+    return outer.reshape(patch_values(overlap), *values.shape[1:])
 
 
 def to_blocks(x: Tensor) -> Tensor:

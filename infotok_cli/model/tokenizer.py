@@ -14,11 +14,18 @@ from torch import Tensor, nn
 
 from infotok_cli.blocks import Grid
 from infotok_cli.config import PATCH, ModelConfig
-from infotok_cli.model.grid import CELLS, from_blocks, kept_ranks, pad_video, patchify, to_blocks, unpatchify
+from infotok_cli.model.grid import (
+    CELLS,
+    from_blocks,
+    kept_ranks,
+    pad_video,
+    patch_values,
+    patchify,
+    to_blocks,
+    unpatchify,
+)
 from infotok_cli.model.layers import RmsNorm, Stack
 from infotok_kernels import fsq_encode, ids_to_codes
-
-PATCH_SIZE = PATCH[0] * PATCH[1] * PATCH[2] * 3
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class Tokenizer(nn.Module):
         super().__init__()
         self.config = config
         width, channels = config.width, len(config.levels)
-        self.patch_in = nn.Linear(PATCH_SIZE, width)
+        self.patch_in = nn.Linear(patch_values(), width)
         self.encoder = Stack(config, config.encoder_blocks)
         self.head_norm = RmsNorm(width)
         self.head = nn.Sequential(
@@ -55,7 +62,7 @@ class Tokenizer(nn.Module):
         self.count_out = nn.Embedding(CELLS + 1, width)
         self.decompressor = Stack(config, config.decompressor_blocks)
         self.decoder = Stack(config, config.decoder_blocks)
-        self.patch_out = nn.Linear(width, PATCH_SIZE)
+        self.patch_out = nn.Linear(width, patch_values(config.overlap))
         for embedding in (self.rank_in, self.count_in, self.rank_out, self.count_out):
             nn.init.normal_(embedding.weight, std=0.02)
         nn.init.normal_(self.mask, std=0.02)
@@ -104,4 +111,4 @@ class Tokenizer(nn.Module):
         hidden = hidden + self.block_in(slots).reshape(hidden.shape)
         hidden = hidden + self.rank_out(ranks).to(dtype) + self.count_out(counts)[..., None, :].to(dtype)
         hidden = self.decoder(self.decompressor(from_blocks(hidden, grid)))
-        return unpatchify(self.patch_out(hidden).float())
+        return unpatchify(self.patch_out(hidden), self.config.overlap).float()

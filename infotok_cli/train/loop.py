@@ -36,7 +36,7 @@ from infotok_cli.train.heldout import HELD_RATES, HeldOut
 from infotok_cli.train.loader import CropSource, CropStream, Loader, MappedCrops, mask_generator
 from infotok_cli.train.optimizing import SpikeGuard, learning_rate_factor, make_optimizers
 from infotok_cli.train.options import Report, TrainOptions
-from infotok_cli.train.start import start_from_principal_axes
+from infotok_cli.train.start import start_from_principal_axes, with_overlap
 from infotok_cli.train.step import TrainingModule, accumulate_gradients
 
 START_CLIPS = 64
@@ -130,6 +130,11 @@ class _Run:
                 f"{options.checkpoint} is of a run with --masking {config.masking}, not {options.masking}: "
                 "name another output, or give the same masking"
             )
+        if options.overlap not in (None, config.overlap):
+            raise UsageError(
+                f"{options.checkpoint} is of a run with --overlap {config.overlap}, not {options.overlap}: "
+                "name another output, or give the same overlap"
+            )
         return build_model(config, select(saved, "model."), str(options.checkpoint))
 
     def _fresh(self) -> Tokenizer:
@@ -138,9 +143,10 @@ class _Run:
             model = load_model(options.init).tokenizer
             masking = options.masking or model.config.masking
             model.config = replace(model.config, name=options.config.name, masking=masking)
-            return model
+            return model if options.overlap is None else with_overlap(model, options.overlap)
         torch.manual_seed(options.seed)
-        model = Tokenizer(replace(options.config, masking=options.masking or options.config.masking))
+        config = replace(options.config, masking=options.masking or options.config.masking)
+        model = Tokenizer(config if options.overlap is None else replace(config, overlap=options.overlap))
         clips = self.cache.sample(START_CLIPS, options.crops[0], np.random.default_rng(options.seed))
         start_from_principal_axes(model, torch.from_numpy(clips))
         return model

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infotok_cli.config import MaskingName, ModelConfig
+from infotok_cli.config import MAX_OVERLAP, MaskingName, ModelConfig
 from infotok_cli.errors import UsageError
 from infotok_cli.train.checkpoint import Progress
 from infotok_cli.train.data import CropShape
 
 CHECKPOINT_SUFFIX = ".checkpoint.safetensors"
 DEFAULT_CROP = CropShape(16, 128)
+DEFAULT_OVERLAP = 2
+"""Of models trained from scratch (docs/LOG.md has what it gives)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +23,13 @@ class TrainOptions:
     cache: Path
     output: Path
     """The weights file to write; the checkpoint lies beside it."""
-    config: ModelConfig = field(default_factory=lambda: ModelConfig(name="small"))
+    config: ModelConfig = field(default_factory=lambda: ModelConfig(name="small", overlap=DEFAULT_OVERLAP))
     init: Path | None = None
     """Weights to start from instead of fitting a new transform."""
     masking: MaskingName | None = None
     """What training drops; None keeps what the weights to start from were trained with."""
+    overlap: int | None = None
+    """Margins of patches in pixels; None keeps those of the weights to start from."""
     steps: int | None = None
     """0 trains nothing and only fits what belongs to the weights: token coder and expected quality."""
     time_budget_seconds: float | None = None
@@ -56,6 +60,8 @@ class TrainOptions:
             raise UsageError(f"--final-share {self.final_share:g} is out of range: choose 0 to 1")
         if not 0 <= self.average_decay < 1:
             raise UsageError(f"--average-decay {self.average_decay:g} is out of range: choose 0 to below 1")
+        if self.overlap is not None and not 0 <= self.overlap <= MAX_OVERLAP:
+            raise UsageError(f"--overlap {self.overlap} is out of range: choose 0 to {MAX_OVERLAP} pixels")
         if self.coder_steps < 0:
             raise UsageError(f"--coder-steps {self.coder_steps} is negative: choose 0 or more")
         if self.seed < 0:

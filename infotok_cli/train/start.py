@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from dataclasses import replace
 
-from infotok_cli.model.grid import patchify
+import torch
+from torch import Tensor, nn
+
+from infotok_cli.errors import UsageError
+from infotok_cli.model.grid import patch_values, patchify, widened
 from infotok_cli.model.tokenizer import Tokenizer
+
+
+@torch.no_grad()
+def with_overlap(model: Tokenizer, overlap: int) -> Tokenizer:
+    """A model that does the same, whose patches have margins of `overlap` pixels to learn.
+
+    Raises UsageError when the model has other margins already.
+    """
+    if model.config.overlap == overlap:
+        return model
+    if model.config.overlap:
+        raise UsageError(
+            f"--overlap {overlap}: the model to start from has {model.config.overlap}: leave --overlap out"
+        )
+    out = nn.Linear(model.config.width, patch_values(overlap))
+    out.weight.copy_(widened(model.patch_out.weight, overlap))
+    out.bias.copy_(widened(model.patch_out.bias, overlap))
+    model.config, model.patch_out = replace(model.config, overlap=overlap), out
+    return model
 
 
 @torch.no_grad()
@@ -27,8 +49,8 @@ def start_from_principal_axes(model: Tokenizer, clips: Tensor) -> None:
     scale = scale / (values * scale.square()).mean().sqrt()
     model.patch_in.weight.copy_(axes.T * scale[:, None])
     model.patch_in.bias.copy_(-(axes.T @ mean) * scale)
-    model.patch_out.weight.copy_(axes / scale)
-    model.patch_out.bias.copy_(mean)
+    model.patch_out.weight.copy_(widened(axes / scale, model.config.overlap))
+    model.patch_out.bias.copy_(widened(mean, model.config.overlap))
     channels = len(model.config.levels)
     reach = 2.0 * values[:channels].sqrt() * scale[:channels]
     for tensor in (model.to_code.weight, model.to_code.bias, model.code_in.weight, model.code_in.bias):

@@ -202,6 +202,7 @@ def test_input_as_output(refused: Refused, clip: Path, encoded: Path) -> None:
         (("--router", "magic"), "--router 'magic' is unknown: choose fast, exact, fixed, elastic"),
         (("--allocation", "magic"), "--allocation 'magic' is unknown"),
         (("--segment-frames", "6"), "--segment-frames 6 is not a multiple of 4"),
+        (("--refine", "-1"), "--refine -1 is out of range: choose 0 to 1000 steps"),
         (("--short-side", "0"), "--short-side 0 is out of range"),
         (("--device", "abacus"), "--device 'abacus' is unknown"),
         (("--no-such-option",), "--no-such-option"),

@@ -114,6 +114,23 @@ def test_precision(run: Run, clip: Path, tmp_path: Path) -> None:
         torch.use_deterministic_algorithms(False)
 
 
+@pytest.mark.parametrize("budget", [("--rate", "0.5"), ("--target-size", "1500")], ids=lambda words: words[0])
+def test_refine_changes_tokens_but_not_how_many(
+    run: Run, clip: Path, tmp_path: Path, budget: tuple[str, str]
+) -> None:
+    words = ("encode", clip, "--json", "--device", "cpu", *budget)
+    plain = json.loads(run(*words, "-o", tmp_path / "plain.itk").stdout)
+    refined = json.loads(run(*words, "-o", tmp_path / "refined.itk", "--refine", "2").stdout)
+    assert (plain["refine"], refined["refine"]) == (0, 2)
+    assert (tmp_path / "plain.itk").read_bytes() != (tmp_path / "refined.itk").read_bytes()
+    if budget[0] == "--rate":
+        assert plain["tokens"] == refined["tokens"]
+    else:
+        assert refined["size_bytes"] <= 1500
+    run("decode", tmp_path / "refined.itk")
+    assert facts(tmp_path / "refined.mp4") == facts(clip)
+
+
 def test_exact_router(run: Run, clip: Path, tmp_path: Path) -> None:
     report = json.loads(run("encode", clip, "-o", tmp_path / "a.itk", "--router", "exact", "--json").stdout)
     assert report["router"] == "exact"
