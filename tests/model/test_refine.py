@@ -36,7 +36,9 @@ def test_refined_ids_show_a_closer_picture(engine: Engine, rate: float) -> None:
     before = _mean_log_error(engine.reconstruct(start, keep, *SHAPE), frames)
     refined = engine.refine(frames, start, keep, 12)
     after = _mean_log_error(engine.reconstruct(refined, keep, *SHAPE), frames)
-    assert refined.dtype == np.uint16 and refined.shape == start.shape and refined.max() < 64000
+    assert refined.dtype == np.uint16
+    assert refined.shape == start.shape
+    assert refined.max() < 64000
     assert after < before - 0.2, (before, after)
 
 
