@@ -207,3 +207,26 @@ def test_options_that_make_no_run_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(UsageError, match=message):
             replace(good, **change)
+
+
+def test_overlap_is_kept_and_can_be_added_once(cache: Path, tmp_path: Path) -> None:
+    plain = options(cache, tmp_path / "plain.safetensors", 1)
+    train(plain, silent)
+    assert load_model(plain.output).config.overlap == 0
+    wider = replace(plain, output=tmp_path / "wider.safetensors", init=plain.output, overlap=2)
+    train(wider, silent)
+    model = load_model(wider.output)
+    assert model.config.overlap == 2
+    assert model.tokenizer.patch_out.weight.view(4, 12, 12, 3, -1)[:, :2].any(), "margins learn"
+    with pytest.raises(UsageError, match="a run with --overlap 2, not 1"):
+        train(replace(wider, overlap=1), silent)
+    onward = replace(wider, output=tmp_path / "onward.safetensors", init=wider.output)
+    with pytest.raises(UsageError, match="--overlap 3: the model to start from has 2"):
+        train(replace(onward, overlap=3), silent)
+    train(replace(onward, overlap=None), silent)
+    assert load_model(onward.output).config.overlap == 2
+    with pytest.raises(UsageError, match="--overlap 9 is out of range: choose 0 to 4 pixels"):
+        replace(plain, overlap=9)
+    fresh = replace(plain, output=tmp_path / "fresh.safetensors", overlap=1)
+    train(fresh, silent)
+    assert load_model(fresh.output).config.overlap == 1
