@@ -64,6 +64,13 @@ def train_command(
         typer.Option(help="Steps of fitting the token coder at the end (a few minutes); 0: no coder.", min=0),
     ] = 4000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    kernels: Annotated[
+        str | None,
+        typer.Option(
+            help="reference or triton.",
+            show_default="INFOTOK_KERNELS if it is set, else what suits the device",
+        ),
+    ] = None,
     device_cache: Annotated[
         bool, typer.Option("--device-cache", help="Hold the whole frame cache in the device's memory.")
     ] = False,
@@ -135,7 +142,8 @@ def train_command(
         final_share=final_share,
         average_decay=average_decay,
         coder_steps=coder_steps,
-        device=choose_runtime(device).device.type,
+        device=choose_runtime(device, kernels).device.type,
+        kernels=kernels,
         device_cache=device_cache,
         compile=compile_blocks,
         seed=seed,
