@@ -74,7 +74,7 @@ Kernels = Annotated[
     typer.Option(
         "--kernels",
         metavar="reference|triton",
-        help="What computes the hot paths: torch, or kernels for CUDA devices; refused where they cannot run.",
+        help="What computes the hot paths: torch, or kernels for CUDA; refused where they cannot run.",
         show_default="INFOTOK_KERNELS if it is set, else what suits the device",
         rich_help_panel=MODEL_PANEL,
     ),

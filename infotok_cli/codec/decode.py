@@ -140,7 +140,7 @@ def decode_file(
         device=engine.runtime.device.type,
         precision=engine.runtime.precision,
         backend=engine.runtime.backend,
-        batch_segments=played.batch,
+        batch_segments=min(played.batch, engine.batch(header.positions())),
         compiled=engine.runtime.compiled,
         seconds=time.perf_counter() - began,
         lost=tuple(lost),

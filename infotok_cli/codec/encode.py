@@ -182,7 +182,7 @@ def encode_file(
         device=engine.runtime.device.type,
         precision=engine.runtime.precision,
         backend=engine.runtime.backend,
-        batch_segments=passes.batch,
+        batch_segments=min(passes.batch, engine.batch(header.positions())),
         compiled=engine.runtime.compiled,
         seconds=time.perf_counter() - began,
     )

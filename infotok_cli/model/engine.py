@@ -185,21 +185,23 @@ class Engine:
     def _in_parts(
         self, start: Callable[[Sequence[Item]], Callable[[], list[Result]]], items: Sequence[Item]
     ) -> Callable[[], list[Result]]:
-        """Start on all items at once, or on halves of them as often as the device's memory demands."""
-        try:
-            with self._running():
-                return start(items)
-        except torch.OutOfMemoryError as error:
-            if len(items) == 1:
-                raise UsageError(
-                    f"{self.runtime.device.type} has too little memory for one segment: choose a smaller "
-                    "--short-side or --segment-frames, or --device cpu"
-                ) from error
-        # Out here nothing holds the tensors of the attempt.
-        half = len(items) // 2
-        self._most = min(self._most, half)
-        one, other = self._in_parts(start, items[:half]), self._in_parts(start, items[half:])
-        return lambda: one() + other()
+        """Start on all items at once, or on fewer at a time where the device's memory demands it."""
+        begun: list[Callable[[], list[Result]]] = []
+        at = 0
+        while at < len(items):
+            part = items[at : at + self._most]
+            try:
+                with self._running():
+                    begun.append(start(part))
+                at += len(part)
+            except torch.OutOfMemoryError as error:
+                if len(part) == 1:
+                    raise UsageError(
+                        f"{self.runtime.device.type} has too little memory for one segment: choose a smaller "
+                        "--short-side or --segment-frames, or --device cpu"
+                    ) from error
+                self._most = len(part) // 2
+        return lambda: [result for fetch in begun for result in fetch()]
 
     def _video(self, segments: Sequence[Video]) -> Tensor:
         return upload(segments, self.runtime.device).float().div_(127.5).sub_(1)

@@ -93,3 +93,21 @@ def test_a_block_compiles_into_one_graph_with_the_choice_still_open() -> None:
     qkv = torch.randn(1, 2, 9, 10, 3, 2, 16)
     compiled = torch.compile(run, backend="aot_eager", fullgraph=True, dynamic=False)
     torch.testing.assert_close(compiled(qkv), run(qkv))
+
+
+def test_compiled_code_does_not_make_the_rotary_tables_anew() -> None:
+    ones = torch.ones(16)
+    called: list[str] = []
+
+    def listing(graph: torch.fx.GraphModule, _: object) -> object:
+        called.extend(str(node.target) for node in graph.graph.nodes if node.op.startswith("call"))
+        return graph.forward
+
+    def run(x: torch.Tensor) -> torch.Tensor:
+        return window_attention(x, ones, ones, shift=4, backend="reference")
+
+    qkv = torch.randn(1, 2, 9, 10, 3, 2, 16)
+    compiled = torch.compile(run, backend=listing, fullgraph=True, dynamic=False)
+    torch.testing.assert_close(compiled(qkv), run(qkv))
+    assert any("cat" in name for name in called)
+    assert not [name for name in called if "arange" in name or "cos" in name]
