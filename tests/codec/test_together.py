@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,7 @@ WAYS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("masking", "options"), WAYS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("masking", "options"), WAYS, ids=str)
 @pytest.mark.parametrize("group", [4, 100], ids=lambda size: f"groups-of-{size}")
 def test_every_way_to_share_tokens_out(
     masking: str,
@@ -126,7 +127,7 @@ def test_every_way_to_share_tokens_out(
 ) -> None:
     monkeypatch.setattr(groups, "GROUP_POSITIONS", group * 5 * 6)
     one = encode(clip, tmp_path / "one.itk", engine(masking), **options)
-    assert set(sum(seen.values(), [])) == {1}
+    assert set(chain(*seen.values())) == {1}
     seen["analyze"].clear()
     batch = encode(clip, tmp_path / "batch.itk", engine(masking, batch_segments=3), **options)
     # Groups of 4 are cut in two; what is left over goes alone, as does the short last segment.
@@ -171,7 +172,7 @@ def test_deterministic_files_do_not_depend_on_the_batch(
         decode_file(path, shown, model, codec="ffv1")
         made.append((path.read_bytes(), frames(path, model).tobytes()))
     assert made[0] == made[1] == made[2]
-    assert set(sum(seen.values(), [])) == {1}
+    assert set(chain(*seen.values())) == {1}
 
 
 def damaged(path: Path, numbers: tuple[int, ...]) -> None:
