@@ -24,6 +24,13 @@ def compile_blocks(model: Tokenizer) -> None:
         block.compile(dynamic=False)
 
 
+def forget_compiled() -> None:
+    """Drop what was compiled so far: benchmarks compare ways to run the same code."""
+    import torch.compiler
+
+    torch.compiler.reset()
+
+
 @contextmanager
 def compiler_blamed() -> Iterator[None]:
     """Turn what goes wrong while blocks are compiled into a UsageError on one line."""

@@ -292,10 +292,15 @@ class Engine:
             with self.runtime.autocast():
                 codes = self._model.codes_of(upload(wholes, self.runtime.device), kept)
                 shown = self._model.reconstruct(codes, kept)[:, :frames, :height, :width]
-            fetch = download(shown.add_(1).mul_(127.5).round_().clamp_(0, 255).byte())
+            fetch = download(_pixels(shown))
             return lambda: list(fetch())
 
         return self._in_parts(start, segments)
+
+
+def _pixels(shown: Tensor) -> Tensor:
+    """Whole levels 0..255 of video in [-1, 1], which is overwritten."""
+    return shown.add_(1).mul_(127.5).round_().clamp_(0, 255).byte()
 
 
 def _joined(analyses: Sequence[Analysis]) -> Analysis:

@@ -1,4 +1,4 @@
-"""Several segments through the network at once: the same files as one by one, with every router and budget."""
+"""Several segments through the network at once give the files that one by one gives."""
 
 from __future__ import annotations
 
