@@ -118,6 +118,7 @@ def train_command(
 
     if masking not in (None, *MASKINGS):
         raise UsageError(f"--masking {masking!r} is unknown: choose {', '.join(MASKINGS)}")
+    runtime = choose_runtime(device, kernels)
     crops = tuple(CropShape.parse(text) for text in crop) if crop else (DEFAULT_CROP,)
 
     resumes = output.with_suffix(CHECKPOINT_SUFFIX).exists()
@@ -142,7 +143,7 @@ def train_command(
         final_share=final_share,
         average_decay=average_decay,
         coder_steps=coder_steps,
-        device=choose_runtime(device, kernels).device.type,
+        device=runtime.device.type,
         kernels=kernels,
         device_cache=device_cache,
         compile=compile_blocks,

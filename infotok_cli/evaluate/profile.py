@@ -85,7 +85,8 @@ def profiles(
         for name, run in runs.items():
             run()
             with marked(NETWORK + FILES):
-                yield name, profiled(run)
+                found = profiled(run)
+            yield name, found
 
 
 def table(name: str, found: Profile) -> str:

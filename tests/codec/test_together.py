@@ -160,6 +160,42 @@ def test_frames_are_those_of_one_by_one(
     assert encode_report.frames == FRAMES
 
 
+@pytest.mark.parametrize("batch", [1, 3])
+def test_few_segments_are_held_at_once(
+    batch: int,
+    engine: MadeEngine,
+    seen: dict[str, list[int]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clip = make_video(tmp_path / "long.mkv", moving_shapes(120, 16, 16))
+    model, read, held = engine(batch_segments=batch), [0], []
+    plain = model.analyze_all
+
+    def pinned(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        read[0] += 1
+        return pixels
+
+    def analyze_all(segments: Any) -> Any:
+        held.append(read[0] - sum(seen["analyze"]))
+        return plain(segments)
+
+    monkeypatch.setattr(model, "pinned", pinned)
+    monkeypatch.setattr(model, "analyze_all", analyze_all)
+    encode(clip, tmp_path / "a.itk", model)
+    assert len(held) == 30 // batch
+    # Those that go together, those that wait, and the one that is being read.
+    assert max(held) <= 2 * batch + 1
+    ahead_of_writing: list[int] = []
+    decode_file(
+        tmp_path / "a.itk",
+        tmp_path / "a.mp4",
+        model,
+        progress=lambda frames: ahead_of_writing.append(sum(seen["reconstruct"]) - frames // 4),
+    )
+    assert max(ahead_of_writing) <= 2 * batch + 1
+
+
 @pytest.mark.parametrize("router", ["fast", "exact"])
 def test_deterministic_files_do_not_depend_on_the_batch(
     router: str, clip: Path, engine: MadeEngine, seen: dict[str, list[int]], tmp_path: Path
