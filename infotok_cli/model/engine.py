@@ -197,8 +197,8 @@ class Engine:
             except torch.OutOfMemoryError as error:
                 if len(part) == 1:
                     raise UsageError(
-                        f"{self.runtime.device.type} has too little memory for one segment: choose --device cpu, "
-                        "or encode with a smaller --short-side or --segment-frames"
+                        f"{self.runtime.device.type} has too little memory for one segment: choose "
+                        "--device cpu, or encode with a smaller --short-side or --segment-frames"
                     ) from error
                 self._most = len(part) // 2
         return lambda: [result for fetch in begun for result in fetch()]
