@@ -15,7 +15,7 @@ GPU_SETUP := $(if $(filter $(BIN)/python,$(GPU_PYTHON)),setup)
 ON_GPU := TRITON_INTERPRET=0 PYTHONPATH=kernels:weights:tests/support:. $(GPU_PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check fmt test test-gpu fuzz bench bench-kernels train adopt eval golden wheel clean
+.PHONY: help setup demo check fmt test test-gpu fuzz bench bench-kernels profile train adopt eval golden wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -59,6 +59,10 @@ bench-kernels: $(GPU_SETUP) ## test the kernels on a GPU, then time them; rows g
 	  $(MAKE) test-gpu GPU_PYTHON=$(GPU_PYTHON); fi
 	$(ON_GPU) -m infotok_kernels.bench
 	$(ON_GPU) -m infotok_cli.model.bench
+	$(ON_GPU) -m infotok_cli.evaluate.bench_kernels
+
+profile: $(GPU_SETUP) ## where the time of an encode and a decode goes, on the GPU if there is one
+	$(ON_GPU) -m infotok_cli.evaluate.profile --operations
 
 train: setup ## train on CLIPS for MINUTES into OUT (goes on from OUT's checkpoint)
 	$(BIN)/infotok train $(CLIPS) -o $(OUT) --minutes $(MINUTES)

@@ -88,8 +88,10 @@ def decode(
     ] = False,
     model: options.Model = None,
     device: options.Device = "auto",
+    kernels: options.Kernels = None,
     precision: options.Precision = "auto",
     deterministic: options.Deterministic = False,
+    compile_blocks: options.Compile = False,
 ) -> None:
     """Decode an .itk file into a video, or into PNG frames.
 
@@ -129,7 +131,9 @@ def decode(
         from infotok_cli.codec.decode import decode_file
         from infotok_cli.codec.models import load_engine
 
-        engine = load_engine(model, device, precision=precision, deterministic=deterministic)
+        engine = load_engine(
+            model, device, kernels, precision=precision, deterministic=deterministic, compiled=compile_blocks
+        )
         bar.describe("decoding")
         report = decode_file(
             read_from,

@@ -33,6 +33,7 @@ def demo(
     ] = 0.5,
     model: options.Model = None,
     device: options.Device = "auto",
+    kernels: options.Kernels = None,
 ) -> None:
     """Make a short clip that goes from still to busy, encode it, show where its tokens went, decode it.
 
@@ -56,7 +57,7 @@ def demo(
     from infotok_cli.codec.models import load_engine
     from infotok_cli.codec.report import report_stats
 
-    engine = load_engine(model, device)
+    engine = load_engine(model, device, kernels)
     write_sample(sample)
     tell(render.encode_line(encode_file(sample, tokens, engine, wanted, overwrite=True)))
     report = report_stats(tokens)

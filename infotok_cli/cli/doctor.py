@@ -22,7 +22,10 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    as_json: options.Json = False, model: options.Model = None, device: options.Device = "auto"
+    as_json: options.Json = False,
+    model: options.Model = None,
+    device: options.Device = "auto",
+    kernels: options.Kernels = None,
 ) -> None:
     """Show versions, devices, kernels, weights and codecs, and try an encode and a decode.
 
@@ -33,13 +36,13 @@ def doctor(
     Examples:
       infotok doctor
       infotok doctor --json > report.json
-      INFOTOK_KERNELS=reference infotok doctor
+      infotok doctor --kernels reference
     """
     from infotok_cli.cli.progress import progress
     from infotok_cli.codec.doctor import examine
 
     with progress(None) as bar:
-        report = examine(model, device, bar.describe)
+        report = examine(model, device, kernels, bar.describe)
     emit(json.dumps(dataclasses.asdict(report), indent=2) if as_json else text_of(report))
     if report.exit_code:
         raise typer.Exit(report.exit_code)

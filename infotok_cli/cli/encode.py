@@ -158,8 +158,10 @@ def encode(
     ] = False,
     model: options.Model = None,
     device: options.Device = "auto",
+    kernels: options.Kernels = None,
     precision: options.Precision = "auto",
     deterministic: options.Deterministic = False,
+    compile_blocks: options.Compile = False,
 ) -> None:
     """Encode a video into tokens, as an .itk file.
 
@@ -222,7 +224,9 @@ def encode(
         from infotok_cli.codec.encode import encode_file
         from infotok_cli.codec.models import load_engine
 
-        engine = load_engine(model, device, precision=precision, deterministic=deterministic)
+        engine = load_engine(
+            model, device, kernels, precision=precision, deterministic=deterministic, compiled=compile_blocks
+        )
         bar.describe("encoding")
         report = encode_file(read_from, write_to, engine, wanted, overwrite=overwrite, progress=bar.update)
     if as_json:

@@ -81,6 +81,7 @@ def evaluate(
     ] = 0,
     model: options.Model = None,
     device: options.Device = "auto",
+    kernels: options.Kernels = None,
     jobs: Annotated[
         int,
         typer.Option(
@@ -171,7 +172,7 @@ def evaluate(
         limit_frames=limit_frames,
         vmaf_program=find_ffmpeg() if vmaf else None,
     )
-    engine = load_engine(model, device)
+    engine = load_engine(model, device, kernels)
     journal = Journal.open(targets.journal, resume=resume) if targets.journal else None
     with Watch(len(found) * len(settings)) as watch:
         measured = run_sweep(sweep, engine, journal=journal, jobs=jobs, progress=watch.advance)

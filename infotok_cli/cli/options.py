@@ -69,6 +69,16 @@ Device = Annotated[
         rich_help_panel=MODEL_PANEL,
     ),
 ]
+Kernels = Annotated[
+    str | None,
+    typer.Option(
+        "--kernels",
+        metavar="reference|triton",
+        help="What computes the hot paths: torch, or kernels for CUDA; refused where they cannot run.",
+        show_default="INFOTOK_KERNELS if it is set, else what suits the device",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
 Precision = Annotated[
     str,
     typer.Option(
@@ -82,7 +92,16 @@ Deterministic = Annotated[
     bool,
     typer.Option(
         "--deterministic",
-        help="The same bits each time on one kind of device: fp32, no shortcuts. Slower.",
+        help="The same bits each time on one kind of device: fp32, segment by segment, no shortcuts. Slower.",
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile",
+        help="Let torch.compile take the transformer blocks: a wait at the start, and it needs a C++ "
+        "compiler (on CUDA, triton and a C compiler).",
         rich_help_panel=MODEL_PANEL,
     ),
 ]

@@ -72,6 +72,13 @@ def train_command(
         typer.Option(help="Steps of fitting the token coder at the end (a few minutes); 0: no coder.", min=0),
     ] = 4000,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    kernels: Annotated[
+        str | None,
+        typer.Option(
+            help="reference or triton.",
+            show_default="INFOTOK_KERNELS if it is set, else what suits the device",
+        ),
+    ] = None,
     device_cache: Annotated[
         bool, typer.Option("--device-cache", help="Hold the whole frame cache in the device's memory.")
     ] = False,
@@ -124,6 +131,7 @@ def train_command(
 
     if masking not in (None, *MASKINGS):
         raise UsageError(f"--masking {masking!r} is unknown: choose {', '.join(MASKINGS)}")
+    runtime = choose_runtime(device, kernels)
     crops = tuple(CropShape.parse(text) for text in crop) if crop else (DEFAULT_CROP,)
 
     resumes = output.with_suffix(CHECKPOINT_SUFFIX).exists()
@@ -149,7 +157,8 @@ def train_command(
         final_share=final_share,
         average_decay=average_decay,
         coder_steps=coder_steps,
-        device=choose_runtime(device).device.type,
+        device=runtime.device.type,
+        kernels=kernels,
         device_cache=device_cache,
         compile=compile_blocks,
         seed=seed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,11 +12,11 @@ Item = TypeVar("Item")
 
 
 @contextmanager
-def ahead(items: Iterable[Item]) -> Iterator[Iterator[Item]]:
-    """`items`, each made by a background thread while the one before is in use.
+def ahead(items: Iterable[Item], depth: int = 1) -> Iterator[Iterator[Item]]:
+    """`items`, each made by a background thread while the `depth` before it wait or are in use.
 
-    One item at most waits. What making one raises is raised where it would have been used. On leaving,
-    the thread has ended, so that files it reads from can be closed.
+    What making one raises is raised where it would have been used. On leaving, the thread has ended, so
+    that files it reads from can be closed.
     """
     source = iter(items)
 
@@ -26,15 +27,15 @@ def ahead(items: Iterable[Item]) -> Iterator[Iterator[Item]]:
             return None
 
     with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
-        waiting = thread.submit(make)
+        waiting = deque(thread.submit(make) for _ in range(depth))
 
         def taken() -> Iterator[Item]:
-            nonlocal waiting
-            while (item := waiting.result()) is not None:
-                waiting = thread.submit(make)
+            while (item := waiting.popleft().result()) is not None:
+                waiting.append(thread.submit(make))
                 yield item[0]
 
         try:
             yield taken()
         finally:
-            waiting.cancel()
+            for future in waiting:
+                future.cancel()

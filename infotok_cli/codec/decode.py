@@ -7,25 +7,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-import numpy as np
-
 from infotok_cli.codec.ahead import ahead
+from infotok_cli.codec.decoded import decode_stored, decoded_segments
 from infotok_cli.codec.frames import frame_range, frame_span
 from infotok_cli.codec.models import check_model
 from infotok_cli.codec.playback import Shot, file_shots, stream_shots
-from infotok_cli.codec.tokens import Stored, unpack_tokens
 from infotok_cli.container.atomic import atomic_path
 from infotok_cli.container.header import Header
-from infotok_cli.container.layout import Segment
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.stream import ItkStream
-from infotok_cli.errors import InputError, OutputError, UsageError
+from infotok_cli.errors import OutputError, UsageError
 from infotok_cli.model.engine import Engine
-from infotok_cli.video.clip import Colour, Frame
+from infotok_cli.video.clip import Colour
 from infotok_cli.video.writer import FrameWriter, PngWriter, VideoWriter, is_png_folder
 from infotok_cli.video.y4m import Y4mWriter
 
@@ -61,6 +57,10 @@ class DecodeReport:
     precision: str
     backend: str
     """Kernels that ran: reference or triton."""
+    batch_segments: int
+    """Segments that went through the network at once, where there were so many of one shape."""
+    compiled: bool
+    """Whether torch.compile took the transformer blocks."""
     seconds: float
     """Wall-clock time of the decode, without loading the model."""
     lost: tuple[str, ...] = ()
@@ -113,7 +113,7 @@ def decode_file(
             _writer(
                 target, header, codec, crf, overwrite, audio=wants_sound, stream_format=stream_format
             ) as writer,
-            ahead(played.shots) as shots,
+            ahead(played.shots, played.batch) as shots,
         ):
             for shot in shots:
                 if wants_sound:
@@ -140,6 +140,8 @@ def decode_file(
         device=engine.runtime.device.type,
         precision=engine.runtime.precision,
         backend=engine.runtime.backend,
+        batch_segments=min(played.batch, engine.batch(header.positions())),
+        compiled=engine.runtime.compiled,
         seconds=time.perf_counter() - began,
         lost=tuple(lost),
     )
@@ -151,6 +153,8 @@ class _Played:
 
     header: Header
     shots: Iterator[Shot]
+    batch: int
+    """Segments that are decoded together."""
     size_bytes: Callable[[], int]
     """Of the input, as far as it was read if it is a stream."""
     seconds: Callable[[int], Fraction]
@@ -182,8 +186,13 @@ def _played(
             end_seconds=end_seconds,
             audio=audio,
         )
+        # One by one: whoever reads the other end should not wait for more.
         yield _Played(
-            stream.header, shots, lambda: stream.size_bytes, lambda frames: frames / stream.header.frame_rate
+            stream.header,
+            shots,
+            1,
+            lambda: stream.size_bytes,
+            lambda frames: frames / stream.header.frame_rate,
         )
         return
     with ItkReader(source, recover=skip_bad) as reader:
@@ -196,67 +205,8 @@ def _played(
             reader, decoded_segments(reader, engine, wanted, named), wanted, audio=audio, lost=named
         )
         start, end = frame_span(reader, wanted)
-        yield _Played(reader.header, shots, lambda: reader.size_bytes, lambda _: end - start)
-
-
-def decoded_segments(
-    reader: ItkReader, engine: Engine, wanted: range, lost: list[str] | None = None
-) -> Iterator[Frame]:
-    """Frames `[T, H, W, 3]` of each segment that shows some of `wanted`, cut to it; reads no other one.
-
-    With a list `lost` a segment that cannot be decoded is named there, and its frames are the last good
-    frame before it (the first good one after it where there is none before). These may come in several
-    pieces, and the segment they are taken from may lie outside `wanted`. Raises InputError.
-    """
-    starts = reader.index.starts
-    held: Frame | None = None
-    for number in range(reader.index.holding(wanted.start), reader.index.holding(wanted.stop - 1) + 1):
-        first, last = max(wanted.start, int(starts[number])), min(wanted.stop, int(starts[number + 1]))
-        try:
-            frames = decode_segment(reader, number, engine)
-        except InputError as error:
-            if lost is None:
-                raise
-            shown = f"{last - first} frame{'s' if last - first != 1 else ''}"
-            lost.append(f"{reader.reason(error)}: a good frame stands for its {shown}")
-            if held is None:
-                held = _good_frame(reader, number, engine)
-            yield from _repeated(held, last - first)
-            continue
-        held = frames[-1:].copy()
-        yield frames[first - int(starts[number]) : last - int(starts[number])]
-
-
-def _good_frame(reader: ItkReader, number: int, engine: Engine) -> Frame:
-    """`[1, H, W, 3]` the last frame that can be decoded before segment `number`, else the first after it."""
-    before = ((other, -1) for other in range(number - 1, -1, -1))
-    after = ((other, 0) for other in range(number + 1, len(reader.index)))
-    for other, at in chain(before, after):
-        try:
-            frame: Frame = decode_segment(reader, other, engine)[at]
-        except InputError:
-            continue
-        return frame[np.newaxis].copy()
-    raise InputError(f"{reader.name}: has no segment that can be decoded: copy it again, or encode it again")
-
-
-def _repeated(frame: Frame, count: int) -> Iterator[Frame]:
-    """`count` times the same frame, in pieces of a few."""
-    for start in range(0, count, 16):
-        yield np.repeat(frame, min(16, count - start), axis=0)
-
-
-def decode_segment(reader: ItkReader, number: int, engine: Engine) -> Frame:
-    """The frames that segment `number` shows; InputError, naming it, when it is damaged or lost."""
-    return decode_stored(reader, reader.read_segment(number), engine)
-
-
-def decode_stored(stored: Stored, segment: Segment, engine: Engine) -> Frame:
-    """The frames that a segment of an opened file or stream shows; InputError as above."""
-    header = stored.header
-    keep, ids = unpack_tokens(stored, segment, engine.loaded.token_net)
-    frames = engine.reconstruct(ids, keep, segment.frames, header.height, header.width)
-    return frames[segment.trim_start : segment.frames - segment.trim_end]
+        batch = engine.batch(reader.header.positions())
+        yield _Played(reader.header, shots, batch, lambda: reader.size_bytes, lambda _: end - start)
 
 
 def _can_sound(target: Path | BinaryIO, stream_format: StreamFormat) -> bool:

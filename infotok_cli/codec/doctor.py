@@ -96,7 +96,10 @@ class DoctorReport:
 
 
 def examine(
-    model: str | None = None, device: str = "auto", progress: Callable[[str], None] | None = None
+    model: str | None = None,
+    device: str = "auto",
+    kernels: str | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> DoctorReport:
     """Look at everything, and encode and decode a second of made-up video.
 
@@ -109,7 +112,7 @@ def examine(
     report.devices = devices()
     runtime = None
     with report.noting():
-        runtime = choose_runtime(device)
+        runtime = choose_runtime(device, kernels)
         report.device, report.precision = runtime.device.type, runtime.precision
         report.backend, report.triton_obstacle = runtime.backend, triton_obstacle(runtime)
     with report.noting():
@@ -180,7 +183,7 @@ def self_test(model: str | None, runtime: Runtime, tell: Callable[[str], None]) 
     if path in known and not psnr >= WORST_PSNR:
         raise ModelError(
             f"self test: the clip came back at {psnr:.1f} dB, expected {WORST_PSNR:g} or more: "
-            "try --device cpu, or INFOTOK_KERNELS=reference"
+            "try --device cpu, or --kernels reference"
         )
     return SelfTest(
         model=engine.loaded.config.name,

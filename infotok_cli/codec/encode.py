@@ -9,7 +9,7 @@ are short and every segment leaves as soon as its group is written.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from infotok_cli import __version__
+from infotok_cli.codec.batches import batches, started_early
 from infotok_cli.codec.budget import TargetPsnrPlanner, make_planner
 from infotok_cli.codec.elastic import check_masking
 from infotok_cli.codec.groups import Pending, group_size, group_view
@@ -30,7 +31,7 @@ from infotok_cli.container.writer import ItkWriter
 from infotok_cli.errors import InputError
 from infotok_cli.metrics import bits_per_pixel, bpp16
 from infotok_cli.model.allocation import Allocation
-from infotok_cli.model.engine import Engine
+from infotok_cli.model.engine import Engine, Ids
 from infotok_cli.sound import AudioTrack
 from infotok_cli.video.clip import VideoInfo, scaled_size
 from infotok_cli.video.pipe import PipeReader
@@ -86,6 +87,10 @@ class EncodeReport:
     precision: str
     backend: str
     """Kernels that ran: reference or triton."""
+    batch_segments: int
+    """Segments that went through the network at once, where there were so many of one shape."""
+    compiled: bool
+    """Whether torch.compile took the transformer blocks."""
     seconds: float
     """Wall-clock time of the encode, without loading the model."""
 
@@ -138,7 +143,7 @@ def encode_file(
         # Closed before the video is: a thread reads ahead of them.
         with closing(passes.groups(planner)) as groups:
             for group in groups:
-                coder = _GroupCoder(group, engine, header, options.refine)
+                coder = _GroupCoder(group, engine, header, passes.batch, options.refine)
                 allocations = planner.plan(group_view(group, header), coder.measure)
                 planner.wrote(coder.write(allocations, writer, meter))
                 if is_stream:
@@ -180,6 +185,8 @@ def encode_file(
         device=engine.runtime.device.type,
         precision=engine.runtime.precision,
         backend=engine.runtime.backend,
+        batch_segments=min(passes.batch, engine.batch(header.positions())),
+        compiled=engine.runtime.compiled,
         seconds=time.perf_counter() - began,
     )
 
@@ -220,16 +227,21 @@ class _Meter:
             self._progress(self._told, self.total.tokens)
 
 
+_Payloads = tuple[bytes, bytes]
+"""Keep map and tokens of a segment, coded."""
+
+
 class _GroupCoder:
     """Turns a group into payloads, for trial and for good."""
 
-    def __init__(self, group: list[Pending], engine: Engine, header: Header, refine: int) -> None:
-        self.group, self.engine, self.header, self.refine = group, engine, header, refine
-        self._tried: list[tuple[list[Allocation], list[tuple[bytes, bytes]]]] = []
+    def __init__(self, group: list[Pending], engine: Engine, header: Header, batch: int, refine: int) -> None:
+        self.group, self.engine, self.header = group, engine, header
+        self.batch, self.refine = batch, refine
+        self._tried: list[tuple[list[Allocation], list[_Payloads]]] = []
 
     def measure(self, allocations: list[Allocation]) -> Written:
         """What the group would take; the payloads are kept, in case these allocations are chosen."""
-        coded = [self._code(pending, chosen) for pending, chosen in zip(self.group, allocations, strict=True)]
+        coded = [payloads for _, _, payloads in self._coded(zip(self.group, allocations, strict=True))]
         self._tried.append((allocations, coded))
         parts = [_counted(chosen, *payloads) for chosen, payloads in zip(allocations, coded, strict=True)]
         return sum(parts[1:], start=parts[0])
@@ -239,10 +251,14 @@ class _GroupCoder:
         tried = next((coded for chosen, coded in self._tried if chosen is allocations), None)
         total = NOTHING
         self.group.reverse()
-        for index, allocation in enumerate(allocations):
-            # Taken out, so that a group is gone before the next one is whole.
-            pending = self.group.pop()
-            keep_payload, token_payload = tried[index] if tried else self._code(pending, allocation)
+        # Taken out, so that a group is gone before the next one is whole.
+        pairs = ((self.group.pop(), allocation) for allocation in allocations)
+        coded: Iterable[tuple[Pending, Allocation, _Payloads]] = (
+            ((*pair, payloads) for pair, payloads in zip(pairs, tried, strict=True))
+            if tried
+            else self._coded(pairs)
+        )
+        for pending, allocation, (keep_payload, token_payload) in coded:
             writer.write_segment(
                 frames=pending.frames,
                 tokens=allocation.tokens,
@@ -256,11 +272,21 @@ class _GroupCoder:
             meter.wrote(segment)
         return total
 
-    def _code(self, pending: Pending, allocation: Allocation) -> tuple[bytes, bytes]:
-        ids = self.engine.compress(pending.analysis, allocation.keep)
-        if pending.pixels is not None:
-            ids = self.engine.refine(pending.pixels, ids, allocation.keep, self.refine)
-        return pack_tokens(allocation.keep, ids, self.header, self.engine.loaded.token_net)
+    def _coded(
+        self, pairs: Iterable[tuple[Pending, Allocation]]
+    ) -> Iterator[tuple[Pending, Allocation, _Payloads]]:
+        """Segments with their payloads; a CUDA device compresses a batch while the one before is packed."""
+        together = batches(pairs, self.batch, lambda pair: (pair[0].frames, pair[1].keep.shape))
+        early = self.engine.runtime.device.type == "cuda"
+        for (pending, allocation), guessed in started_early(together, self._start, early=early):
+            ids = guessed
+            if pending.pixels is not None:
+                ids = self.engine.refine(pending.pixels, ids, allocation.keep, self.refine)
+            payloads = pack_tokens(allocation.keep, ids, self.header, self.engine.loaded.token_net)
+            yield pending, allocation, payloads
+
+    def _start(self, pairs: list[tuple[Pending, Allocation]]) -> Callable[[], list[Ids]]:
+        return self.engine.start_compress([(pending.analysis, chosen.keep) for pending, chosen in pairs])
 
 
 def _counted(allocation: Allocation, keep_payload: bytes, token_payload: bytes) -> Written:

@@ -7,14 +7,16 @@ waits for the first bytes, it is the segments of 2 seconds, or one if that is lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infotok_cli.blocks import token_grid
 from infotok_cli.codec.ahead import ahead
+from infotok_cli.codec.batches import batches
 from infotok_cli.codec.elastic import PrefixErrors
 from infotok_cli.codec.planning import SEGMENT_OVERHEAD, Group
 from infotok_cli.codec.samples import SAMPLE_EVERY, Sample, takes_samples
@@ -60,6 +62,17 @@ class Pending:
     """Sound heard meanwhile, times from the start of the segment on."""
 
 
+@dataclass(frozen=True)
+class _Read:
+    """A segment as it was read: frames, where the device can fetch them, and what goes with them."""
+
+    group: int
+    """Number of the group it belongs to."""
+    frames: Frame
+    durations: tuple[int, ...]
+    packets: Sequence[AudioPacket]
+
+
 def group_size(header: Header, *, is_stream: bool = False, holds_pixels: bool = False) -> int:
     """Segments in a group of a file, or of a stream."""
     size = GROUP_POSITIONS // header.positions()
@@ -76,41 +89,50 @@ def read_groups(
     engine: Engine,
     options: EncodeOptions,
     *,
+    batch: int = 1,
     sound: Callable[[TimedSegment], Sequence[AudioPacket]],
     analyzed: Callable[[int], None],
 ) -> Generator[list[Pending], None, None]:
-    """Analyze segments, `size` in a group; `sound` gives their packets, `analyzed` is told of their frames.
+    """Analyze segments, `size` in a group and `batch` at a time; `sound` gives their packets.
 
-    A list that was yielded should be emptied before the next one is asked for.
+    `analyzed` is told of their frames. Batches lie within groups. A list that was yielded should be emptied
+    before the next one is asked for.
     """
     group: list[Pending] = []
-    with ahead((segment, sound(segment)) for segment in segments) as prepared:
-        for segment, packets in prepared:
-            frames = segment.frames
-            analysis = engine.analyze(frames)
-            error = _error(frames, analysis, engine, options)
-            prefixes = PrefixErrors(engine, frames, analysis) if options.router == "elastic" else None
-            sample = None
-            if takes_samples(options) and len(group) % SAMPLE_EVERY == 0:
-                sample = Sample(engine, frames, analysis, options.refine)
-            group.append(
-                Pending(
-                    len(frames),
-                    analysis,
-                    error,
-                    prefixes,
-                    sample,
-                    pixels=frames if options.refine else None,
-                    durations=segment.durations,
-                    packets=packets,
-                )
-            )
-            analyzed(len(frames))
+    read = (_Read(n // size, engine.pinned(s.frames), s.durations, sound(s)) for n, s in enumerate(segments))
+    with ahead(read, batch) as prepared:
+        for together in batches(prepared, batch, lambda read: (read.group, read.frames.shape)):
+            for pending in _pending(together, engine, options, first=len(group)):
+                group.append(pending)
+                analyzed(pending.frames)
             if len(group) == size:
                 yield group
                 group = []
     if group:
         yield group
+
+
+def _pending(
+    together: Sequence[_Read], engine: Engine, options: EncodeOptions, *, first: int
+) -> Iterator[Pending]:
+    """Segments of one shape, analyzed; `first` is the place of the first one in its group."""
+    shown = [segment.frames for segment in together]
+    analyses = engine.analyze_all(shown)
+    errors = _errors(shown, analyses, engine, options)
+    samples = takes_samples(options)
+    sampled = partial(Sample, engine, refine=options.refine)
+    for place, (segment, analysis, error) in enumerate(zip(together, analyses, errors, strict=True), first):
+        frames = segment.frames
+        yield Pending(
+            frames=len(frames),
+            analysis=analysis,
+            error=error,
+            prefixes=PrefixErrors(engine, frames, analysis) if options.router == "elastic" else None,
+            sample=sampled(frames, analysis) if samples and place % SAMPLE_EVERY == 0 else None,
+            pixels=frames if options.refine else None,
+            durations=segment.durations,
+            packets=segment.packets,
+        )
 
 
 def group_view(group: list[Pending], header: Header) -> Group:
@@ -136,10 +158,13 @@ def _side_bytes(pending: Pending, header: Header) -> int:
     return total
 
 
-def _error(frames: Frame, analysis: Analysis, engine: Engine, options: EncodeOptions) -> NDArray[np.float32]:
+def _errors(
+    segments: Sequence[Frame], analyses: Sequence[Analysis], engine: Engine, options: EncodeOptions
+) -> list[NDArray[np.float32]]:
+    """Error maps of segments of one shape, as the router sees them."""
     everything = options.budget is None and options.rate == 1
     if options.router == "fixed" or everything:
-        return even_map(token_grid(*frames.shape[:3]), options.allocation)
+        return [even_map(token_grid(*frames.shape[:3]), options.allocation) for frames in segments]
     if options.router == "exact":
-        return engine.exact_error(frames, analysis)
-    return engine.predicted_error(analysis)
+        return engine.exact_errors(segments, analyses)
+    return engine.predicted_errors(analyses)

@@ -16,9 +16,12 @@ def load_engine(
     *,
     precision: str = "auto",
     deterministic: bool = False,
+    compiled: bool = False,
 ) -> Engine:
     """Load a model and put it on a device (auto, cpu, cuda); see `choose_runtime` for the rest."""
-    runtime = choose_runtime(device, kernels, precision=precision, deterministic=deterministic)
+    runtime = choose_runtime(
+        device, kernels, precision=precision, deterministic=deterministic, compiled=compiled
+    )
     return Engine(load_model(find_model(name_or_path)), runtime)
 
 

@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
+from infotok_cli.codec.batches import even_size
 from infotok_cli.codec.groups import Pending, group_view, read_groups
 from infotok_cli.codec.planning import Planner
 from infotok_cli.config import EncodeOptions
@@ -37,6 +38,8 @@ class Passes:
         """`size`: segments in a group; `analyzed` is told of frames, in every pass."""
         self.source, self.video, self.engine, self.options = source, video, engine, options
         self.header, self.size, self.analyzed = header, size, analyzed
+        self.batch = even_size(size, engine.batch(header.positions()))
+        """Segments that go through the network at once, so that groups are cut evenly."""
         self.count = 1
         """Passes that are needed, as far as is known."""
 
@@ -70,7 +73,13 @@ class Passes:
         segments = timed_segments(chain([first], frames), header.segment_frames, header.frame_rate, tick)
         with self._sound(video, first) as sound:
             groups = read_groups(
-                segments, self.size, self.engine, options, sound=sound, analyzed=self.analyzed
+                segments,
+                self.size,
+                self.engine,
+                options,
+                batch=self.batch,
+                sound=sound,
+                analyzed=self.analyzed,
             )
             with closing(groups):
                 yield from groups

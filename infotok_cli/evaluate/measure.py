@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from infotok_cli.codec.decode import decoded_segments
+from infotok_cli.codec.decoded import decoded_segments
 from infotok_cli.codec.encode import encode_file
 from infotok_cli.config import EncodeOptions
 from infotok_cli.container.reader import ItkReader

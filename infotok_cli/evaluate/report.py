@@ -26,6 +26,7 @@ def as_json(results: Sequence[ClipResult], sweep: Sweep, engine: Engine) -> dict
         "model": {"name": engine.loaded.config.name, "sha256": engine.loaded.sha256},
         "device": engine.runtime.device.type,
         "precision": engine.runtime.precision,
+        "backend": engine.runtime.backend,
         "vmaf_model": MODEL if sweep.vmaf_program else None,
         "options": {**asdict(sweep.options), "limit_frames": sweep.limit_frames},
         "summary": [asdict(row) for row in summarize(results)],

@@ -72,7 +72,7 @@ def measure_in_processes(
             # A forked process would inherit locks held by threads that it does not have.
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start_worker,
-            initargs=(str(engine.loaded.path), engine.runtime.device.type),
+            initargs=(str(engine.loaded.path), engine.runtime.device.type, engine.runtime.backend),
         )
         try:
             numbers: dict[Future[ClipResult], int] = {
@@ -102,7 +102,7 @@ _engines: list[Engine] = []
 """In a worker process: its model; empty once it has been told to end."""
 
 
-def _start_worker(model: str, device: str) -> None:
+def _start_worker(model: str, device: str, kernels: str) -> None:
     def give_up(number: int, _: FrameType | None) -> None:
         # The pool takes what is raised for the outcome of a task and hands out the next one.
         _engines.clear()
@@ -112,7 +112,7 @@ def _start_worker(model: str, device: str) -> None:
     # terminates them, which has to unwind the stack so that temporary files go away.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, give_up)
-    _engines.append(load_engine(model, device))
+    _engines.append(load_engine(model, device, kernels))
 
 
 def _measure_in_worker(task: Task) -> ClipResult:

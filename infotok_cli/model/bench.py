@@ -1,5 +1,7 @@
 """Speed of the whole model on a GPU: the Triton kernels against the reference under torch.compile.
 
+Whole encodes and decodes, files in and out, are timed by infotok_cli.evaluate.bench_kernels.
+
 Run: make bench-kernels, or, from the root of the checkout, python -m infotok_cli.model.bench
 
 Times the network's part of encode (encoder, head, compressor, quantizer at half the positions) and of
@@ -17,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import infotok_weights
+from infotok_cli.model.compiling import compile_blocks
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import load_model
 from infotok_kernels import select_backend
@@ -31,12 +34,12 @@ WAYS = (("triton", False), ("triton", True), ("reference", False), ("reference",
 def prepared(compiled: bool) -> Tokenizer:
     """The packaged model as an engine runs it."""
     model = load_model(infotok_weights.path(infotok_weights.DEFAULT)).tokenizer.cuda().eval()
-    for stack in (model.encoder, model.compressor, model.decompressor, model.decoder):
-        for layer in stack.modules():
+    for block in model.blocks():
+        for layer in block.modules():
             if isinstance(layer, nn.Linear):
                 layer.to(torch.bfloat16)
-        for block in stack.blocks if compiled else ():
-            block.compile(dynamic=False)
+    if compiled:
+        compile_blocks(model)
     return model
 
 

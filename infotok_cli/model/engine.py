@@ -1,13 +1,15 @@
-"""A loaded model on a device: numpy in, numpy out, one segment at a time."""
+"""A loaded model on a device: numpy in, numpy out, one segment or several of one shape at a time."""
 
 from __future__ import annotations
 
 import ctypes
 import os
 import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -15,13 +17,34 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from infotok_cli.errors import UsageError
+from infotok_cli.model.compiling import compile_blocks, compiler_blamed
 from infotok_cli.model.refine import refine_codes
 from infotok_cli.model.tokenizer import Analysis
+from infotok_cli.model.transfer import download, pinned, upload
 from infotok_cli.model.weights import LoadedModel
 from infotok_kernels import BackendError, codes_to_ids, error_map, select_backend, selected_backend
 from infotok_kernels.window_attention import TRITON_HEAD_SIZES
 
 DeviceName = Literal["auto", "cpu", "cuda"]
+
+Video = NDArray[np.uint8]
+"""Frames `[T, H, W, 3]`, RGB, 0..255."""
+
+Keep = NDArray[np.bool_]
+"""Keep map `[t, h, w]`."""
+
+Ids = NDArray[np.uint16]
+"""Token ids of kept positions in grid order, `[n]`."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+BATCH_POSITIONS = 1 << 17
+"""Token-grid positions that go through the network at once on CUDA: 8 segments of 32x256x456 pixels.
+
+A constant, not a share of the free memory, so that what is computed does not hang on what else runs on
+the device; where it is too much, batches are halved.
+"""
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 
@@ -32,6 +55,12 @@ class Runtime:
 
     device: torch.device
     precision: Literal["bf16", "fp32"]
+    deterministic: bool = False
+    """Segments go through the network one by one, so that none depends on what it is batched with."""
+    compiled: bool = False
+    """Whether torch.compile takes the transformer blocks."""
+    batch_segments: int | None = None
+    """Segments of one shape in a batch; None lets the device decide."""
 
     @property
     def backend(self) -> str:
@@ -44,21 +73,29 @@ class Runtime:
 
 
 def choose_runtime(
-    device: str = "auto", kernels: str | None = None, *, precision: str = "auto", deterministic: bool = False
+    device: str = "auto",
+    kernels: str | None = None,
+    *,
+    precision: str = "auto",
+    deterministic: bool = False,
+    compiled: bool = False,
 ) -> Runtime:
     """CUDA when asked for or found; bfloat16 wherever the processor multiplies it in hardware.
 
     kernels: reference or triton; None takes `INFOTOK_KERNELS`, else what suits the device. The choice
     holds for every model on that kind of device. precision: auto, bf16 or fp32. deterministic: float32
-    without shortcuts, and only operations of torch that give the same bits each time, so that one input
-    gives the same ids on one kind of device (with the same torch and number of threads).
-    Raises UsageError for an unknown device or precision, CUDA that is not there, or kernels that cannot
-    run.
+    without shortcuts, segment by segment, and only operations of torch that give the same bits each time,
+    so that one input gives the same ids on one kind of device (with the same torch and number of threads).
+    compiled: torch.compile takes the transformer blocks.
+    Raises UsageError for an unknown device or precision, CUDA that is not there, kernels that cannot run,
+    or options that exclude each other.
     """
     if precision not in ("auto", "bf16", "fp32"):
         raise UsageError(f"--precision {precision!r} is unknown: choose auto, bf16 or fp32")
     if deterministic and precision == "bf16":
         raise UsageError("--deterministic means --precision fp32: leave --precision bf16 out")
+    if deterministic and compiled:
+        raise UsageError("--deterministic leaves no choice to a compiler: leave --compile out")
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(f"--device {device!r} is unknown: choose auto, cpu or cuda")
     if device == "cuda" and not torch.cuda.is_available():
@@ -71,11 +108,11 @@ def choose_runtime(
         torch.set_float32_matmul_precision("highest")
     half = on.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
     wants_half = precision == "bf16" or (precision == "auto" and half and not deterministic)
-    runtime = Runtime(on, "bf16" if wants_half else "fp32")
+    runtime = Runtime(on, "bf16" if wants_half else "fp32", deterministic, compiled)
     try:
         select_backend(kernels, runtime.device.type)
     except BackendError as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(f"--kernels: {error}" if kernels else str(error)) from error
     return runtime
 
 
@@ -100,101 +137,200 @@ def keep_freed_memory() -> None:
 
 
 class Engine:
-    """Runs a model's three calls on segments; holds no state between them."""
+    """Runs a model's three calls, each on one segment or on several of one shape.
+
+    What starts with `start_` begins the work and gives a function that waits for the results; on a CUDA
+    device the caller can do something else meanwhile.
+    """
 
     def __init__(self, loaded: LoadedModel, runtime: Runtime) -> None:
         head_size = loaded.config.head_dim
         if runtime.backend == "triton" and head_size not in TRITON_HEAD_SIZES:
             raise UsageError(
                 f"model {loaded.config.name} has head size {head_size}, the triton kernels take "
-                f"{' and '.join(map(str, TRITON_HEAD_SIZES))}: set INFOTOK_KERNELS=reference"
+                f"{' and '.join(map(str, TRITON_HEAD_SIZES))}: choose --kernels reference"
             )
         keep_freed_memory()
         self.loaded = loaded
         self.runtime = runtime
+        self._most = sys.maxsize
         self._model = loaded.tokenizer.to(runtime.device).eval().requires_grad_(False)
         if runtime.precision == "bf16":
             # Autocast would convert these weights anew for every segment.
-            for stack in (
-                self._model.encoder,
-                self._model.compressor,
-                self._model.decompressor,
-                self._model.decoder,
-            ):
-                for layer in stack.modules():
+            for block in self._model.blocks():
+                for layer in block.modules():
                     if isinstance(layer, nn.Linear):
                         layer.to(torch.bfloat16)
+        if runtime.compiled:
+            compile_blocks(self._model)
 
-    def _video(self, frames: NDArray[np.uint8]) -> Tensor:
-        pixels = torch.from_numpy(frames)
-        if self.runtime.device.type == "cuda":
-            # From page-locked memory the copy does not hold up the next segment's reading.
-            pixels = pixels.pin_memory().to(self.runtime.device, non_blocking=True)
-        return pixels[None].float().div_(127.5).sub_(1)
+    def batch(self, positions: int) -> int:
+        """How many segments of so many token-grid positions to give at once.
 
-    def _keep(self, keep: NDArray[np.bool_]) -> Tensor:
-        return torch.from_numpy(keep).to(self.runtime.device)[None]
+        One on CPUs, and wherever results must not depend on the batch.
+        """
+        if self.runtime.deterministic:
+            return 1
+        wanted = self.runtime.batch_segments
+        if wanted is None:
+            wanted = BATCH_POSITIONS // positions if self.runtime.device.type == "cuda" else 1
+        return max(1, min(wanted, self._most))
+
+    def pinned(self, frames: Video) -> Video:
+        """The frames where the device can fetch them by itself: best called by who read them, in a thread."""
+        return pinned(frames, self.runtime.device)
+
+    def _running(self) -> AbstractContextManager[object]:
+        return compiler_blamed() if self.runtime.compiled else nullcontext()
+
+    def _in_parts(
+        self, start: Callable[[Sequence[Item]], Callable[[], list[Result]]], items: Sequence[Item]
+    ) -> Callable[[], list[Result]]:
+        """Start on all items at once, or on fewer at a time where the device's memory demands it."""
+        begun: list[Callable[[], list[Result]]] = []
+        at = 0
+        while at < len(items):
+            part = items[at : at + self._most]
+            try:
+                with self._running():
+                    begun.append(start(part))
+                at += len(part)
+            except torch.OutOfMemoryError as error:
+                if len(part) == 1:
+                    raise UsageError(
+                        f"{self.runtime.device.type} has too little memory for one segment: choose "
+                        "--device cpu, or encode with a smaller --short-side or --segment-frames"
+                    ) from error
+                self._most = len(part) // 2
+        return lambda: [result for fetch in begun for result in fetch()]
+
+    def _video(self, segments: Sequence[Video]) -> Tensor:
+        return upload(segments, self.runtime.device).float().div_(127.5).sub_(1)
+
+    def analyze(self, frames: Video) -> Analysis:
+        """Encoder on one segment, any T, H, W >= 1."""
+        return self.analyze_all([frames])[0]
 
     @torch.inference_mode()
-    def analyze(self, frames: NDArray[np.uint8]) -> Analysis:
-        """Encoder on one segment `[T, H, W, 3]`, any T, H, W >= 1."""
-        with self.runtime.autocast():
-            return self._model.analyze(self._video(frames))
+    def analyze_all(self, segments: Sequence[Video]) -> list[Analysis]:
+        """Encoder on segments of one shape."""
 
-    @staticmethod
-    def predicted_error(analysis: Analysis) -> NDArray[np.float32]:
+        def start(some: Sequence[Video]) -> Callable[[], list[Analysis]]:
+            with self.runtime.autocast():
+                whole = self._model.analyze(self._video(some))
+            parts = [
+                Analysis(whole.features[place, None], whole.log_error[place, None])
+                for place in range(len(some))
+            ]
+            return lambda: parts
+
+        return self._in_parts(start, segments)()
+
+    def predicted_error(self, analysis: Analysis) -> NDArray[np.float32]:
         """The head's error map `[t, h, w]`: mean absolute error at full rate, pixels in [-1, 1]."""
-        error: NDArray[np.float32] = analysis.log_error[0].exp().cpu().numpy()
-        return error
+        return self.predicted_errors([analysis])[0]
 
     @torch.inference_mode()
-    def exact_error(self, frames: NDArray[np.uint8], analysis: Analysis) -> NDArray[np.float32]:
-        """The real error map `[t, h, w]`, from a full-rate reconstruction."""
-        keep = torch.ones(analysis.log_error.shape, dtype=torch.bool, device=self.runtime.device)
-        with self.runtime.autocast():
-            codes, _ = self._model.compress(analysis, keep)
-            shown = self._model.reconstruct(codes, keep)
-        count, height, width, _ = frames.shape
-        error: NDArray[np.float32] = (
-            error_map(self._video(frames), shown[:, :count, :height, :width])[0].cpu().numpy()
-        )
-        return error
+    def predicted_errors(self, analyses: Sequence[Analysis]) -> list[NDArray[np.float32]]:
+        """The same of segments of one shape."""
+        return list(download(_joined(analyses).log_error.exp())())
+
+    def exact_error(self, frames: Video, analysis: Analysis) -> NDArray[np.float32]:
+        """The real error map `[t, h, w]` of one segment, from a full-rate reconstruction."""
+        return self.exact_errors([frames], [analysis])[0]
 
     @torch.inference_mode()
-    def compress(self, analysis: Analysis, keep: NDArray[np.bool_]) -> NDArray[np.uint16]:
-        """Token ids of the kept positions, in grid order."""
-        with self.runtime.autocast():
-            _, ids = self._model.compress(analysis, self._keep(keep))
-        kept: NDArray[np.uint16] = ids[0].cpu().numpy()[keep].astype(np.uint16)
-        return kept
+    def exact_errors(
+        self, segments: Sequence[Video], analyses: Sequence[Analysis]
+    ) -> list[NDArray[np.float32]]:
+        """The same of segments of one shape."""
+        count, height, width, _ = segments[0].shape
 
-    def refine(
-        self, frames: NDArray[np.uint8], ids: NDArray[np.uint16], keep: NDArray[np.bool_], steps: int
-    ) -> NDArray[np.uint16]:
-        """Ids, in the order of `ids`, whose picture is closer to the segment `[T, H, W, 3]`.
+        def start(some: Sequence[tuple[Video, Analysis]]) -> Callable[[], list[NDArray[np.float32]]]:
+            whole = _joined([analysis for _, analysis in some])
+            keep = torch.ones(whole.log_error.shape, dtype=torch.bool, device=self.runtime.device)
+            with self.runtime.autocast():
+                codes, _ = self._model.compress(whole, keep)
+                shown = self._model.reconstruct(codes, keep)
+            video = self._video([frames for frames, _ in some])
+            fetch = download(error_map(video, shown[:, :count, :height, :width]))
+            return lambda: list(fetch())
+
+        return self._in_parts(start, list(zip(segments, analyses, strict=True)))()
+
+    def compress(self, analysis: Analysis, keep: Keep) -> Ids:
+        """Token ids of the kept positions of one segment."""
+        return self.start_compress([(analysis, keep)])()[0]
+
+    def refine(self, frames: Video, ids: Ids, keep: Keep, steps: int) -> Ids:
+        """Ids of one segment, in the order of `ids`, whose picture is closer to `frames`.
 
         steps: tries, each as long as a decode and its gradient; see `refine_codes`.
         """
-        kept = self._keep(keep)
-        with self.runtime.autocast():
-            codes = refine_codes(self._model, self._video(frames), self._codes(ids, keep), kept, steps)
-        better: NDArray[np.uint16] = (
-            codes_to_ids(codes, self.loaded.config.levels)[0].cpu().numpy()[keep].astype(np.uint16)
-        )
-        return better
-
-    def _codes(self, ids: NDArray[np.uint16], keep: NDArray[np.bool_]) -> Tensor:
-        whole = np.zeros(keep.shape, np.int64)
-        whole[keep] = ids
-        return self._model.codes_of(torch.from_numpy(whole).to(self.runtime.device)[None], self._keep(keep))
+        device = self.runtime.device
+        video, kept = self._video([frames]), upload([keep], device)
+        with self._running(), self.runtime.autocast():
+            codes = self._model.codes_of(upload([_spread(ids, keep)], device), kept)
+            better = codes_to_ids(
+                refine_codes(self._model, video, codes, kept, steps), self._model.config.levels
+            )
+        refined: Ids = better[0].cpu().numpy()[keep].astype(np.uint16)
+        return refined
 
     @torch.inference_mode()
-    def reconstruct(
-        self, ids: NDArray[np.uint16], keep: NDArray[np.bool_], frames: int, height: int, width: int
-    ) -> NDArray[np.uint8]:
-        """Frames `[frames, height, width, 3]` of the ids of kept positions in grid order."""
-        with self.runtime.autocast():
-            shown = self._model.reconstruct(self._codes(ids, keep), self._keep(keep))
-            shown = shown[0, :frames, :height, :width]
-        pixels: NDArray[np.uint8] = shown.add_(1).mul_(127.5).round_().clamp_(0, 255).byte().cpu().numpy()
-        return pixels
+    def start_compress(self, segments: Sequence[tuple[Analysis, Keep]]) -> Callable[[], list[Ids]]:
+        """The same of segments of one shape."""
+
+        def start(some: Sequence[tuple[Analysis, Keep]]) -> Callable[[], list[Ids]]:
+            keeps = [keep for _, keep in some]
+            with self.runtime.autocast():
+                _, ids = self._model.compress(
+                    _joined([analysis for analysis, _ in some]), upload(keeps, self.runtime.device)
+                )
+            fetch = download(ids)
+            return lambda: [whole[keep].astype(np.uint16) for whole, keep in zip(fetch(), keeps, strict=True)]
+
+        return self._in_parts(start, segments)
+
+    def reconstruct(self, ids: Ids, keep: Keep, frames: int, height: int, width: int) -> Video:
+        """Frames `[frames, height, width, 3]` of one segment from the ids of its kept positions."""
+        return self.start_reconstruct([(ids, keep)], frames, height, width)()[0]
+
+    @torch.inference_mode()
+    def start_reconstruct(
+        self, segments: Sequence[tuple[Ids, Keep]], frames: int, height: int, width: int
+    ) -> Callable[[], list[Video]]:
+        """The same of segments of one shape."""
+
+        def start(some: Sequence[tuple[Ids, Keep]]) -> Callable[[], list[Video]]:
+            wholes = [_spread(ids, keep) for ids, keep in some]
+            kept = upload([keep for _, keep in some], self.runtime.device)
+            with self.runtime.autocast():
+                codes = self._model.codes_of(upload(wholes, self.runtime.device), kept)
+                shown = self._model.reconstruct(codes, kept)[:, :frames, :height, :width]
+            fetch = download(_pixels(shown))
+            return lambda: list(fetch())
+
+        return self._in_parts(start, segments)
+
+
+def _pixels(shown: Tensor) -> Tensor:
+    """Whole levels 0..255 of video in [-1, 1], which is overwritten."""
+    return shown.add_(1).mul_(127.5).round_().clamp_(0, 255).byte()
+
+
+def _joined(analyses: Sequence[Analysis]) -> Analysis:
+    """Analyses of one shape as one batch."""
+    if len(analyses) == 1:
+        return analyses[0]
+    return Analysis(
+        features=torch.cat([analysis.features for analysis in analyses]),
+        log_error=torch.cat([analysis.log_error for analysis in analyses]),
+    )
+
+
+def _spread(ids: Ids, keep: Keep) -> NDArray[np.int64]:
+    """Ids at their places on the grid, 0 where nothing is kept."""
+    whole = np.zeros(keep.shape, np.int64)
+    whole[keep] = ids
+    return whole

@@ -7,6 +7,7 @@ reconstruct  token codes + keep map -> video                (decompressor and de
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -24,7 +25,7 @@ from infotok_cli.model.grid import (
     to_blocks,
     unpatchify,
 )
-from infotok_cli.model.layers import RmsNorm, Stack
+from infotok_cli.model.layers import Block, RmsNorm, Stack
 from infotok_kernels import fsq_encode, ids_to_codes
 
 
@@ -68,6 +69,13 @@ class Tokenizer(nn.Module):
         nn.init.normal_(self.mask, std=0.02)
         nn.init.zeros_(self.block_in.weight)
         nn.init.zeros_(self.block_in.bias)
+
+    def blocks(self) -> Iterator[Block]:
+        """All transformer blocks, encoder first."""
+        for stack in (self.encoder, self.compressor, self.decompressor, self.decoder):
+            for block in stack.blocks:
+                assert isinstance(block, Block)
+                yield block
 
     def analyze(self, video: Tensor) -> Analysis:
         """Encoder and router head on video `[B, T, H, W, 3]` in [-1, 1], any T, H, W >= 1."""

@@ -79,7 +79,7 @@ class _Run:
         keep_freed_memory()
         self.options = options
         self.world = world
-        self.runtime = choose_runtime(options.device)
+        self.runtime = choose_runtime(options.device, options.kernels)
         self.cache = FrameCache(options.cache)
         self.held = HeldOut(self.cache.hold_out(), options.crops[0], self.runtime)
         self.progress = Progress()
@@ -91,14 +91,8 @@ class _Run:
             self.model = self._fresh()
         self.model.to(options.device).train()
         if options.compile:
-            for stack in (
-                self.model.encoder,
-                self.model.compressor,
-                self.model.decompressor,
-                self.model.decoder,
-            ):
-                for block in stack.blocks:
-                    block.compile(dynamic=False)
+            for block in self.model.blocks():
+                block.compile(dynamic=False)
         place = {"seed": options.seed, "step": self.progress.step, "rank": world.rank}
         self.module = world.parallel(TrainingModule(self.model, mask_generator(**place)))
         self.averages = {name: t.detach().clone() for name, t in self.model.state_dict().items()}

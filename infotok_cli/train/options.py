@@ -46,6 +46,8 @@ class TrainOptions:
     """Share of the averaged weights that a step keeps; lower in the first steps."""
     report_seconds: float = 300.0
     device: str = "cpu"
+    kernels: str | None = None
+    """reference or triton; None takes what `choose_runtime` does."""
     device_cache: bool = False
     """Copy the whole frame cache to the device first and cut crops there."""
     compile: bool = False

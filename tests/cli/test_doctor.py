@@ -83,6 +83,84 @@ def test_kernels_that_cannot_run_are_refused(
     assert not target.exists()
 
 
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [("encode", ()), ("decode", ()), ("eval", ("--rates", "1")), ("demo", ()), ("train", ("--minutes", "1"))],
+)
+def test_kernels_asked_for_by_option_are_run_or_refused(
+    run: Run,
+    refused: Callable[..., str],
+    command: str,
+    extra: tuple[str, ...],
+    clip: Path,
+    encoded: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The option goes before the variable; without the interpreter a CPU cannot run triton."""
+    source: Path = {"decode": encoded, "demo": tmp_path}.get(command, clip)
+    suffix = ".safetensors" if command == "train" else ".mkv"
+    target = () if command in ("eval", "demo") else ("-o", tmp_path / f"{command}{suffix}")
+    line = (command, source, *target, *extra, "--device", "cpu", "--kernels")
+    monkeypatch.setenv("TRITON_INTERPRET", "0")
+    monkeypatch.setattr("infotok_kernels.backend._selected", {})
+    monkeypatch.setattr("infotok_kernels.backend._reasons", {})
+    monkeypatch.setenv("INFOTOK_KERNELS", "reference")
+    told = refused(2, *line, "triton")
+    assert told.startswith("--kernels: backend triton cannot run: ")
+    assert "choose reference" in told
+    assert refused(2, *line, "fast").startswith("--kernels: backend 'fast' is unknown: choose reference or")
+    monkeypatch.setenv("INFOTOK_KERNELS", "triton")
+    if command == "train":
+        return  # what runs then takes minutes
+    shown = run(*line, "reference", *(("--json",) if target else ()))
+    if target:
+        assert json.loads(shown.stdout)["backend"] == "reference"
+
+
+def test_kernels_of_the_option_are_in_the_reports(
+    run: Run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the interpreter, where a CPU runs both."""
+    pytest.importorskip("triton")
+    monkeypatch.setattr("infotok_kernels.backend._selected", {})
+    monkeypatch.setenv("INFOTOK_KERNELS", "reference")
+    itk, back = tmp_path / "a.itk", tmp_path / "a.mkv"
+    chosen = ("--json", "--device", "cpu", "--kernels", "triton")
+    for line in (("encode", clip, "-o", itk, "--end", "0.1"), ("decode", itk, "-o", back)):
+        assert json.loads(run(*line, *chosen).stdout)["backend"] == "triton"
+    assert json.loads(run("decode", itk, "-o", back, "-y", "--json").stdout)["backend"] == "reference"
+
+
+def test_compile_is_reported_and_excludes_deterministic(
+    run: Run, refused: Callable[..., str], clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from infotok_cli.model import engine
+
+    compiled: list[object] = []
+    monkeypatch.setattr(engine, "compile_blocks", compiled.append)
+    itk, back = tmp_path / "a.itk", tmp_path / "a.mkv"
+    lines = (("encode", clip, "-o", itk), ("decode", itk, "-o", back))
+    for number, line in enumerate(lines, 1):
+        assert json.loads(run(*line, "--json", "--compile").stdout)["compiled"] is True
+        assert len(compiled) == number
+        assert json.loads(run(*line, "-y", "--json").stdout)["compiled"] is False
+        assert len(compiled) == number
+        assert "leave --compile out" in refused(2, *line, "-y", "--compile", "--deterministic")
+
+
+def test_compile_without_a_compiler_is_refused(spawn: Spawn, clip: Path, tmp_path: Path) -> None:
+    environment = os.environ | {"CXX": str(tmp_path / "none"), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "c")}
+    target = tmp_path / "a.itk"
+    process = spawn("encode", clip, "-o", target, "--device", "cpu", "--compile", env=environment)
+    out, err = process.communicate(timeout=120)
+    assert (process.returncode, out) == (2, "")
+    assert err.startswith("infotok: error: --compile: torch cannot compile the model here (")
+    assert err.endswith("): leave it out\n")
+    assert err.count("\n") == 1
+    assert not target.exists()
+
+
 def test_doctor_tells_why_kernels_cannot_run(spawn: Spawn) -> None:
     environment = os.environ | {"INFOTOK_KERNELS": "triton", "TRITON_INTERPRET": "0"}
     process = spawn("doctor", "--json", "--device", "cpu", env=environment)
@@ -92,3 +170,14 @@ def test_doctor_tells_why_kernels_cannot_run(spawn: Spawn) -> None:
     assert report["backend"] is None
     assert len(report["problems"]) == 1
     assert report["self_test"] is None
+
+
+def test_doctor_takes_the_option(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRITON_INTERPRET", "0")
+    monkeypatch.setattr("infotok_kernels.backend._selected", {})
+    monkeypatch.setattr("infotok_kernels.backend._reasons", {})
+    monkeypatch.setenv("INFOTOK_KERNELS", "triton")
+    line = ("doctor", "--json", "--device", "cpu", "--kernels")
+    assert json.loads(run(*line, "reference").stdout)["backend"] == "reference"
+    report = json.loads(run(*line, "triton", code=2).stdout)
+    assert report["problems"][0].startswith("--kernels: backend triton cannot run")

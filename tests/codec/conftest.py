@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from infotok_cli.codec.decode import decoded_segments
+from infotok_cli.codec.decoded import decoded_segments
 from infotok_cli.container.reader import ItkReader
 
 
@@ -20,6 +21,15 @@ class FakeEngine:
     def __init__(self) -> None:
         self.decoded = 0
         self.loaded = SimpleNamespace(token_net=None)
+        self.runtime = SimpleNamespace(device=SimpleNamespace(type="cpu"))
+
+    def batch(self, positions: int) -> int:
+        return 1
+
+    def start_reconstruct(
+        self, segments: Sequence[Any], *shape: int
+    ) -> Callable[[], list[NDArray[np.uint8]]]:
+        return lambda: [self.reconstruct(ids, keep, *shape) for ids, keep in segments]
 
     def reconstruct(
         self, ids: NDArray[np.uint16], keep: NDArray[np.bool_], frames: int, height: int, width: int

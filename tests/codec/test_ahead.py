@@ -12,8 +12,9 @@ from infotok_cli.codec.ahead import ahead
 
 def test_same_items_in_order() -> None:
     for count in (0, 1, 2, 50):
-        with ahead(range(count)) as items:
-            assert list(items) == list(range(count))
+        for depth in (1, 3):
+            with ahead(range(count), depth) as items:
+                assert list(items) == list(range(count))
 
 
 def test_one_is_made_while_the_one_before_is_used() -> None:
@@ -28,6 +29,20 @@ def test_one_is_made_while_the_one_before_is_used() -> None:
         assert next(items) == 0
         assert made[1].wait(5)
         assert not made[2].wait(0.05)
+
+
+def test_several_are_made_while_one_is_used_and_no_more() -> None:
+    made = [threading.Event() for _ in range(6)]
+
+    def source() -> Iterator[int]:
+        for number, event in enumerate(made):
+            event.set()
+            yield number
+
+    with ahead(source(), 3) as items:
+        assert next(items) == 0
+        assert all(event.wait(5) for event in made[:4])
+        assert not made[4].wait(0.05)
 
 
 def test_errors_come_where_the_item_would_have() -> None:

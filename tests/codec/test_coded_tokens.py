@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infotok_cli.codec.decode import decode_file, decoded_segments
+from infotok_cli.codec.decode import decode_file
+from infotok_cli.codec.decoded import decoded_segments
 from infotok_cli.codec.encode import encode_file
 from infotok_cli.codec.flat import export_file, import_file
 from infotok_cli.codec.models import load_engine

@@ -233,7 +233,7 @@ def test_repair_of_a_truncated_file_keeps_all_whole_segments(film: Path, shown: 
 
 def test_only_what_is_shown_is_read(film: Path, monkeypatch: pytest.MonkeyPatch, engine: Any) -> None:
     """Bytes read for a range: magic, header, index, footer and the segments that show it, each once."""
-    from infotok_cli.codec.decode import decoded_segments
+    from infotok_cli.codec.decoded import decoded_segments
 
     film.write_bytes(itk_bytes([Plan(8)] * 40, itk_header()))
     read: list[tuple[int, int]] = []

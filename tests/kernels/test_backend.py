@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from infotok_kernels import BackendError, backend, select_backend, selected_backend, window_attention
+from infotok_kernels import (
+    BackendError,
+    backend,
+    error_map,
+    fsq_decode,
+    fsq_encode,
+    select_backend,
+    selected_backend,
+    window_attention,
+)
 from infotok_kernels.backend import VARIABLE, why_not_triton
 
 
@@ -47,9 +56,15 @@ def test_triton_on_a_cpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         BackendError, match=f"{VARIABLE} triton cannot run: it needs a CUDA device, and this one is cpu"
     ):
         select_backend()
-    ones = torch.ones(32)
-    with pytest.raises(BackendError, match="triton cannot run"):
-        window_attention(torch.zeros(1, 1, 1, 1, 3, 1, 32), ones, ones, backend="triton")
+    ones, frame = torch.ones(32), torch.zeros(1, 1, 1, 1, 3)
+    for call in (
+        lambda: window_attention(torch.zeros(1, 1, 1, 1, 3, 1, 32), ones, ones, backend="triton"),
+        lambda: fsq_encode(ones[None], ones[None], ones[:1], (8,), backend="triton"),
+        lambda: fsq_decode(torch.zeros(1).long(), ones[:, None], ones, (8,), backend="triton"),
+        lambda: error_map(frame, frame, backend="triton"),
+    ):
+        with pytest.raises(ValueError, match="triton cannot run: it needs a CUDA device"):
+            call()
 
 
 def test_without_triton_the_reason_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,3 +108,21 @@ def test_a_block_compiles_into_one_graph_with_the_choice_still_open() -> None:
     qkv = torch.randn(1, 2, 9, 10, 3, 2, 16)
     compiled = torch.compile(run, backend="aot_eager", fullgraph=True, dynamic=False)
     torch.testing.assert_close(compiled(qkv), run(qkv))
+
+
+def test_compiled_code_does_not_make_the_rotary_tables_anew() -> None:
+    ones = torch.ones(16)
+    called: list[str] = []
+
+    def listing(graph: torch.fx.GraphModule, _: object) -> object:
+        called.extend(str(node.target) for node in graph.graph.nodes if node.op.startswith("call"))
+        return graph.forward
+
+    def run(x: torch.Tensor) -> torch.Tensor:
+        return window_attention(x, ones, ones, shift=4, backend="reference")
+
+    qkv = torch.randn(1, 2, 9, 10, 3, 2, 16)
+    compiled = torch.compile(run, backend=listing, fullgraph=True, dynamic=False)
+    torch.testing.assert_close(compiled(qkv), run(qkv))
+    assert any("cat" in name for name in called)
+    assert not [name for name in called if "arange" in name or "cos" in name]

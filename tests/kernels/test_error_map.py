@@ -36,6 +36,15 @@ def test_half_precision_is_summed_in_single() -> None:
     assert float(error_map(one, torch.zeros_like(one))) == 0.5
 
 
+def test_gradients_of_the_reference(fresh_seed: int) -> None:
+    torch.manual_seed(fresh_seed)
+    one = torch.rand(1, 3, 5, 9, 3, dtype=torch.float64)
+    # No difference near zero, where its magnitude has no derivative.
+    other = one + (0.1 + torch.rand_like(one)) * torch.where(torch.rand_like(one) < 0.5, -1, 1)
+    inputs = (one.requires_grad_(), other.detach().requires_grad_())
+    assert torch.autograd.gradcheck(error_map, inputs, eps=1e-6, atol=1e-6)
+
+
 def test_refuses_different_shapes() -> None:
     with pytest.raises(ValueError, match="differ"):
         error_map(torch.zeros(1, 4, 8, 8, 3), torch.zeros(1, 4, 8, 9, 3))

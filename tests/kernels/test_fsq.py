@@ -64,6 +64,21 @@ def test_decode_projects_the_codes(fresh_seed: int) -> None:
     torch.testing.assert_close(fsq_decode(ids, weight, bias, LEVELS), wanted)
 
 
+def test_gradients_of_the_reference(fresh_seed: int) -> None:
+    """Of decode as they are; of encode as if nothing were rounded, which is what straight-through means."""
+    torch.manual_seed(fresh_seed)
+    ids = torch.randint(0, 64000, (2, 3))
+    weight, bias = (torch.randn(4, 6).double(), torch.randn(4).double())
+    wanting = (weight.requires_grad_(), bias.requires_grad_())
+    assert torch.autograd.gradcheck(lambda w, b: fsq_decode(ids, w, b, LEVELS), wanting)
+    inputs = [torch.randn(*size).double().mul_(0.1).requires_grad_() for size in ((2, 3, 4), (6, 4), (6,))]
+    codes, _ = fsq_encode(*inputs, LEVELS)
+    upstream = torch.randn_like(codes)
+    found = torch.autograd.grad(codes, inputs, upstream)
+    plain = torch.autograd.grad(inputs[0] @ inputs[1].T + inputs[2], inputs, upstream)
+    torch.testing.assert_close(found, plain)
+
+
 def test_refuses_shapes_that_do_not_fit() -> None:
     with pytest.raises(ValueError, match="6 levels"):
         fsq_encode(torch.zeros(1, 4), torch.zeros(5, 4), torch.zeros(5), LEVELS)

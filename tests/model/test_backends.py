@@ -111,7 +111,7 @@ def test_an_engine_says_what_runs() -> None:
 
 
 def test_an_engine_refuses_a_model_its_kernels_cannot_run() -> None:
-    with pytest.raises(UsageError, match=r"head size 16.*INFOTOK_KERNELS=reference"):
+    with pytest.raises(UsageError, match=r"head size 16.*--kernels reference"):
         engine(16, "triton")
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import shutil
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -58,3 +62,74 @@ def test_runtime_is_chosen_or_refused_by_name(tmp_path: Path) -> None:
     if not torch.cuda.is_available():
         with pytest.raises(UsageError, match="no CUDA device"):
             choose_runtime("cuda")
+
+
+@pytest.mark.slow
+def test_compiled_blocks_give_the_same(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fresh_seed: int
+) -> None:
+    if not any(shutil.which(name) for name in ("g++", "clang++")):
+        pytest.skip("no C++ compiler")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    compiled = Engine(load_model(engine.loaded.path), Runtime(torch.device("cpu"), "fp32", compiled=True))
+    frames = np.random.default_rng(fresh_seed).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    found, wanted = compiled.analyze(frames), engine.analyze(frames)
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > before
+    torch.testing.assert_close(found.features, wanted.features, atol=1e-5, rtol=1e-5)
+
+
+def check_batches(device: str, precision: Literal["bf16", "fp32"], path: Path) -> None:
+    """Segments together and alone: nearly the same, and exactly where that is promised."""
+    runtime = Runtime(torch.device(device), precision, batch_segments=3)
+    engine = Engine(load_model(path), runtime)
+    alone = Engine(load_model(path), dataclasses.replace(runtime, deterministic=True))
+    assert (engine.batch(6), alone.batch(6)) == (3, 1)
+    random = np.random.default_rng(4)
+    segments = [engine.pinned(random.integers(0, 256, (5, 17, 20, 3), dtype=np.uint8)) for _ in range(3)]
+    analyses = engine.analyze_all(segments)
+    keeps = [random.random((2, 3, 3)) < 0.6 for _ in range(3)]
+    together = engine.start_compress(list(zip(analyses, keeps, strict=True)))
+    shown = engine.start_reconstruct(list(zip(together(), keeps, strict=True)), 5, 17, 20)()
+    close = {"bf16": 5e-2, "fp32": 1e-4}[precision]
+    for place, frames in enumerate(segments):
+        analysis = alone.analyze(frames)
+        torch.testing.assert_close(analysis.log_error, analyses[place].log_error, atol=close, rtol=close)
+        np.testing.assert_allclose(
+            engine.exact_errors(segments, analyses)[place], alone.exact_error(frames, analysis), atol=close
+        )
+        ids = alone.compress(analysis, keeps[place])
+        assert np.array_equal(ids, alone.compress(alone.analyze(frames), keeps[place]))
+        if precision == "fp32":
+            assert (ids != together()[place]).mean() < 0.05
+        picture = alone.reconstruct(together()[place], keeps[place], 5, 17, 20)
+        assert picture.shape == (5, 17, 20, 3)
+        assert np.abs(picture.astype(int) - shown[place]).max() <= (1 if precision == "fp32" else 8)
+
+
+def test_segments_together_and_alone(engine: Engine) -> None:
+    check_batches("cpu", "fp32", engine.loaded.path)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_segments_together_and_alone_on_gpu(precision: Literal["bf16", "fp32"], tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.fail("this test needs a CUDA device, and torch finds none", pytrace=False)
+    write_tiny_model(tmp_path / "tiny.safetensors")
+    check_batches("cuda", precision, tmp_path / "tiny.safetensors")
+
+
+def test_a_gpu_takes_several_segments_and_a_cpu_one(engine: Engine) -> None:
+    assert engine.batch(14592) == 1
+    # Where nothing is computed, no device is needed.
+    on_gpu = copy.copy(engine)
+    on_gpu.runtime = Runtime(torch.device("cuda"), "bf16")
+    assert (on_gpu.batch(14592), on_gpu.batch(1 << 20)) == (8, 1)
+    on_gpu.runtime = Runtime(torch.device("cuda"), "fp32", deterministic=True)
+    assert on_gpu.batch(14592) == 1
+
+
+def test_compile_and_deterministic_exclude_each_other() -> None:
+    with pytest.raises(UsageError, match="leave --compile out"):
+        choose_runtime("cpu", compiled=True, deterministic=True)

@@ -22,7 +22,7 @@ def error_map(
 
     video, reconstruction: `[B, T, H, W, 3]`, same range; any T, H, W >= 1, real pixels only: cut
     padding off first (views are read in place). Returns float32 `[B, ceil(T/4), ceil(H/8), ceil(W/8)]`
-    in that range; a patch cut by an edge is the mean of what it has.
+    in that range (float64 of float64); a patch cut by an edge is the mean of what it has.
     Both backends agree to float32 rounding; a gradient is the reference's alone, so where one is wanted
     the reference runs.
     Raises ValueError when the shapes or devices differ, or the backend cannot take the dtype.

@@ -10,8 +10,11 @@ from torch import Tensor
 def error_map_reference(video: Tensor, reconstruction: Tensor, patch: tuple[int, int, int]) -> Tensor:
     """`infotok_kernels.error_map` in torch, on any device and for every dtype."""
     _, steps, height, width, _ = video.shape
-    difference = (video.float() - reconstruction.float()).abs().mean(dim=-1)
-    inside = torch.ones((1, steps, height, width), device=video.device)
+    one, other = (
+        tensor if tensor.dtype == torch.float64 else tensor.float() for tensor in (video, reconstruction)
+    )
+    difference = (one - other).abs().mean(dim=-1)
+    inside = torch.ones((1, steps, height, width), dtype=difference.dtype, device=video.device)
     pad = [
         0,
         -width % patch[2],

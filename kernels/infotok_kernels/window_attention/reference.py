@@ -7,7 +7,6 @@ left out, so a position attends exactly to the real positions of its window.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -38,8 +37,9 @@ def rope_frequencies(head_dim: int, device: str) -> tuple[Tensor, Tensor, Tensor
     return t, y, x
 
 
-@lru_cache(maxsize=64)
-@torch.inference_mode(False)
+_tables: dict[tuple[int, int, int, int, str], tuple[Tensor, Tensor]] = {}
+
+
 def rope_table(steps: int, rows: int, columns: int, head_dim: int, device: str) -> tuple[Tensor, Tensor]:
     """Cosine and sine `[T * rows * columns, head_dim / 2]` in float32 of rotary angles over (t, y, x).
 
@@ -47,6 +47,19 @@ def rope_table(steps: int, rows: int, columns: int, head_dim: int, device: str) 
     differences only.
     Source: Su et al., RoFormer (arXiv 2104.09864), one axis per group of pairs.
     """
+    key = (steps, rows, columns, head_dim, device)
+    if key not in _tables:
+        with torch.inference_mode(False):
+            _tables[key] = _rope_table(*key)
+    return _tables[key]
+
+
+# What torch.compiler.assume_constant_result sets, which would load the compiler for those who never compile.
+# Compiled code then holds the tables instead of making them anew in every call.
+rope_table._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def _rope_table(steps: int, rows: int, columns: int, head_dim: int, device: str) -> tuple[Tensor, Tensor]:
     angles = []
     for axis, frequency in enumerate(rope_frequencies(head_dim, device)):
         size = (steps, rows, columns)[axis]
