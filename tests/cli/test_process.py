@@ -70,6 +70,22 @@ def test_disk_full(spawn: Spawn, encoded: Path) -> None:
     assert list(encoded.parent.iterdir()) == [encoded]
 
 
+def test_concat_of_more_files_than_can_be_open(spawn: Spawn, run: Run, encoded: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
+
+    parts = [encoded.with_name(f"{number}.itk") for number in range(40)]
+    for number, part in enumerate(parts):  # in pairs that meet inside a segment, which becomes one again
+        run("cut", encoded, "--start", number % 2 / 10, "--end", (number % 2 + 1) / 10, "-o", part)
+    joined, whole, half = (encoded.with_name(f"{name}.itk") for name in ("joined", "whole", "half"))
+    process = spawn("concat", *parts, "-o", joined, preexec_fn=limit)
+    assert process.communicate(timeout=60)[1].startswith(f"{parts[0]} + 39 more -> {joined}")
+    assert process.returncode == 0
+    run("cut", encoded, "--end", 0.2, "-o", half)
+    run("concat", *[half] * 20, "-o", whole)
+    assert joined.read_bytes() == whole.read_bytes()
+
+
 def test_reader_that_leaves(spawn: Spawn, encoded: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
