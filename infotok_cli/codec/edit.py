@@ -149,7 +149,7 @@ def repair_file(source: Path, target: Path, *, overwrite: bool = False) -> EditR
     Raises InputError when the header is damaged or nothing is whole, or OutputError.
     """
     with ItkReader(source, recover=True) as reader:
-        notes = [] if reader.damage is None else [reader.damage]
+        notes = [] if reader.damage is None else [f"{reader.name} {reader.damage}"]
         pieces = []
         for piece in _cut(reader, range(reader.total_frames)):
             try:
@@ -231,7 +231,9 @@ def _shown(value: object) -> str:
     if isinstance(value, AudioTrack):
         unit = f"in units of {value.time_base} s"
         return f"{value.codec}, {value.sample_rate} Hz, {value.channels} channels, {unit}"
-    return value.hex()[:12] if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        return value.hex()[:12]
+    return "none" if value is None else str(value)
 
 
 def _header(pieces: Sequence[_Piece]) -> Header:
@@ -249,7 +251,7 @@ def _header(pieces: Sequence[_Piece]) -> Header:
 def _write(sources: Iterable[Path], target: Path, pieces: Sequence[_Piece], overwrite: bool) -> EditReport:
     header = _header(pieces)
     with atomic_output(target, overwrite) as stream:
-        writer = ItkWriter(stream, header)
+        writer = ItkWriter(stream, header, str(target))
         for reader, its_pieces in groupby(pieces, lambda piece: piece.reader):
             with reader.opened():
                 for piece in its_pieces:
