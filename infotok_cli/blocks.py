@@ -41,18 +41,25 @@ def block_capacity(grid: Grid) -> NDArray[np.uint8]:
 
 def spread_rank(grid: Grid) -> NDArray[np.uint8]:
     """Rank of each position `[t, h, w]` among the existing positions of its block, 0 first."""
-    rank_in_block = np.zeros(BLOCK, np.int64)
-    for rank, corner in enumerate(SPREAD_ORDER):
-        rank_in_block[corner] = rank
-    blocks = block_grid(grid)
-    whole = np.tile(rank_in_block, blocks)[: grid[0], : grid[1], : grid[2]]
-    padded = np.full([2 * n for n in blocks], 8, np.int64)
-    padded[: grid[0], : grid[1], : grid[2]] = whole
-    bt, bh, bw = blocks
-    cells = padded.reshape(bt, 2, bh, 2, bw, 2).transpose(0, 2, 4, 1, 3, 5).reshape(bt, bh, bw, 8)
-    ranks = cells.argsort(axis=-1, kind="stable").argsort(axis=-1, kind="stable")
-    back = ranks.reshape(bt, bh, bw, 2, 2, 2).transpose(0, 3, 1, 4, 2, 5).reshape(padded.shape)
-    return np.ascontiguousarray(back[: grid[0], : grid[1], : grid[2]]).astype(np.uint8)
+    # Along each axis: 0 and 1 in a whole block, 2 in one that the edge cuts to a single position.
+    t, y, x = (np.where(np.arange(n) == n - n % 2, 2, np.arange(n) % 2) for n in grid)
+    return _RANKS[t[:, None, None], y[None, :, None], x]
+
+
+def _ranks() -> NDArray[np.uint8]:
+    """`[3, 3, 3]`: rank of a place in its block; 2 stands for 0 along an axis that the block is cut along."""
+    ranks = np.zeros((3, 3, 3), np.uint8)
+    for place in np.ndindex(ranks.shape):
+        cut = [at == 2 for at in place]
+        corner = tuple(at % 2 for at in place)
+        existing = [
+            c for c in SPREAD_ORDER if not any(is_cut and at for is_cut, at in zip(cut, c, strict=True))
+        ]
+        ranks[place] = existing.index(corner)
+    return ranks
+
+
+_RANKS = _ranks()
 
 
 def keep_from_levels(levels: NDArray[np.uint8], grid: Grid) -> NDArray[np.bool_]:

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from infotok_cli.cli import decode, demo, doctor, edit, encode, evaluate, flat, reports, train
-from infotok_cli.cli.output import silence_stdout, tell
+from infotok_cli.cli.output import claim_standard_streams, silence_stdout, tell
 from infotok_cli.errors import InfotokError
 
 DEBUG_VARIABLE = "INFOTOK_DEBUG"
@@ -74,6 +74,7 @@ def _root(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `infotok` with these arguments (default: those of the process); returns the exit code."""
+    claim_standard_streams()
     _share_the_cores()
     _clean_up_on_termination()
     try:

@@ -15,6 +15,20 @@ BROKEN_PIPE_EXIT_CODE = 141
 """What a shell reports for a program that its reader left: 128 + SIGPIPE."""
 
 
+def claim_standard_streams() -> None:
+    """Put something that cannot be used in the place of standard streams that were closed by the caller.
+
+    Otherwise the next file that is opened would take their number, and whatever a library says would end
+    up in it; as it is, reading or writing them fails as it does with any bad file.
+    """
+    for number, (name, access) in enumerate(
+        (("stdin", os.O_WRONLY), ("stdout", os.O_RDONLY), ("stderr", os.O_RDWR))
+    ):
+        if getattr(sys, name) is None:
+            unusable = os.open(os.devnull, access)  # the lowest free number, so most often `number` itself
+            setattr(sys, name, open(unusable, "w" if number else "r"))  # noqa: SIM115  open to the end
+
+
 def emit(text: str) -> None:
     """Write a line (or several) of data to stdout.
 

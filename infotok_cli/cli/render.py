@@ -100,8 +100,15 @@ def shortened(lines: Sequence[str], longest: int = 20) -> list[str]:
     return [*lines[:longest], *([f"and {more:,} more like these"] if more > 0 else [])]
 
 
+_NAMED_INPUTS = 4
+"""Files that a line about a join names all of."""
+
+
 def edit_line(report: EditReport) -> str:
     """What a cut, a join or a repair wrote, on one line."""
+    inputs = list(report.inputs)
+    if len(inputs) > _NAMED_INPUTS:
+        inputs[1:] = [f"{len(inputs) - 1} more"]
     extra = [
         f", {counted(count, 'frame')} {what}"
         for count, what in (
@@ -111,7 +118,7 @@ def edit_line(report: EditReport) -> str:
         if count
     ]
     return (
-        f"{' + '.join(report.inputs)} -> {report.output} ({size(report.size_bytes)}): "
+        f"{' + '.join(inputs)} -> {report.output} ({size(report.size_bytes)}): "
         f"{counted(report.frames, 'frame')} in {counted(report.segments, 'segment')}{''.join(extra)}, "
         f"format version {report.format_version}"
     )

@@ -260,7 +260,7 @@ class TargetSizePlanner(_Surveyed):
 
     def wrote(self, written: Written) -> None:
         self.left -= written.size_bytes
-        self.fit.learn(written)
+        self.fit.remember(written)
 
     def check(self, size_bytes: int) -> None:
         if size_bytes > self.size_bytes:

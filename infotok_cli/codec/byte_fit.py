@@ -31,6 +31,7 @@ class ByteFit:
             self.bytes_per_token *= _CODED_SHARE
         self.map_bytes_per_position = 0.0
         self.learned = False
+        self._memory: tuple[float, ...] = (0.0,) * 4
 
     def tokens_for(self, size_bytes: int, positions: int) -> int:
         """Tokens that fit with the maps of so many positions into so many bytes, segment overhead aside."""
@@ -87,7 +88,19 @@ class ByteFit:
         return int(math.exp(x + (aim - y) / max(power, 0.3)))
 
     def learn(self, written: Written) -> None:
-        """Take note of what a group took."""
-        self.bytes_per_token = max(1e-3, written.token_bytes / written.tokens)
-        self.map_bytes_per_position = written.map_bytes / written.positions
+        """Take note of what a group took, and of nothing before."""
+        self._memory = (0.0,) * 4
+        self.remember(written)
+
+    def remember(self, written: Written) -> None:
+        """Take note of what a group took, for all that follow; what was before counts half as much each time.
+
+        A token is taken to cost what it did on average or in this group, whichever is more: bytes that are
+        left over can still be spent on later groups, bytes that are missing cannot be had back.
+        """
+        news = (written.token_bytes, written.tokens, written.map_bytes, written.positions)
+        self._memory = tuple(new + old / 2 for new, old in zip(news, self._memory, strict=True))
+        token_bytes, tokens, map_bytes, positions = self._memory
+        self.bytes_per_token = max(1e-3, token_bytes / tokens, written.token_bytes / written.tokens)
+        self.map_bytes_per_position = map_bytes / positions
         self.learned = True

@@ -197,7 +197,7 @@ def _played(
         return
     with ItkReader(source, recover=skip_bad) as reader:
         if reader.damage is not None:
-            lost.append(f"{reader.damage}: what is whole is shown")
+            lost.append(f"{reader.name} {reader.damage}: what is whole is shown")
         check_model(engine, reader.header, str(source))
         wanted = frame_range(reader, start_seconds, end_seconds, source)
         named = lost if skip_bad else None

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import groupby
 from pathlib import Path
 
 from infotok_cli.codec.frames import frame_range
@@ -129,18 +129,17 @@ def concat_files(sources: Sequence[Path], target: Path, *, overwrite: bool = Fal
         InputError: a file is damaged, or differs from the first in one of the fields `SAME`.
         OutputError: the output cannot be written.
     """
-    with ExitStack() as stack:
-        readers = [stack.enter_context(ItkReader(source)) for source in sources]
-        for reader in readers[1:]:
-            _check_same(readers[0], reader)
-        pieces: list[_Piece] = []
-        for reader in readers:
+    pieces: list[_Piece] = []
+    for source in sources:
+        with ItkReader(source) as reader:  # not all at once: there may be more of them than can be open
             following = list(_cut(reader, range(reader.total_frames)))
-            joined = _rejoined(pieces[-1], following[0]) if pieces else None
-            if joined is not None:
-                pieces[-1:], following[:1] = [joined], []
+            if pieces:
+                _check_same(pieces[0].reader, reader)
+                joined = _rejoined(pieces[-1], following[0])
+                if joined is not None:
+                    pieces[-1:], following[:1] = [joined], []
             pieces += following
-        return _write(sources, target, pieces, overwrite)
+    return _write(sources, target, pieces, overwrite)
 
 
 def repair_file(source: Path, target: Path, *, overwrite: bool = False) -> EditReport:
@@ -150,7 +149,7 @@ def repair_file(source: Path, target: Path, *, overwrite: bool = False) -> EditR
     Raises InputError when the header is damaged or nothing is whole, or OutputError.
     """
     with ItkReader(source, recover=True) as reader:
-        notes = [] if reader.damage is None else [reader.damage]
+        notes = [] if reader.damage is None else [f"{reader.name} {reader.damage}"]
         pieces = []
         for piece in _cut(reader, range(reader.total_frames)):
             try:
@@ -207,11 +206,12 @@ def _rejoined(one: _Piece, other: _Piece) -> _Piece | None:
     meets = a.frames == b.frames and a.frames - a.trim_end == b.trim_start and not a.lost
     if not meets or (a.tokens, a.map_bytes, a.token_bytes) != (b.tokens, b.map_bytes, b.token_bytes):
         return None
-    first, second = one.segment(), other.segment()
-    if (first.map_payload, first.token_payload) != (second.map_payload, second.token_payload):
-        return None
-    if (one.durations(), one.packets()) != (other.durations(), other.packets()):
-        return None
+    with one.reader.opened():
+        first, second = one.segment(), other.segment()
+        if (first.map_payload, first.token_payload) != (second.map_payload, second.token_payload):
+            return None
+        if (one.durations(), one.packets()) != (other.durations(), other.packets()):
+            return None
     return _Piece(one.reader, one.number, dataclasses.replace(a, trim_end=b.trim_end))
 
 
@@ -231,7 +231,9 @@ def _shown(value: object) -> str:
     if isinstance(value, AudioTrack):
         unit = f"in units of {value.time_base} s"
         return f"{value.codec}, {value.sample_rate} Hz, {value.channels} channels, {unit}"
-    return value.hex()[:12] if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        return value.hex()[:12]
+    return "none" if value is None else str(value)
 
 
 def _header(pieces: Sequence[_Piece]) -> Header:
@@ -249,9 +251,11 @@ def _header(pieces: Sequence[_Piece]) -> Header:
 def _write(sources: Iterable[Path], target: Path, pieces: Sequence[_Piece], overwrite: bool) -> EditReport:
     header = _header(pieces)
     with atomic_output(target, overwrite) as stream:
-        writer = ItkWriter(stream, header)
-        for piece in pieces:
-            writer.write(piece.segment(), piece.durations(), piece.packets())
+        writer = ItkWriter(stream, header, str(target))
+        for reader, its_pieces in groupby(pieces, lambda piece: piece.reader):
+            with reader.opened():
+                for piece in its_pieces:
+                    writer.write(piece.segment(), piece.durations(), piece.packets())
         size_bytes = writer.finish()
     return EditReport(
         inputs=tuple(map(str, sources)),

@@ -128,7 +128,7 @@ def encode_file(
             audio=audio_track(video) if options.audio else None,
         )
         planner = make_planner(options, header, engine.loaded)
-        writer = ItkWriter(stream, header)
+        writer = ItkWriter(stream, header, str(target) if isinstance(target, Path) else STANDARD_OUTPUT)
         meter = _Meter(writer, progress)
         passes = Passes(
             source,

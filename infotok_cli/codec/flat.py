@@ -22,7 +22,7 @@ from infotok_cli.container.writer import ItkWriter
 from infotok_cli.entropy.flat_ids import MAX_TOKEN_IDS, Flat, FlatSegment, flatten, unflatten
 from infotok_cli.entropy.token_ids import codebook_size
 from infotok_cli.entropy.token_net import TokenNet
-from infotok_cli.errors import InputError
+from infotok_cli.errors import InputError, OutputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,13 @@ def export_file(
             )
         net = token_net_for(reader.header, model)
         with atomic_output(target, overwrite) as stream:
-            FORMATS[kind].write(stream, plain_header(reader), sequences(reader))
+            try:
+                FORMATS[kind].write(stream, plain_header(reader), sequences(reader))
+                stream.flush()
+            except OSError as error:  # reading raises InputError
+                raise OutputError(
+                    f"{target}: cannot be written ({error.strerror or error}): check the disk"
+                ) from error
             size_bytes = stream.tell()
         return FlatReport(
             input=str(source),
@@ -125,7 +131,7 @@ def import_file(
         header = unpack_header(head)
         net = token_net_for(header, model)
         with atomic_output(target, overwrite) as stream:
-            writer = ItkWriter(stream, header)
+            writer = ItkWriter(stream, header, str(target))
             for flat in sequences:
                 tokens += _write_segment(writer, flat, net)
                 ids += len(flat)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.lib.format import header_data_from_array_1_0, write_array_header_1_0
 from numpy.typing import NDArray
 
 from infotok_cli.container.header import Header, unpack_header
@@ -81,7 +82,10 @@ def _write_npz(stream: BinaryIO, header: Header, sequences: Iterable[Flat]) -> N
 
 
 def _write_npy(stream: BinaryIO, header: Header, sequences: Iterable[Flat]) -> None:
-    np.save(stream, _whole([flatten_bytes(header.pack()), *sequences])[0])
+    ids, _ = _whole([flatten_bytes(header.pack()), *sequences])
+    # np.save writes arrays past `stream` by C's stdio, and says nothing when the disk is full.
+    write_array_header_1_0(stream, header_data_from_array_1_0(ids))
+    stream.write(ids.data)
 
 
 def _write_safetensors(stream: BinaryIO, header: Header, sequences: Iterable[Flat]) -> None:

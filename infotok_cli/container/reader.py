@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -50,6 +51,7 @@ class ItkReader:
                 newer format version; with `recover` also if no segment is whole.
         """
         self._name = str(path) if str(path).isprintable() else repr(str(path))
+        self._path = path
         self._file = self._open(path)
         try:
             self.size_bytes = os.fstat(self._file.fileno()).st_size
@@ -81,6 +83,21 @@ class ItkReader:
     def close(self) -> None:
         """Close the file; header and index stay."""
         self._file.close()
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Open a closed file again for a while; one that has changed meanwhile shows as damaged.
+
+        Raises InputError when it cannot be opened any more.
+        """
+        if not self._file.closed:
+            yield
+            return
+        self._file = self._open(self._path)
+        try:
+            yield
+        finally:
+            self._file.close()
 
     def segments(self) -> Iterator[Segment]:
         """All segments in order, read one at a time; raises InputError at the first damaged one."""

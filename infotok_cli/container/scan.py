@@ -191,7 +191,8 @@ def explain_missing_end(file: BinaryIO, head_end: int, header: Header) -> str:
         footer_end = section.end + layout.FOOTER_STRUCT.size
         file.seek(section.end)
         if scanner.size > footer_end and file.read(layout.FOOTER_STRUCT.size).endswith(layout.END_MAGIC):
-            return f"has {scanner.size - footer_end} trailing bytes after its end at byte {footer_end}"
+            extra = scanner.size - footer_end
+            return f"has {extra} trailing byte{'s' * (extra != 1)} after its end at byte {footer_end}"
         if scanner.size >= footer_end:
             return f"has a damaged footer at byte {section.end}, after {kept}"
     return f"is truncated at byte {scanner.size} (no footer), with {kept} before byte {at}"

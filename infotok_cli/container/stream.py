@@ -44,9 +44,7 @@ class ItkStream:
         self._file = file
         self._entries = bytearray()
         self._number = 0
-        start = self._read(len(layout.MAGIC), "magic")
-        if start != layout.MAGIC:
-            raise self._error("is no .itk file (wrong first bytes): give one made by 'infotok encode'")
+        self._check_magic()
         kind, payload = self._section()
         if kind != layout.HEAD:
             raise self._error(f"has no header after its first bytes: {AGAIN}")
@@ -55,6 +53,11 @@ class ItkStream:
         except InputError as error:
             way_out = "" if "update infotok" in str(error) else ": encode the video again"
             raise self._error(f"header: {error}{way_out}") from error
+
+    def _check_magic(self) -> None:
+        for byte in layout.MAGIC:
+            if self._read(1, "the magic")[0] != byte:
+                raise self._error("is no .itk file (wrong first bytes): give one made by 'infotok encode'")
 
     def place(self, number: int) -> str:
         """Segment `number` in words."""
@@ -148,7 +151,7 @@ class ItkStream:
         header = self.header
         totals = (self._number, self.frames, *([self.ticks] if header.has_tracks else []))
         expected = layout.INDEX_STRUCTS[header.index_layout].pack(*totals) + bytes(self._entries)
-        footer = self._read(layout.FOOTER_STRUCT.size, "footer")
+        footer = self._read(layout.FOOTER_STRUCT.size, "the footer")
         if not self._number or payload != expected or footer != layout.pack_footer(at):
             raise self._error(f"its index contradicts its segments: {AGAIN}")
         if self._file.read(1):
@@ -156,11 +159,11 @@ class ItkStream:
 
     def _section(self) -> tuple[bytes, bytes]:
         """Type and payload of the next section, whose checksum is right."""
-        frame = self._read(layout.SECTION_STRUCT.size, "section")
+        frame = self._read(layout.SECTION_STRUCT.size, "a section")
         kind, length, check = layout.SECTION_STRUCT.unpack(frame)
         if length > layout.MAX_PAYLOAD_BYTES.get(kind, -1):
             raise self._damaged("a section of wrong type or length")
-        payload = self._read(length, "section")
+        payload = self._read(length, "a section")
         if check != layout.section_crc(kind, length, payload):
             raise self._damaged("checksum differs")
         return kind, payload
@@ -184,7 +187,7 @@ class ItkStream:
         if not self.size_bytes:
             return "is empty: give an .itk file"
         whole = f"{self._number} whole segment{'s' if self._number != 1 else ''}"
-        return f"is truncated at byte {self.size_bytes}, inside a {what}, with {whole} before: {AGAIN}"
+        return f"is truncated at byte {self.size_bytes}, inside {what}, with {whole} before: {AGAIN}"
 
     def _damaged(self, what: str) -> InputError:
         place = f"after {self._number} whole segment{'s' if self._number != 1 else ''}"

@@ -16,8 +16,8 @@ from infotok_cli.sound import AudioPacket
 class ItkWriter:
     """`write_segment` for each segment in order, then `finish`; without it the file counts as truncated."""
 
-    def __init__(self, file: BinaryIO, header: Header) -> None:
-        """Write magic and header to `file`, a binary stream that is left open.
+    def __init__(self, file: BinaryIO, header: Header, name: str = "output") -> None:
+        """Write magic and header to `file`, a binary stream that is left open; `name` is its in messages.
 
         Raises:
             OutputError: the stream cannot be written to.
@@ -34,6 +34,7 @@ class ItkWriter:
         self.size_bytes = 0
         """Bytes written."""
         self._file = file
+        self._name = name
         self._entries = bytearray()
         self._finished = False
         self._write(layout.MAGIC)
@@ -165,8 +166,7 @@ class ItkWriter:
         self.size_bytes += len(data)
 
     def _write_error(self, error: OSError) -> OutputError:
-        name = getattr(self._file, "name", "output")
         reason = error.strerror or type(error).__name__
         return OutputError(
-            f"{name}: cannot be written after {self.size_bytes} bytes ({reason}): check the disk"
+            f"{self._name}: cannot be written after {self.size_bytes} bytes ({reason}): check the disk"
         )

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infotok_cli.entropy import token_ids
-from infotok_cli.entropy.token_net import TOTAL, TokenNet, Waves
+from infotok_cli.entropy.token_net import TokenNet, Waves
 from infotok_cli.errors import InputError
 
 Ids = NDArray[np.uint16]
@@ -48,14 +48,14 @@ def encode_ids(ids: Ids, keep: NDArray[np.bool_], net: TokenNet) -> bytes:
     size = int(np.prod(net.levels))
     if ids.shape != (int(keep.sum()),) or (ids.size and int(ids.max()) >= size):
         raise ValueError(f"{ids.shape} token ids do not fit a keep map of {int(keep.sum())} and {size} ids")
-    digits = np.zeros((*keep.shape, len(net.levels)), np.int32)
-    digits[keep] = to_digits(ids, net.levels)
+    whole = np.zeros(keep.size, np.uint16)
+    whole[keep.ravel()] = ids
+    waves = Waves(net, keep)
+    digits = to_digits(whole[waves.places], net.levels)
     coder = _stream().RangeEncoder()
-    for wave in Waves(net, keep):
-        mine = digits[wave.step][wave.where]
-        for channel in range(len(net.levels)):
-            symbols = np.ascontiguousarray(mine[:, channel])
-            coder.encode(symbols, _family(), wave.frequencies(channel) / TOTAL)
+    for wave in waves:
+        for channel, symbols in enumerate(np.ascontiguousarray(digits[wave.tokens].T)):
+            coder.encode(symbols, _family(), wave.chances(channel))
             wave.put(channel, symbols)
     return _bytes_of(coder)
 
@@ -69,22 +69,23 @@ def decode_ids(data: bytes, keep: NDArray[np.bool_], net: TokenNet) -> Ids:
         raise InputError(f"coded token ids take {len(data)} bytes, not whole words: encode the video again")
     coder = _stream().RangeDecoder(np.frombuffer(data, "<u4").astype(np.uint32))
     again = _stream().RangeEncoder()
-    digits = np.zeros((*keep.shape, len(net.levels)), np.int32)
+    waves = Waves(net, keep)
+    digits = np.empty((len(waves.places), len(net.levels)), np.int32)
     try:
-        for wave in Waves(net, keep):
-            mine = np.empty((int(wave.where.sum()), len(net.levels)), np.int32)
+        for wave in waves:
             for channel in range(len(net.levels)):
-                chances = wave.frequencies(channel) / TOTAL
+                chances = wave.chances(channel)
                 symbols = coder.decode(_family(), chances)
                 again.encode(symbols, _family(), chances)
-                mine[:, channel] = symbols
+                digits[wave.tokens, channel] = symbols
                 wave.put(channel, symbols)
-            digits[wave.step][wave.where] = mine
     except (ValueError, AssertionError) as error:
         raise InputError("coded token ids are damaged: encode the video again") from error
     if _bytes_of(again) != data:
         raise InputError("coded token ids are not the code of the ids they give: encode the video again")
-    return from_digits(digits[keep], net.levels)
+    whole = np.zeros(keep.size, np.uint16)
+    whole[waves.places] = from_digits(digits, net.levels)
+    return whole[keep.ravel()]
 
 
 def _bytes_of(coder: Any) -> bytes:

@@ -5,13 +5,14 @@ in waves: for each latent step, first the kept positions (y, x) with y + x even,
 a wave, channel after channel for all its positions. The digits that a wave may look at are those of
 earlier waves at fixed offsets, and the earlier channels of the token itself.
 
-All arithmetic is on integers, so that both sides agree on every machine. The products are taken in
-float32 for speed: sums stay below 2^24, where float32 holds every integer, so no order of summation
+All arithmetic is on integers, so that both sides agree on every machine. For speed they are held in
+float32 and float64, and only where every step is exact (`_Layer`, `Wave.chances`): so no order of summation
 and no instruction set can change them. docs/FORMAT.md specifies the whole of it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 
@@ -50,6 +51,15 @@ TENSOR_PREFIX = "token_net."
 
 _MARGIN = 2
 """Steps, rows and columns of absence around a grid."""
+
+_EARLIER = 6
+"""The first of `OFFSETS`: those in earlier steps."""
+
+_DECAY = DECAY.astype(np.float64)
+
+_UNITS = np.eye(8, dtype=np.float32)
+_CLASS_INPUTS = PRESENT * np.concatenate([np.repeat(_UNITS, 8, axis=1), np.tile(_UNITS, (1, 8))])
+"""`[CLASSES - 1, 64]`, by 8 * (tokens in the block - 1) + rank in the block."""
 
 
 def input_count(channels: int) -> int:
@@ -114,112 +124,153 @@ class TokenNet:
         return cls(levels=levels, **{name: np.ascontiguousarray(a) for name, a in arrays.items()})
 
 
+@dataclass(frozen=True)
+class _Layer:
+    """Weights of one channel in float32, scaled so that a floor does what the format does by a shift.
+
+    Sums of `first` are multiples of 1/16 below 2^23 / 16, those of `second` and `before` multiples of 1/32
+    below 2^23 / 32, whatever weights and levels the format allows: exact in any order of summation.
+    """
+
+    first: NDArray[np.float32]
+    """`[H, F + 1 + c]`: from the rows of `Wave._known` to hidden units."""
+    second: NDArray[np.float32]
+    """`[L, H]`: from hidden units to logits."""
+    before: NDArray[np.float32]
+    """`[L, rows]`: added to the logits by the digit one step before; the bias is in it."""
+
+
+def _layers(net: TokenNet) -> list[_Layer]:
+    """One for each channel."""
+    split, end = (places * (len(net.levels) + 1) for places in (_EARLIER, len(OFFSETS)))
+    base = np.concatenate([net.base[split:end], net.base[:split], net.base[end:]])
+    layers = []
+    for channel, levels in enumerate(net.levels):
+        bias, own = net.base_bias[channel, None], net.own[:channel, channel]
+        first = np.concatenate([base[:, channel], bias, own]).T
+        before = (net.before[channel, :, :levels] + net.out_bias[channel, :levels]).T
+        second = net.out[channel, :, :levels].T
+        layers.append(
+            _Layer(_scaled(first, HIDDEN_SHIFT), _scaled(second, LOGIT_SHIFT), _scaled(before, LOGIT_SHIFT))
+        )
+    return layers
+
+
+def _scaled(whole: NDArray[np.integer], shift: int) -> NDArray[np.float32]:
+    return whole.astype(np.float32, order="C") * np.float32(2.0**-shift)
+
+
 class Waves:
-    """Walks over the kept tokens of one segment, telling frequencies and taking in digits."""
+    """Walks over the kept tokens of one segment, telling chances and taking in digits."""
 
     def __init__(self, net: TokenNet, keep: NDArray[np.bool_]) -> None:
         """keep: `[t, h, w]`."""
         self.net = net
-        channels = len(net.levels)
-        inputs = input_count(channels)
-        self._base = net.base.reshape(inputs, -1).astype(np.float32)
-        self._base_bias = net.base_bias.astype(np.float32)
-        self._own = net.own.astype(np.float32)
-        self._out = [
-            np.ascontiguousarray(net.out[c, :, :levels]).astype(np.float32)
-            for c, levels in enumerate(net.levels)
-        ]
+        self._layers = _layers(net)
         steps, rows, columns = keep.shape
+        even = np.add.outer(np.arange(rows), np.arange(columns)) % 2 == 0
+        self._halves = np.stack([keep & even, keep & ~even], axis=1).reshape(2 * steps, rows, columns)
+        half_step, place = np.divmod(np.flatnonzero(self._halves), rows * columns)
+        self.places: NDArray[np.int64] = half_step // 2 * (rows * columns) + place
+        """Index of each token in the flattened grid, in coding order, `[n]`."""
+        self._ends = np.searchsorted(half_step, np.arange(2 * steps), side="right").tolist()
         padded = (steps + _MARGIN, rows + 2 * _MARGIN, columns + 2 * _MARGIN)
-        self._stride = (padded[1] * padded[2], padded[2], 1)
-        self._offsets = np.array([np.dot(offset, self._stride) for offset in OFFSETS])
-        self._seen = np.zeros((int(np.prod(padded)), channels + 1), np.float32)
-        self._keep = keep
-        self._classes = _classes(keep)
-        self._place = np.arange(len(self._seen)).reshape(padded)[_MARGIN:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
-        parity = np.add.outer(np.arange(rows), np.arange(columns)) % 2
-        self._parities = [parity == 0, parity == 1]
+        inside = np.arange(math.prod(padded)).reshape(padded)[_MARGIN:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+        self._at = inside.reshape(-1)[self.places]
+        self._offsets = np.array(OFFSETS) @ (padded[1] * padded[2], padded[2], 1)
+        self._classes = _classes(keep).reshape(-1)[self.places]
+        channels = len(net.levels)
+        self._seen = np.zeros((math.prod(padded), channels + 1), np.int16)
+        self._seen_rows = np.full((math.prod(padded), channels), net.before.shape[2], np.uint8)
 
     def __iter__(self) -> Iterator[Wave]:
         """The waves that have tokens, in order; each must be finished before the next is asked for."""
-        for step in range(self._keep.shape[0]):
-            for half, parity in enumerate(self._parities):
-                where = self._keep[step] & parity
-                if where.any():
-                    yield self._wave(step, half, where)
-
-    def _wave(self, step: int, half: int, where: NDArray[np.bool_]) -> Wave:
-        at = self._place[step][where]
-        near = self._seen[at[:, None] + self._offsets]
-        classes = self._classes[step][where]
-        classes[:, -1] = PRESENT * half
-        inputs = np.concatenate([near.reshape(len(at), -1), classes], axis=1)
-        hidden = (inputs @ self._base).reshape(len(at), *self._base_bias.shape) + self._base_bias
-        return Wave(self, step=step, where=where, at=at, inputs=inputs, hidden=hidden)
+        start = 0
+        for half_step, end in enumerate(self._ends):
+            if end > start:
+                yield Wave(self, half_step, slice(start, end))
+            start = end
 
 
 class Wave:
     """Tokens of one half of a latent step."""
 
-    def __init__(
-        self,
-        waves: Waves,
-        *,
-        step: int,
-        where: NDArray[np.bool_],
-        at: NDArray[np.int64],
-        inputs: NDArray[np.float32],
-        hidden: NDArray[np.float32],
-    ) -> None:
-        self.step = step
-        self.where = where
+    def __init__(self, waves: Waves, half_step: int, tokens: slice) -> None:
+        self.step, half = divmod(half_step, 2)
+        self.tokens = tokens
+        """Which tokens these are in coding order."""
+        self.where: NDArray[np.bool_] = waves._halves[half_step]
         """Kept positions of the wave, `[h, w]`; its tokens are in the order of these."""
-        self.inputs = inputs
-        """Inputs of the network, `[n, F]`; the first C + 1 are the token one step before."""
-        self._waves, self._at, self._hidden = waves, at, hidden
-        self._values = np.zeros((len(at), len(waves.net.levels) + 1), np.float32)
-        self._values[:, -1] = PRESENT
+        self._waves, self._at = waves, waves._at[tokens]
+        count, channels = len(self._at), len(waves.net.levels)
+        # Rows: places in the same step, where the first half has nothing to see, and in earlier steps,
+        # classes, 1, then the token's own digits as they become known.
+        offsets = waves._offsets[_EARLIER:] if half else waves._offsets[:0]
+        offsets = np.concatenate([offsets, waves._offsets[:_EARLIER]])
+        near = len(offsets) * (channels + 1)
+        self._own = near + CLASSES + 1
+        self._known = np.empty((self._own + channels, count), np.float32)
+        self._known[:near] = waves._seen.take(self._at[:, None] + offsets, axis=0).reshape(count, near).T
+        self._known[near : near + CLASSES - 1] = _CLASS_INPUTS.take(waves._classes[tokens], axis=1)
+        self._known[self._own - 2] = PRESENT * half
+        self._known[self._own - 1] = 1
+        self._before = waves._seen_rows.take(self._at + waves._offsets[0], axis=0)
 
-    def frequencies(self, channel: int) -> NDArray[np.int64]:
-        """Frequencies `[n, levels]`, each at least 1, summing to TOTAL, of the digits of `channel`.
+    @property
+    def inputs(self) -> NDArray[np.float32]:
+        """Inputs of the network, `[n, F]`, in the order of `TokenNet.base`."""
+        place = len(self._waves.net.levels) + 1
+        classes = self._own - 1 - CLASSES
+        same, earlier = np.split(self._known[:classes], [classes - _EARLIER * place])
+        if not len(same):
+            same = np.zeros(((len(OFFSETS) - _EARLIER) * place, same.shape[1]), np.float32)
+        return np.concatenate([earlier, same, self._known[classes : self._own - 1]]).T
 
-        All channels before it must have been put in.
+    def chances(self, channel: int) -> NDArray[np.float64]:
+        """Frequencies `[n, levels]` of the digits of `channel`, each at least 1, as shares of TOTAL.
+
+        All channels before it must have been put in. Before the last line float64 holds only whole numbers
+        below 2^53. The quotient of two of these lies further below the next whole number than it can be
+        off by rounding, so its floor is exact.
         """
-        waves, net = self._waves, self._waves.net
-        levels = net.levels[channel]
-        total = self._hidden[:, channel] + self._values[:, :channel] @ waves._own[:channel, channel]
-        active = np.floor(np.clip(total, 0, (HIDDEN_MAX + 1) * 16 - 1) / (1 << HIDDEN_SHIFT))
-        logits = (active @ waves._out[channel]).astype(np.int64) + net.out_bias[channel, :levels]
-        present = self.inputs[:, len(net.levels)] > 0
-        digit = (self.inputs[:, channel].astype(np.int64) + levels - 1) >> 1
-        row = np.where(present, digit, net.before.shape[2])
-        logits = (logits + net.before[channel, row, :levels]) >> LOGIT_SHIFT
-        below = np.minimum(logits.max(axis=1, keepdims=True) - logits, len(DECAY) - 1)
-        weight = DECAY[below]
-        spread: NDArray[np.int64] = 1 + weight * (TOTAL - levels) // weight.sum(axis=1, keepdims=True)
-        best = below.argmin(axis=1)
-        spread[np.arange(len(spread)), best] += TOTAL - spread.sum(axis=1)
-        return spread
+        layer, levels = self._waves._layers[channel], self._waves.net.levels[channel]
+        known = self._known[: self._own + channel]
+        hidden = layer.first[:, -len(known) :] @ known
+        np.floor(hidden, out=hidden).clip(0, HIDDEN_MAX, out=hidden)
+        logits = layer.second @ hidden
+        logits += layer.before.take(self._before[:, channel], axis=1)
+        np.floor(logits, out=logits)
+        below = (logits.max(axis=0) - logits).astype(np.intp)
+        weight = _DECAY.take(below, mode="clip")
+        total = weight.sum(axis=0)
+        weight *= TOTAL - levels
+        weight /= total
+        spread = np.floor(weight, out=weight)
+        spread += 1
+        spread[below.argmin(axis=0), np.arange(len(total))] += TOTAL - spread.sum(axis=0)
+        return np.ascontiguousarray(spread.T) / TOTAL
 
     def put(self, channel: int, digits: NDArray[np.integer]) -> None:
         """Take in the digits `[n]` of `channel`; after the last channel, later waves see these tokens."""
-        net = self._waves.net
-        self._values[:, channel] = 2 * digits - (net.levels[channel] - 1)
-        if channel == len(net.levels) - 1:
-            self._waves._seen[self._at] = self._values
+        waves = self._waves
+        self._known[self._own + channel] = 2 * digits - (waves.net.levels[channel] - 1)
+        waves._seen_rows[self._at, channel] = digits
+        if channel == len(waves.net.levels) - 1:
+            waves._seen[self._at, :-1] = self._known[self._own :].T
+            waves._seen[self._at, -1] = PRESENT
 
 
-def _classes(keep: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Inputs `[t, h, w, CLASSES]` that the keep map alone gives."""
+def _classes(keep: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Row `[t, h, w]` of `_CLASS_INPUTS` of each position that is kept."""
     steps, rows, columns = keep.shape
-    bt, bh, bw = block_grid((steps, rows, columns))
-    whole = np.zeros((2 * bt, 2 * bh, 2 * bw), np.int64)
-    whole[:steps, :rows, :columns] = keep
-    counts = whole.reshape(bt, 2, bh, 2, bw, 2).sum(axis=(1, 3, 5))
+    blocks = block_grid((steps, rows, columns))
+    counts = np.zeros([2 * n for n in blocks], np.uint8)
+    counts[:steps, :rows, :columns] = keep
+    counts = counts[::2] + counts[1::2]
+    counts = counts[:, ::2] + counts[:, 1::2]
+    counts = counts[:, :, ::2] + counts[:, :, 1::2]
     for axis in range(3):
         counts = np.repeat(counts, 2, axis=axis)
-    rank = spread_rank((steps, rows, columns))
-    classes = np.zeros((*keep.shape, CLASSES), np.float32)
-    classes[..., :8] = PRESENT * (counts[:steps, :rows, :columns, None] == np.arange(1, 9))
-    classes[..., 8:16] = PRESENT * (rank[..., None] == np.arange(8))
-    return classes
+    # Where a block is empty this wraps round, but there nothing is kept.
+    codes: NDArray[np.uint8] = (counts[:steps, :rows, :columns] - 1) * 8 + spread_rank((steps, rows, columns))
+    return codes

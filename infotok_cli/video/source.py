@@ -228,7 +228,7 @@ def _open(path: Path) -> InputContainer:
 
 def _open_pipe(path: Path, pipe: BinaryIO) -> InputContainer:
     try:
-        container = av.open(_ReadOnly(pipe), mode="r", metadata_errors="replace")
+        container = av.open(_ReadOnly(pipe, path), mode="r", metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
         raise InputError(
             f"{path}: is not a video that can be read from a pipe: give Matroska, MPEG-TS, fragmented MP4 or "
@@ -240,8 +240,17 @@ def _open_pipe(path: Path, pipe: BinaryIO) -> InputContainer:
 class _ReadOnly:
     """A pipe as FFmpeg is to see it: no seeking, and what is there now rather than all that was asked for."""
 
-    def __init__(self, pipe: BinaryIO) -> None:
-        self.read = getattr(pipe, "read1", pipe.read)
+    def __init__(self, pipe: BinaryIO, name: Path) -> None:
+        self._take, self._name = getattr(pipe, "read1", pipe.read), name
+
+    def read(self, length: int) -> bytes:
+        try:
+            found: bytes = self._take(length)
+        except OSError as error:
+            raise InputError(
+                f"{self._name}: cannot be read ({error.strerror}): check where it comes from"
+            ) from error
+        return found
 
 
 def _not_text(container: InputContainer, path: Path) -> InputContainer:

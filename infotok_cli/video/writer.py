@@ -32,6 +32,12 @@ from infotok_cli.video.pixels import YuvConverter
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 
+NO_SOUND_OF = {".mp4": ("A_PCM",), ".m4v": ("A_PCM",), ".mov": ("A_FLAC", "A_OPUS")}
+"""Codecs that FFmpeg refuses only when it starts to write, where it no longer says what is wrong.
+
+MP4 wants to know which loudspeaker a channel is for, which PCM does not tell.
+"""
+
 X265_DELAY_FRAMES = 2
 
 LIVE_MATROSKA = {"live": "1", "flush_packets": "1", "cluster_time_limit": "500", "fflags": "+bitexact"}
@@ -177,8 +183,7 @@ class VideoWriter:
     def _add_audio(self, track: AudioTrack) -> AudioStream:
         way_out = "choose .mkv, or leave the sound out with --no-audio"
         refusal = f"{self._path}: a {self._suffix} file cannot hold sound of codec {track.codec}: {way_out}"
-        # FFmpeg's MP4 wants to know which loudspeaker a channel is for, which PCM does not tell.
-        if track.codec.startswith("A_PCM") and self._suffix in (".mp4", ".m4v"):
+        if any(track.codec.startswith(codec) for codec in NO_SOUND_OF.get(self._suffix, ())):
             raise UsageError(refusal)
         try:
             with template(track) as model:

@@ -93,7 +93,7 @@ def test_repair(run: Run, refused: Refused, encoded: Path) -> None:
     encoded.write_bytes(whole[:-3])
     assert "whole segments" in refused(3, "inspect", encoded)
     result = run("repair", encoded, "-o", repaired, "-y")
-    assert "warning: is truncated" in result.stderr
+    assert f"warning: {encoded} is truncated" in result.stderr
     assert repaired.read_bytes() == whole
     encoded.write_bytes(whole)
     damage(encoded, 2)

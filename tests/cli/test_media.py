@@ -431,8 +431,29 @@ def test_unknown_sound_is_refused(
     run("encode", source, "-o", tmp_path / "x.itk", "--no-audio")
 
 
-def test_sound_that_the_output_cannot_hold(refused: Callable[..., str], run: Run, tmp_path: Path) -> None:
-    source = make_media(tmp_path / "source.mp4")
+@pytest.mark.parametrize(
+    ("encoder", "codec", "held_by"),
+    [
+        ("aac", "A_AAC", (".mp4", ".m4v", ".mov", ".mkv")),
+        ("ac3", "A_AC3", (".mp4", ".m4v", ".mov", ".mkv")),
+        ("eac3", "A_EAC3", (".mp4", ".mov", ".mkv")),
+        ("libmp3lame", "A_MPEG/L3", (".mp4", ".mov", ".mkv")),
+        ("flac", "A_FLAC", (".mp4", ".mkv")),
+        ("libopus", "A_OPUS", (".mp4", ".mkv", ".webm")),
+        ("pcm_s16le", "A_PCM/INT/LIT", (".mov", ".mkv")),
+    ],
+)
+def test_what_each_output_can_hold(
+    refused: Callable[..., str], run: Run, tmp_path: Path, encoder: str, codec: str, held_by: tuple[str, ...]
+) -> None:
+    source = make_media(tmp_path / "source.mkv", sound=encoder, frames=6)
+    given = read_media(source)
     run("encode", source, "-o", tmp_path / "x.itk")
-    message = refused(2, "decode", tmp_path / "x.itk", "-o", tmp_path / "x.webm")
-    assert "a .webm file cannot hold sound of codec A_AAC" in message
+    for suffix in (".mp4", ".m4v", ".mov", ".mkv", ".webm"):
+        target = tmp_path / f"x{suffix}"
+        if suffix in held_by:
+            run("decode", tmp_path / "x.itk", "-o", target)
+            assert read_media(target).sound_bytes == given.sound_bytes
+        else:
+            message = refused(2, "decode", tmp_path / "x.itk", "-o", target)
+            assert f"a {suffix} file cannot hold sound of codec {codec}: choose .mkv" in message

@@ -70,6 +70,70 @@ def test_disk_full(spawn: Spawn, encoded: Path) -> None:
     assert list(encoded.parent.iterdir()) == [encoded]
 
 
+def test_concat_of_more_files_than_can_be_open(spawn: Spawn, run: Run, encoded: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
+
+    parts = [encoded.with_name(f"{number}.itk") for number in range(40)]
+    for number, part in enumerate(parts):  # in pairs that meet inside a segment, which becomes one again
+        run("cut", encoded, "--start", number % 2 / 10, "--end", (number % 2 + 1) / 10, "-o", part)
+    joined, whole, half = (encoded.with_name(f"{name}.itk") for name in ("joined", "whole", "half"))
+    process = spawn("concat", *parts, "-o", joined, preexec_fn=limit)
+    assert process.communicate(timeout=60)[1].startswith(f"{parts[0]} + 39 more -> {joined}")
+    assert process.returncode == 0
+    run("cut", encoded, "--end", 0.2, "-o", half)
+    run("concat", *[half] * 20, "-o", whole)
+    assert joined.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("command", ["encode", "concat", "import", "jsonl", "npz", "npy", "safetensors"])
+def test_a_full_disk_is_told_of_by_the_name_of_the_output(
+    spawn: Spawn, run: Run, clip: Path, encoded: Path, command: str
+) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
+
+    run("export", encoded, "-o", encoded.with_name("ids.npz"))
+    kind = command if command in ("jsonl", "npz", "npy", "safetensors") else "itk"
+    words: list[object] = {
+        "encode": ["encode", clip],
+        "concat": ["concat", encoded, encoded],
+        "import": ["import", encoded.with_name("ids.npz")],
+    }.get(command, ["export", encoded])
+    target = encoded.with_name(f"full.{kind}")
+    process = spawn(*words, "-o", target, preexec_fn=limit)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (5, "")
+    assert err.startswith(f"infotok: error: {target}: cannot be written")
+    assert err.count("\n") == 1
+    assert sorted(encoded.parent.iterdir()) == [encoded, encoded.with_name("ids.npz")]
+
+
+@pytest.mark.parametrize(
+    ("closed", "words", "code", "says"),
+    [
+        (0, ["encode", "-", "-o", "{}.2"], 3, "standard input: cannot be read (Bad file descriptor)"),
+        (0, ["decode", "-", "-o", "{}.mkv"], 3, "standard input: cannot be read (Bad file descriptor)"),
+        (1, ["inspect", "{}"], 5, "standard output cannot be written: Bad file descriptor"),
+        (1, ["decode", "{}", "-o", "-"], 5, "standard output: cannot be written: Bad file descriptor"),
+        (2, ["repair", "{}", "-o", "{}.2"], 0, None),
+    ],
+)
+def test_standard_streams_that_are_closed(
+    spawn: Spawn, encoded: Path, closed: int, words: list[str], code: int, says: str | None
+) -> None:
+    """No bug of ours, and no file is opened in their place."""
+    process = spawn(*(word.format(encoded) for word in words), preexec_fn=lambda: os.close(closed))
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    if says is None:
+        assert encoded.with_name(f"{encoded.name}.2").read_bytes() == encoded.read_bytes()
+    else:
+        assert err.startswith(f"infotok: error: {says}")
+        assert err.count("\n") == 1
+        assert list(encoded.parent.iterdir()) == [encoded]
+
+
 def test_reader_that_leaves(spawn: Spawn, encoded: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)

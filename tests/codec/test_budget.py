@@ -11,16 +11,17 @@ import pytest
 from numpy.typing import NDArray
 
 from infotok_cli.codec import groups
-from infotok_cli.codec.budget import TargetPsnrPlanner
+from infotok_cli.codec.budget import TargetPsnrPlanner, TargetSizePlanner
 from infotok_cli.codec.encode import EncodeReport, encode_file
 from infotok_cli.codec.planning import Group, Written
 from infotok_cli.config import AllocationName, Budget, BudgetKind, EncodeOptions
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import ModelError, UsageError
-from infotok_cli.model.allocation import Allocation
+from infotok_cli.model.allocation import Allocation, allocate
 from infotok_cli.model.distortion import Distortion
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
+from make_itk import itk_header
 from make_video import make_video, moving_shapes
 from tiny_model import write_tiny_model
 
@@ -118,6 +119,38 @@ def test_target_size(
 ) -> None:
     report = encode(clip, tmp_path, engine, Budget("target-size", size_bytes), allocation=allocation)
     assert size_bytes - 24 <= report.size_bytes <= size_bytes
+
+
+@pytest.mark.parametrize("costs", [(1, 2) * 6, (2, 1) * 6, (1, 1.5, 2, 1.2, 2, 1) * 2])
+def test_target_size_over_groups_whose_tokens_cost_unlike_bytes(
+    costs: tuple[float, ...],
+) -> None:
+    """Equal errors should get about equal tokens, though only coding a group shows what its tokens cost."""
+    random = np.random.default_rng(0)
+    errors = [random.gamma(1, 0.05, (8, 16, 20)).astype(np.float32) for _ in costs]
+    film = [Group([error], [32]) for error in errors]
+
+    def cost(factor: float, chosen: list[Allocation]) -> Written:
+        (only,) = chosen
+        token_bytes = int(factor * 2 * only.tokens**0.75)
+        return Written(1, only.keep.size, tokens=only.tokens, map_bytes=30, token_bytes=token_bytes)
+
+    even = [
+        cost(factor, allocate([error], "block", 0.4)) for factor, error in zip(costs, errors, strict=True)
+    ]
+    size_bytes = sum(written.size_bytes for written in even) + 400
+    planner = TargetSizePlanner(itk_header(token_coding=1), size_bytes)
+    for group in film:
+        planner.survey(group)
+    spent = []
+    for factor, group in zip(costs, film, strict=True):
+        chosen = planner.plan(group, lambda tried, factor=factor: cost(factor, tried))  # type: ignore[misc]
+        spent.append(cost(factor, chosen))
+        planner.wrote(spent[-1])
+    total = sum(written.size_bytes for written in spent)
+    assert 0.98 * size_bytes - 400 < total < size_bytes
+    tokens = [written.tokens for written in spent]
+    assert max(tokens) / min(tokens) < 2.7, tokens
 
 
 @pytest.mark.usefixtures("group_size")

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infotok_cli.codec import edit
 from infotok_cli.codec.edit import concat_files, cut_file, repair_file
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import InputError, UsageError
@@ -112,6 +113,25 @@ def test_files_that_differ_are_not_joined(film: Path, changes: dict[str, Any]) -
     other.write_bytes(itk_bytes([Plan(8)], itk_header(**changes)))
     name = next(iter(changes)).replace("_", " ")
     with pytest.raises(InputError, match=f"other.itk: {name} is"):
+        concat_files([film, other], target)
+    assert not target.exists()
+
+
+def test_a_file_that_changes_while_it_is_joined(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are read again once the last one has been looked at: what is no longer the same is refused."""
+    other, target = film.with_name("other.itk"), film.with_name("joined.itk")
+    other.write_bytes(film.read_bytes())
+    same = edit._check_same
+
+    def changed(first: ItkReader, second: ItkReader) -> None:
+        same(first, second)
+        film.write_bytes(itk_bytes(PLANS, itk_header(), seed=1))
+
+    monkeypatch.setattr(edit, "_check_same", changed)
+    with pytest.raises(InputError, match=r"film.itk: segment 0 .* differs"):
+        concat_files([film, other], target)
+    monkeypatch.setattr(edit, "_check_same", lambda first, second: film.unlink())
+    with pytest.raises(InputError, match=r"film.itk: does not exist"):
         concat_files([film, other], target)
     assert not target.exists()
 

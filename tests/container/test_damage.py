@@ -79,7 +79,7 @@ def test_every_truncation_is_detected(small_file: Path) -> None:
 @pytest.mark.parametrize("extra", [1, 19, 20, 21, 4096])
 def test_trailing_bytes_are_refused(small_file: Path, extra: int) -> None:
     whole = small_file.read_bytes()
-    assert f"{extra} trailing bytes after its end at byte {len(whole)}" in refused(
+    assert f"{extra} trailing byte{'s' * (extra > 1)} after its end at byte {len(whole)}" in refused(
         small_file, whole + bytes(extra)
     )
 

@@ -74,10 +74,11 @@ def told_frequencies(ids: Ids, keep: NDArray[np.bool_], net: TokenNet) -> list[t
     for wave in Waves(net, keep):
         mine = digits[wave.step][wave.where]
         for channel in range(len(net.levels)):
-            rows = wave.frequencies(channel)
+            rows = wave.chances(channel) * TOTAL
             assert (rows >= 1).all()
             assert (rows.sum(axis=1) == TOTAL).all()
-            told += list(zip(mine[:, channel].tolist(), rows.tolist(), strict=True))
+            assert (rows == np.floor(rows)).all()
+            told += list(zip(mine[:, channel].tolist(), rows.astype(int).tolist(), strict=True))
             wave.put(channel, mine[:, channel])
     return told
 
