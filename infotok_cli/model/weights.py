@@ -89,6 +89,13 @@ def holds_token_net(path: Path) -> bool:
         return any(name.startswith(TENSOR_PREFIX) for name in reader.keys())  # noqa: SIM118
 
 
+def training_history(path: Path) -> dict[str, object]:
+    """How the weights of the file at `path`, a whole one, came about; empty where it does not say."""
+    with safe_open(path, framework="pt") as reader:
+        history: dict[str, object] = json.loads((reader.metadata() or {}).get(TRAINING_KEY, "{}"))
+    return history
+
+
 def load_model(path: Path) -> LoadedModel:
     """Read a weights file onto the CPU in float32.
 

@@ -20,7 +20,14 @@ from infotok_cli.config import ModelConfig
 from infotok_cli.errors import UsageError
 from infotok_cli.model.engine import choose_runtime, keep_freed_memory
 from infotok_cli.model.tokenizer import Tokenizer
-from infotok_cli.model.weights import LoadedModel, build_model, load_model, save_model
+from infotok_cli.model.weights import (
+    LoadedModel,
+    build_model,
+    file_sha256,
+    load_model,
+    save_model,
+    training_history,
+)
 from infotok_cli.train.checkpoint import (
     Progress,
     read_checkpoint,
@@ -243,7 +250,7 @@ class _Run:
         held = self.held.psnr(model)
         news = self._news(held)
         report(news)
-        history = {
+        history: dict[str, object] = {
             "steps": self.progress.step,
             "clips": self.progress.clips,
             "clips_per_step": options.batch * options.accumulate * self.world.size,
@@ -255,6 +262,9 @@ class _Run:
             "held_psnr_db": {f"{rate:g}": round(held[rate], 3) for rate in HELD_RATES},
         }
         error = self.held.mean_error(model)
+        if options.init is not None:
+            before = {"sha256": file_sha256(options.init), "training": training_history(options.init)}
+            history["started_from"] = before
         companions = self._companions(error) if fit else Companions()
         return save_model(
             options.output,

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from infotok_cli.config import MaskingName, ModelConfig
 from infotok_cli.errors import ModelError, UsageError
 from infotok_cli.model.tokenizer import Tokenizer
-from infotok_cli.model.weights import load_model
+from infotok_cli.model.weights import load_model, training_history
 from infotok_cli.train import step
 from infotok_cli.train.checkpoint import read_checkpoint
 from infotok_cli.train.data import CropShape
@@ -230,3 +230,14 @@ def test_overlap_is_kept_and_can_be_added_once(cache: Path, tmp_path: Path) -> N
     fresh = replace(plain, output=tmp_path / "fresh.safetensors", overlap=1)
     train(fresh, silent)
     assert load_model(fresh.output).config.overlap == 1
+
+
+def test_weights_tell_what_they_started_from(cache: Path, tmp_path: Path) -> None:
+    first = options(cache, tmp_path / "first.safetensors", 2)
+    sha256 = train(first, silent)
+    second = replace(first, output=tmp_path / "second.safetensors", init=first.output, steps=1)
+    train(second, silent)
+    history = training_history(second.output)
+    assert history["steps"] == 1
+    assert history["started_from"] == {"sha256": sha256, "training": training_history(first.output)}
+    assert "started_from" not in training_history(first.output)
