@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from infotok_cli.blocks import block_capacity, keep_from_levels
-from infotok_cli.model.allocation import allocate_blocks, allocate_positions, even_map
+from infotok_cli.model.allocation import SEAM_WORTH, allocate_blocks, allocate_positions, even_map
 
 Maps = list[NDArray[np.float32]]
 
@@ -129,3 +129,21 @@ def test_even_map_spreads_tokens_evenly(rate: float) -> None:
     per_block = positions.keep.reshape(2, 2, 8, 2, 12, 2).sum(axis=(1, 3, 5))
     assert per_block.max() - per_block.min() <= 1
     assert abs(per_block.mean() - 8 * rate) < 0.05
+
+
+def test_ends_of_segments_get_more_for_the_same_error() -> None:
+    error = np.full((16, 8, 8), 0.1, np.float32) * np.random.default_rng(0).lognormal(0, 0.4, (16, 8, 8))
+    (allocation,) = allocate_blocks([error.astype(np.float32)], 0.5)
+    tokens = allocation.keep.reshape(8, -1).sum(axis=1)
+    assert min(tokens[0], tokens[-1]) > tokens[1:-1].mean()
+    evened = error.copy()
+    evened[[0, 1, -2, -1]] /= SEAM_WORTH
+    (allocation,) = allocate_blocks([evened.astype(np.float32)], 0.5)
+    tokens = allocation.keep.reshape(8, -1).sum(axis=1)
+    assert abs(tokens[[0, -1]].mean() / tokens[1:-1].mean() - 1) < 0.1
+
+
+def test_even_maps_are_even_up_to_the_ends() -> None:
+    (allocation,) = allocate_blocks([even_map((16, 8, 10))], 0.5)
+    tokens = allocation.keep.reshape(8, -1).sum(axis=1)
+    assert tokens.max() - tokens.min() <= 8
