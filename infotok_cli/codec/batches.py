@@ -9,15 +9,23 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def batches(items: Iterable[Item], size: int, kind: Callable[[Item], Hashable]) -> Iterator[list[Item]]:
-    """Neighbours of one kind, in order, at most `size` together; given away as soon as they are so many."""
+def batches(
+    items: Iterable[Item],
+    size: int,
+    kind: Callable[[Item], Hashable],
+    ends: Callable[[Item], bool] = lambda item: False,
+) -> Iterator[list[Item]]:
+    """Neighbours of one kind, in order, at most `size` together.
+
+    Given away as soon as they are so many, or one `ends` its batch: no item is waited for in vain.
+    """
     batch: list[Item] = []
     for item in items:
         if batch and kind(item) != kind(batch[0]):
             yield batch
             batch = []
         batch.append(item)
-        if len(batch) >= size:
+        if len(batch) >= size or ends(item):
             yield batch
             batch = []
     if batch:

@@ -66,8 +66,7 @@ class Pending:
 class _Read:
     """A segment as it was read: frames, where the device can fetch them, and what goes with them."""
 
-    group: int
-    """Number of the group it belongs to."""
+    ends_group: bool
     frames: Frame
     durations: tuple[int, ...]
     packets: Sequence[AudioPacket]
@@ -99,9 +98,14 @@ def read_groups(
     before the next one is asked for.
     """
     group: list[Pending] = []
-    read = (_Read(n // size, engine.pinned(s.frames), s.durations, sound(s)) for n, s in enumerate(segments))
+    read = (
+        _Read((n + 1) % size == 0, engine.pinned(segment.frames), segment.durations, sound(segment))
+        for n, segment in enumerate(segments)
+    )
     with ahead(read, batch) as prepared:
-        for together in batches(prepared, batch, lambda read: (read.group, read.frames.shape)):
+        for together in batches(
+            prepared, batch, lambda read: read.frames.shape, lambda read: read.ends_group
+        ):
             for pending in _pending(together, engine, options, first=len(group)):
                 group.append(pending)
                 analyzed(pending.frames)

@@ -104,7 +104,9 @@ def _key(
         return key_of({**facts, "codec": wanted.anchor})
     facts |= {"weights": engine.loaded.sha256, "options": asdict(options), "codec": "infotok"}
     facts["code"] = code_sha256()
-    return key_of({**facts, "device": engine.runtime.device.type, "precision": engine.runtime.precision})
+    runtime = engine.runtime
+    facts |= {"device": runtime.device.type, "precision": runtime.precision, "backend": runtime.backend}
+    return key_of(facts)
 
 
 def _one_by_one(tasks: dict[int, Task], engine: Engine) -> Generator[tuple[int, ClipResult]]:

@@ -27,8 +27,8 @@ That is error per token, the order in which squared error was measured to fall (
 SEAM_WORTH = 1.25
 """What tokens in the first and last blocks of a segment are worth, relative to those between.
 
-The network has neighbours on one side only there; with equal worths these frames came out up to 0.45 dB worse
-than the rest, with this one they do not, at no cost to the mean (docs/LOG.md)."""
+The network has neighbours on one side only there: with equal worths these frames came out up to 0.45 dB worse
+than the rest (docs/ALLOCATION.md)."""
 
 
 @dataclass(frozen=True)

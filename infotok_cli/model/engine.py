@@ -112,7 +112,7 @@ def choose_runtime(
     try:
         select_backend(kernels, runtime.device.type)
     except BackendError as error:
-        raise UsageError(f"--kernels: {error}" if kernels else str(error)) from error
+        raise UsageError(str(error) if kernels is None else f"--kernels: {error}") from error
     return runtime
 
 
@@ -199,7 +199,8 @@ class Engine:
                 if len(part) == 1:
                     raise UsageError(
                         f"{self.runtime.device.type} has too little memory for one segment: choose "
-                        "--device cpu, or encode with a smaller --short-side or --segment-frames"
+                        "--device cpu, or encode with a smaller --short-side or --segment-frames, or "
+                        "without --refine"
                     ) from error
                 self._most = len(part) // 2
         return lambda: [result for fetch in begun for result in fetch()]
@@ -233,7 +234,7 @@ class Engine:
     @torch.inference_mode()
     def predicted_errors(self, analyses: Sequence[Analysis]) -> list[NDArray[np.float32]]:
         """The same of segments of one shape."""
-        return list(download(_joined(analyses).log_error.exp())())
+        return list(download(torch.cat([analysis.log_error for analysis in analyses]).exp())())
 
     def exact_error(self, frames: Video, analysis: Analysis) -> NDArray[np.float32]:
         """The real error map `[t, h, w]` of one segment, from a full-rate reconstruction."""
@@ -267,15 +268,16 @@ class Engine:
 
         steps: tries, each as long as a decode and its gradient; see `refine_codes`.
         """
-        device = self.runtime.device
-        video, kept = self._video([frames]), upload([keep], device)
-        with self._running(), self.runtime.autocast():
-            codes = self._model.codes_of(upload([_spread(ids, keep)], device), kept)
-            better = codes_to_ids(
-                refine_codes(self._model, video, codes, kept, steps), self._model.config.levels
-            )
-        refined: Ids = better[0].cpu().numpy()[keep].astype(np.uint16)
-        return refined
+
+        def start(some: Sequence[Video]) -> Callable[[], list[Ids]]:
+            video, kept = self._video(some), upload([keep], self.runtime.device)
+            with self.runtime.autocast():
+                codes = self._model.codes_of(upload([_spread(ids, keep)], self.runtime.device), kept)
+                better = refine_codes(self._model, video, codes, kept, steps)
+            fetch = download(codes_to_ids(better, self._model.config.levels))
+            return lambda: [whole[keep].astype(np.uint16) for whole in fetch()]
+
+        return self._in_parts(start, [frames])()[0]
 
     @torch.inference_mode()
     def start_compress(self, segments: Sequence[tuple[Analysis, Keep]]) -> Callable[[], list[Ids]]:

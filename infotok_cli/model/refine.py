@@ -20,12 +20,15 @@ MOMENTUM = 0.6
 MEMORY = 0.5
 """Share of the gradients' mean square that a step keeps."""
 
+KEPT_POSITIONS = 1 << 14
+"""Larger token grids do not keep what the gradient needs (some 85 KB a position), but compute it twice."""
+
 FRAME_FLOOR = 2e-4
 """Added to a frame's squared error before the log, [-1, 1] scale, as in training."""
 
 
 def refine_codes(model: Tokenizer, video: Tensor, codes: Tensor, keep: Tensor, steps: int) -> Tensor:
-    """Codes on the quantizer's levels whose reconstruction is at least as good as that of `codes`.
+    """Codes on the quantizer's levels whose reconstruction is, up to rounding, no worse than that of `codes`.
 
     video: `[1, T, H, W, 3]` in [-1, 1]. codes: `[1, t, h, w, C]` on the levels, 0 where nothing is kept.
     keep: bool `[1, t, h, w]`. steps: moves; costs one more forward and backward pass of the decoder than
@@ -38,11 +41,9 @@ def refine_codes(model: Tokenizer, video: Tensor, codes: Tensor, keep: Tensor, s
     momentum, square = torch.zeros_like(place), torch.zeros(())
     for step in range(steps + 1):
         nearest = _round(place, sizes) * kept
-        loss, gradient = _error(model, video, nearest, keep, needs_gradient=step < steps)
+        loss, gradient = _error(model, video, nearest, keep, with_gradient=step < steps)
         if loss < least:
             best, least = nearest, loss
-        if gradient is None:
-            break
         momentum = MOMENTUM * momentum + (1 - MOMENTUM) * gradient
         # A position's own scale, but not that of one with hardly any gradient.
         own = gradient.square().mean(dim=-1, keepdim=True) + gradient[keep].square().mean()
@@ -56,16 +57,15 @@ def _round(codes: Tensor, sizes: Tensor) -> Tensor:
     return ((codes + 1) * (sizes / 2)).round() * 2 / sizes - 1
 
 
+@torch.enable_grad()
 def _error(
-    model: Tokenizer, video: Tensor, codes: Tensor, keep: Tensor, *, needs_gradient: bool
-) -> tuple[float, Tensor | None]:
+    model: Tokenizer, video: Tensor, codes: Tensor, keep: Tensor, *, with_gradient: bool
+) -> tuple[float, Tensor]:
     frames, height, width = video.shape[1:4]
-    codes = codes.detach().requires_grad_(needs_gradient)
-    with torch.set_grad_enabled(needs_gradient):
-        shown = model.reconstruct(codes, keep)[:, :frames, :height, :width].clamp(-1.1, 1.1)
-        squared = (shown - video).square().mean(dim=(2, 3, 4))
-        loss = (squared + FRAME_FLOOR).log().mean()
-    if not needs_gradient:
-        return float(loss), None
-    (gradient,) = torch.autograd.grad(loss, codes)
+    # Without gradients the network would round in other places, and errors could not be compared.
+    codes = codes.detach().requires_grad_()
+    shown = model.reconstruct(codes, keep, recompute=keep.numel() > KEPT_POSITIONS)
+    squared = (shown[:, :frames, :height, :width] - video).square().mean(dim=(2, 3, 4))
+    loss = (squared + FRAME_FLOOR).log().mean()
+    gradient = torch.autograd.grad(loss, codes)[0] if with_gradient else torch.zeros_like(codes)
     return float(loss.detach()), gradient

@@ -101,10 +101,10 @@ class Tokenizer(nn.Module):
         """Codes `[B, t, h, w, C]` of ids `[B, t, h, w]`, 0 where nothing is kept."""
         return ids_to_codes(ids, self.config.levels) * keep[..., None]
 
-    def reconstruct(self, codes: Tensor, keep: Tensor) -> Tensor:
+    def reconstruct(self, codes: Tensor, keep: Tensor, *, recompute: bool = False) -> Tensor:
         """Decompressor and decoder: video `[B, 4t, 8h, 8w, 3]`, about [-1, 1], not clamped.
 
-        codes: `[B, t, h, w, C]`. keep: bool `[B, t, h, w]`.
+        codes: `[B, t, h, w, C]`. keep: bool `[B, t, h, w]`. recompute: see `Stack`.
         """
         grid: Grid = (keep.shape[1], keep.shape[2], keep.shape[3])
         ranks, counts = kept_ranks(keep)
@@ -118,5 +118,6 @@ class Tokenizer(nn.Module):
         hidden = torch.where((ranks < CELLS)[..., None], taken, self.mask.to(dtype))
         hidden = hidden + self.block_in(slots).reshape(hidden.shape)
         hidden = hidden + self.rank_out(ranks).to(dtype) + self.count_out(counts)[..., None, :].to(dtype)
-        hidden = self.decoder(self.decompressor(from_blocks(hidden, grid)))
+        hidden = self.decompressor(from_blocks(hidden, grid), recompute=recompute)
+        hidden = self.decoder(hidden, recompute=recompute)
         return unpatchify(self.patch_out(hidden), self.config.overlap).float()

@@ -27,6 +27,8 @@ class Progress:
     """Steps left out because their loss or gradient was not finite or spiked."""
     waited_seconds: float = 0.0
     """Part of `seconds` in which training stood still because no batch was ready."""
+    started_from: dict[str, object] | None = None
+    """SHA-256 and training of the weights that the run began with; None from scratch."""
 
 
 def save_checkpoint(

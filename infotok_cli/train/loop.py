@@ -23,7 +23,6 @@ from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import (
     LoadedModel,
     build_model,
-    file_sha256,
     load_model,
     save_model,
     training_history,
@@ -141,7 +140,10 @@ class _Run:
     def _fresh(self) -> Tokenizer:
         options = self.options
         if options.init is not None:
-            model = load_model(options.init).tokenizer
+            loaded = load_model(options.init)
+            model = loaded.tokenizer
+            before = {"sha256": loaded.sha256, "training": training_history(options.init)}
+            self.progress.started_from = before
             masking = options.masking or model.config.masking
             model.config = replace(model.config, name=options.config.name, masking=masking)
             return model if options.overlap is None else with_overlap(model, options.overlap)
@@ -262,9 +264,8 @@ class _Run:
             "held_psnr_db": {f"{rate:g}": round(held[rate], 3) for rate in HELD_RATES},
         }
         error = self.held.mean_error(model)
-        if options.init is not None:
-            before = {"sha256": file_sha256(options.init), "training": training_history(options.init)}
-            history["started_from"] = before
+        if self.progress.started_from is not None:
+            history["started_from"] = self.progress.started_from
         companions = self._companions(error) if fit else Companions()
         return save_model(
             options.output,

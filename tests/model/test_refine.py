@@ -7,6 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from infotok_cli.errors import UsageError
+from infotok_cli.model import refine
 from infotok_cli.model.engine import Engine, Runtime
 from infotok_cli.model.weights import load_model
 from tiny_model import write_tiny_model
@@ -60,3 +62,25 @@ def test_a_segment_may_have_any_size(engine: Engine) -> None:
     refined = engine.refine(frames, ids, keep, 2)
     before = _mean_log_error(engine.reconstruct(ids, keep, 5, 17, 9), frames)
     assert _mean_log_error(engine.reconstruct(refined, keep, 5, 17, 9), frames) <= before + 1e-3
+
+
+def test_large_segments_take_the_same_steps_in_less_memory(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = np.random.default_rng(8).integers(0, 256, (*SHAPE, 3), dtype=np.uint8)
+    keep = np.ones((2, 3, 5), np.bool_)
+    ids = engine.compress(engine.analyze(frames), keep)
+    kept = engine.refine(frames, ids, keep, 3)
+    monkeypatch.setattr(refine, "KEPT_POSITIONS", 0)
+    assert np.array_equal(engine.refine(frames, ids, keep, 3), kept)
+    assert not np.array_equal(kept, ids)
+
+
+def test_too_little_memory_is_told_in_a_line(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_much(*_: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr("infotok_cli.model.engine.refine_codes", too_much)
+    frames, keep = np.zeros((*SHAPE, 3), np.uint8), np.ones((2, 3, 5), np.bool_)
+    with pytest.raises(UsageError, match=r"too little memory for one segment: .* without --refine"):
+        engine.refine(frames, np.zeros(30, np.uint16), keep, 1)

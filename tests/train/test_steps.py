@@ -241,3 +241,7 @@ def test_weights_tell_what_they_started_from(cache: Path, tmp_path: Path) -> Non
     assert history["steps"] == 1
     assert history["started_from"] == {"sha256": sha256, "training": training_history(first.output)}
     assert "started_from" not in training_history(first.output)
+    # Resumed, the run remembers what it began with, whatever became of that file.
+    first.output.unlink()
+    train(replace(second, init=None, steps=2), silent)
+    assert training_history(second.output)["started_from"] == history["started_from"]
