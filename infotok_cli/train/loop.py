@@ -142,8 +142,10 @@ class _Run:
         if options.init is not None:
             loaded = load_model(options.init)
             model = loaded.tokenizer
-            before = {"sha256": loaded.sha256, "training": training_history(options.init)}
-            self.progress.started_from = before
+            self.progress.started_from = {
+                "sha256": loaded.sha256,
+                "training": training_history(options.init),
+            }
             masking = options.masking or model.config.masking
             model.config = replace(model.config, name=options.config.name, masking=masking)
             return model if options.overlap is None else with_overlap(model, options.overlap)
