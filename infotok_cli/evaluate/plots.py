@@ -81,6 +81,7 @@ def _lines(results: Sequence[ClipResult]) -> dict[str, list[Summary]]:
         lines.setdefault(point.curve, []).append(point)
     for points in lines.values():
         if all(point.setting is not None and point.setting.rate != 1 for point in points):
-            points.extend([p for p in whole if p.weights_sha256 == points[0].weights_sha256][:1])
+            same = (points[0].weights_sha256, points[0].refine)
+            points.extend([p for p in whole if (p.weights_sha256, p.refine) == same][:1])
         points.sort(key=lambda point: point.bpp)
     return lines

@@ -19,6 +19,7 @@ class Summary:
     weights_sha256: str | None
     setting: Setting | None
     """None for an anchor."""
+    refine: int
     crf: int | None
     clips: int
     psnr_db: float
@@ -76,6 +77,7 @@ def _summary(curve: str, rows: list[ClipResult]) -> Summary:
         curve=curve,
         weights_sha256=rows[0].weights_sha256,
         setting=setting_of(rows[0]),
+        refine=rows[0].refine,
         crf=rows[0].crf,
         clips=len(rows),
         psnr_db=sure("psnr_db"),

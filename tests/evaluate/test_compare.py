@@ -80,6 +80,21 @@ def test_the_point_at_rate_1_is_on_every_curve_of_its_weights() -> None:
     }  # fmt: skip
 
 
+def test_refined_points_are_a_curve_of_their_own(tmp_path: Path) -> None:
+    rows = [our_row("a", 1, 0.06, 28), our_row("a", 0.5, 0.03, 27)]
+    rows += [replace(our_row("a", 0.5, 0.03, 29), refine=6)]
+    gathered = {
+        name: [row.psnr_db for rows in clips.values() for row in rows] for name, clips in curves(rows).items()
+    }
+    assert gathered == {"small fast": [28, 27], "small fast refine 6": [29]}
+    assert [point.refine for point in summarize(rows)] == [0, 0, 6]
+    # Results older than the option were not refined.
+    old = {name: value for name, value in asdict(rows[0]).items() if name != "refine"}
+    path = tmp_path / "eval.json"
+    path.write_text(json.dumps({"schema": "infotok-eval", "version": 1, "clips": [old]}))
+    assert read_results(path) == rows[:1]
+
+
 def test_rows_of_different_frames_are_not_compared() -> None:
     rows = [anchor_row("a", crf, bpp, 26 + crf) for crf, bpp in enumerate([0.01, 0.04])]
     short = [replace(our_row("a", rate, 0.04 * rate, 26 + rate), frames=5) for rate in (0.3, 0.9)]
