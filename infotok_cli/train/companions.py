@@ -36,18 +36,25 @@ def clips_wanted(coder_steps: int) -> int:
 
 
 def fit_companions(
-    loaded: LoadedModel, clips: Sequence[NDArray[np.uint8]], runtime: Runtime, *, steps: int, seed: int = 0
+    loaded: LoadedModel,
+    clips: Sequence[NDArray[np.uint8]],
+    runtime: Runtime,
+    *,
+    steps: int,
+    start: TokenNet | None = None,
+    seed: int = 0,
 ) -> Companions:
     """Fit token coder and expected quality of a model, which is spent by it (its precision is halved).
 
     clips: `[T, H, W, 3]`, T a multiple of 8, H and W of 16. steps: of the token coder's training, 0
-    for none. Weights that drop tails (masking elastic) have no block allocations to expect anything of.
+    for none. start: a token coder for the same levels to go on from. Weights that drop tails (masking
+    elastic) have no block allocations to expect anything of.
     """
     engine = Engine(loaded, runtime)
     token_net = None
     if steps:
         samples = collect_tokens(engine, clips, np.random.default_rng(seed))
-        token_net, _ = fit_token_net(samples, loaded.config.levels, steps=steps, seed=seed)
+        token_net, _ = fit_token_net(samples, loaded.config.levels, steps=steps, start=start, seed=seed)
     blocks = loaded.config.masking == "error"
     distortions = fit_distortions(engine, clips[:CALIBRATION_CLIPS]) if blocks else {}
     return Companions(token_net, distortions)

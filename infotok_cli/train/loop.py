@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from infotok_cli.config import ModelConfig
+from infotok_cli.entropy.token_net import TokenNet
 from infotok_cli.errors import UsageError
 from infotok_cli.model.engine import choose_runtime, keep_freed_memory
 from infotok_cli.model.tokenizer import Tokenizer
@@ -289,4 +290,19 @@ class _Run:
         loaded = LoadedModel(
             tokenizer=model, config=model.config, mean_error=error, sha256="", path=options.output
         )
-        return fit_companions(loaded, list(clips), self.runtime, steps=options.coder_steps, seed=options.seed)
+        return fit_companions(
+            loaded,
+            list(clips),
+            self.runtime,
+            steps=options.coder_steps,
+            start=self._first_token_net(),
+            seed=options.seed,
+        )
+
+    def _first_token_net(self) -> TokenNet | None:
+        """The token coder of the weights that the run began with, where these are still at hand."""
+        init, began = self.options.init, self.progress.started_from
+        if init is None or began is None or not init.is_file():
+            return None
+        loaded = load_model(init)
+        return loaded.token_net if loaded.sha256 == began["sha256"] else None

@@ -34,6 +34,7 @@ INPUT_SCALE = WEIGHT_SCALE * PRESENT
 """Integer pre-activation per real one: inputs count in eighths."""
 
 LOGIT_SCALE = LOGITS_PER_NAT << LOGIT_SHIFT
+LEARNING_RATE = 4e-3
 POSITION_SHARE = 0.15
 """Share of clips whose tokens are chosen position by position."""
 
@@ -83,22 +84,32 @@ def _samples(
 
 
 def fit_token_net(
-    samples: TokenSamples, levels: tuple[int, ...], *, steps: int, batch: int = 2048, seed: int = 0
+    samples: TokenSamples,
+    levels: tuple[int, ...],
+    *,
+    steps: int,
+    start: TokenNet | None = None,
+    batch: int = 2048,
+    seed: int = 0,
 ) -> tuple[TokenNet, float]:
     """Train the network; returns it and the mean bits of a token over the last tenth of the steps.
 
+    start: a network for the same levels to go on from, at a quarter of the learning rate; from little footage
+    it learns what is particular to it and keeps the rest.
     The rounding of weights and activations is part of the forward pass, with gradients passed straight
     through, so what is trained is the integer network itself.
     """
     torch.manual_seed(seed)
-    model = _RoundedNet(levels)
+    model, peak = _RoundedNet(levels), LEARNING_RATE
+    if start is not None:
+        model, peak = _RoundedNet.of(start), LEARNING_RATE / 4
     optimizer = torch.optim.AdamW(model.parameters(), lr=1.0, weight_decay=1e-4)
     generator = torch.Generator().manual_seed(seed)
     inputs, digits = torch.from_numpy(samples.inputs), torch.from_numpy(samples.digits)
     bits = []
     for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = 4e-3 * min(1.0, (step + 1) / 50) * (1 - step / steps)
+            group["lr"] = peak * min(1.0, (step + 1) / 50) * (1 - step / steps)
         rows = torch.randint(len(inputs), (min(batch, len(inputs)),), generator=generator)
         loss = model(inputs[rows].float(), digits[rows].long()) / np.log(2)
         optimizer.zero_grad(set_to_none=True)
@@ -108,29 +119,42 @@ def fit_token_net(
     return model.integers(), float(np.mean(bits[-max(1, steps // 10) :]))
 
 
+_LIMITS = {
+    "base": 127, "own": 127, "out": 127, "base_bias": 1 << 20, "out_bias": 1 << 20, "before": 32767
+}  # fmt: skip
+_SCALES = {"base_bias": INPUT_SCALE, "out_bias": LOGIT_SCALE, "before": LOGIT_SCALE}
+
+
 class _RoundedNet(nn.Module):
     """`TokenNet` with real parameters behind its integers."""
 
-    def __init__(self, levels: tuple[int, ...]) -> None:
+    def __init__(self, levels: tuple[int, ...], hidden: int = HIDDEN) -> None:
         super().__init__()
         self.levels = levels
         channels, most = len(levels), max(levels)
         inputs = input_count(channels)
-        self.base = nn.Parameter(torch.randn(inputs, channels, HIDDEN) * inputs**-0.5)
-        self.base_bias = nn.Parameter(torch.zeros(channels, HIDDEN))
-        self.own = nn.Parameter(torch.randn(channels, channels, HIDDEN) * 0.2)
-        self.out = nn.Parameter(torch.randn(channels, HIDDEN, most) * 0.1)
+        self.base = nn.Parameter(torch.randn(inputs, channels, hidden) * inputs**-0.5)
+        self.base_bias = nn.Parameter(torch.zeros(channels, hidden))
+        self.own = nn.Parameter(torch.randn(channels, channels, hidden) * 0.2)
+        self.out = nn.Parameter(torch.randn(channels, hidden, most) * 0.1)
         self.out_bias = nn.Parameter(torch.zeros(channels, most))
         self.before = nn.Parameter(torch.zeros(channels, most + 1, most))
 
     def _rounded(self) -> dict[str, Tensor]:
-        limits = (("base", 127), ("own", 127), ("out", 127), ("base_bias", 1 << 20), ("out_bias", 1 << 20))
-        scales = {"base_bias": INPUT_SCALE, "out_bias": LOGIT_SCALE, "before": LOGIT_SCALE}
         rounded = {}
-        for name, limit in (*limits, ("before", 32767)):
-            scaled = getattr(self, name) * scales.get(name, WEIGHT_SCALE)
+        for name, limit in _LIMITS.items():
+            scaled = getattr(self, name) * _SCALES.get(name, WEIGHT_SCALE)
             rounded[name] = _straight(scaled.clamp(-limit, limit), torch.round)
         return rounded
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, net: TokenNet) -> _RoundedNet:
+        """A network whose integers are those of `net`."""
+        model = cls(net.levels, net.base_bias.shape[1])
+        for name, array in net.arrays().items():
+            getattr(model, name).copy_(torch.from_numpy(array) / _SCALES.get(name, WEIGHT_SCALE))
+        return model
 
     def forward(self, inputs: Tensor, digits: Tensor) -> Tensor:
         """Mean nats of a token: inputs `[N, F]` and digits `[N, C]`, both whole numbers."""
