@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -107,6 +108,8 @@ def spawn() -> Callable[..., subprocess.Popen[str]]:
             "stderr": subprocess.PIPE,
             "text": True,
             "env": os.environ.copy(),
+            # A shell that runs the tests in the background has them ignore Ctrl-C, and their children with them.
+            "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         }
         return subprocess.Popen(command, **settings | options)  # type: ignore[call-overload, no-any-return]
 
