@@ -108,7 +108,7 @@ def spawn() -> Callable[..., subprocess.Popen[str]]:
             "stderr": subprocess.PIPE,
             "text": True,
             "env": os.environ.copy(),
-            # A shell that runs the tests in the background has them ignore Ctrl-C, and their children with them.
+            # A shell that runs the tests in the background has them, and these, ignore Ctrl-C.
             "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         }
         return subprocess.Popen(command, **settings | options)  # type: ignore[call-overload, no-any-return]
