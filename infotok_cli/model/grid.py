@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -47,21 +49,47 @@ def unpatchify(patches: Tensor, overlap: int = 0) -> Tensor:
     sides = (PATCH[1] + 2 * overlap, PATCH[2] + 2 * overlap)
     cells = patches.reshape(batch, t, h, w, PATCH[0], *sides, 3)
     if overlap:
-        cells = _add_margins(_add_margins(cells, 2, 5, overlap), 3, 6, overlap)
+        cells = _AddMargins.apply(cells, 2, 5, overlap)  # type: ignore[no-untyped-call]
+        cells = _AddMargins.apply(cells, 3, 6, overlap)  # type: ignore[no-untyped-call]
     cells = cells.permute(0, 1, 4, 2, 5, 3, 6, 7)
     return cells.reshape(batch, t * PATCH[0], h * PATCH[1], w * PATCH[2], 3)
 
 
-def _add_margins(cells: Tensor, over: int, inside: int, margin: int) -> Tensor:
-    """Add the margins along axis `inside` of patches to their neighbours along axis `over`; drop them."""
-    side, patches = cells.shape[inside] - 2 * margin, cells.shape[over]
-    own = cells.narrow(inside, margin, side).clone()
-    if patches > 1:
-        before = cells.narrow(over, 0, patches - 1).narrow(inside, margin + side, margin)
-        after = cells.narrow(over, 1, patches - 1).narrow(inside, 0, margin)
-        own.narrow(over, 1, patches - 1).narrow(inside, 0, margin).add_(before)
-        own.narrow(over, 0, patches - 1).narrow(inside, side - margin, margin).add_(after)
-    return own
+class _AddMargins(torch.autograd.Function):
+    """Add the margins along axis `inside` of patches to their neighbours along axis `over`; drop them.
+
+    With its own gradient, which only copies: torch's for each of the slices would fill, and then add up, a
+    tensor of the whole picture.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, cells: Tensor, over: int, inside: int, margin: int) -> Tensor:
+        ctx.axes = over, inside, margin
+        side, more = cells.shape[inside] - 2 * margin, cells.shape[over] - 1
+        own = cells.narrow(inside, margin, side).clone()
+        before = cells.narrow(over, 0, more).narrow(inside, margin + side, margin)
+        after = cells.narrow(over, 1, more).narrow(inside, 0, margin)
+        own.narrow(over, 1, more).narrow(inside, 0, margin).add_(before)
+        own.narrow(over, 0, more).narrow(inside, side - margin, margin).add_(after)
+        return own
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (gradient,) = gradients
+        over, inside, margin = ctx.axes
+        side, more = gradient.shape[inside], gradient.shape[over] - 1
+        shape = list(gradient.shape)
+        shape[inside] += 2 * margin
+        cells = gradient.new_empty(shape)
+        cells.narrow(inside, margin, side).copy_(gradient)
+        first, last = cells.narrow(inside, 0, margin), cells.narrow(inside, margin + side, margin)
+        before, after = gradient.narrow(over, 0, more), gradient.narrow(over, 1, more)
+        first.narrow(over, 1, more).copy_(before.narrow(inside, side - margin, margin))
+        last.narrow(over, 0, more).copy_(after.narrow(inside, 0, margin))
+        # Nothing lies beyond the edges of the grid.
+        first.narrow(over, 0, 1).zero_()
+        last.narrow(over, more, 1).zero_()
+        return cells, None, None, None
 
 
 def widened(values: Tensor, overlap: int) -> Tensor:

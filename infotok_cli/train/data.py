@@ -12,6 +12,12 @@ from infotok_cli.errors import InputError, UsageError
 
 SHARD_PATTERN = "tiles-*.npy"
 
+HELD_OUT_EVERY = 10
+"""One in so many tiles is held out."""
+
+HELD_OUT_TILES = 64
+"""More would take longer to measure than they tell."""
+
 
 @dataclass(frozen=True)
 class CropShape:
@@ -70,16 +76,37 @@ class FrameCache:
             self.shards.append(shard)
         if not self.shards:
             raise InputError(f"{folder} holds no {SHARD_PATTERN}: make it with 'infotok train --make-cache'")
-        self._weights = np.array([len(shard) for shard in self.shards], np.float64)
-        self._weights /= self._weights.sum()
+        self._weigh()
 
     def hold_out(self) -> list[NDArray[np.uint8]]:
-        """Take the last shard's tiles out of training; a cache of one shard lends its tiles instead."""
+        """Take a tenth of the tiles, 64 at most, out of training; returns them.
+
+        Whole shards where there are enough, because neighbouring tiles are of one video, from all over the
+        cache, because neighbouring videos are alike. A cache of one shard lends its own tiles instead.
+        """
         if len(self.shards) < 2:
             return list(self.shards[0])
-        held = self.shards.pop()
-        self._weights = self._weights[:-1] / self._weights[:-1].sum()
-        return list(held)
+        wanted = max(1, min(HELD_OUT_TILES, self.tiles // HELD_OUT_EVERY))
+        full = max(len(shard) for shard in self.shards)
+        whole = [place for place, shard in enumerate(self.shards) if len(shard) == full]
+        count = min(wanted // full, len(whole) - 1)
+        held: list[NDArray[np.uint8]] = []
+        if count:
+            places = {whole[(2 * number + 1) * len(whole) // (2 * count)] for number in range(count)}
+            held = [tile for place in sorted(places) for tile in self.shards[place]]
+            self.shards = [shard for place, shard in enumerate(self.shards) if place not in places]
+        while len(held) < wanted and not count:
+            last = self.shards.pop()
+            spare = max(0, len(last) - (wanted - len(held)))
+            held = [*last[spare:], *held]
+            if spare:
+                self.shards.append(last[:spare])
+        self._weigh()
+        return held
+
+    def _weigh(self) -> None:
+        weights = np.array([len(shard) for shard in self.shards], np.float64)
+        self._weights = weights / weights.sum()
 
     @property
     def tiles(self) -> int:

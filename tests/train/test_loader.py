@@ -59,6 +59,35 @@ def test_waiting_is_counted() -> None:
     assert loader.waited_seconds < 0.5
 
 
+@pytest.mark.parametrize(
+    ("sizes", "held"),
+    [
+        ([4], [0, 1, 2, 3]),  # nothing to spare: lent, and trained on as well
+        ([1, 1], [1]),
+        ([16, 16, 7], [36, 37, 38]),
+        ([16, 3, 1], [18, 19]),
+        ([4] * 40 + [1], [*range(20, 24), *range(60, 64), *range(100, 104), *range(140, 144)]),
+        ([16] * 103 + [1], [*range(192, 208), *range(608, 624), *range(1024, 1040), *range(1440, 1456)]),
+    ],
+    ids=["one", "two", "few", "short end", "spread", "many"],
+)
+def test_what_is_held_out_is_not_trained_on(sizes: list[int], held: list[int], tmp_path: Path) -> None:
+    first = 0
+    for number, size in enumerate(sizes):
+        tiles = np.arange(first, first + size).astype(np.uint8)
+        array = np.broadcast_to(tiles[:, None, None, None, None], (size, 1, 1, 1, 3))
+        np.save(tmp_path / f"tiles-{number:04d}.npy", array)
+        first += size
+    frames = FrameCache(tmp_path)
+    out = frames.hold_out()
+    assert [int(tile.flat[0]) for tile in out] == [number % 256 for number in held]
+    assert frames.tiles == first - (len(held) if len(sizes) > 1 else 0)
+    left = [int(tile.flat[0]) for shard in frames.shards for tile in shard]
+    if 1 < first <= 256 and len(sizes) > 1:
+        assert sorted(left + held) == list(range(first))
+    assert frames.sample(3, CropShape(8, 16), np.random.default_rng(0)).shape == (3, 8, 16, 16, 3)
+
+
 def test_an_error_in_the_thread_reaches_the_caller() -> None:
     def broken() -> Tensor:
         raise OSError("disk gone")
