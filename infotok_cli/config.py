@@ -20,7 +20,9 @@ RouterName = Literal["fast", "exact", "fixed", "elastic"]
 AllocationName = Literal["block", "position"]
 MaskingName = Literal["error", "elastic"]
 
-BudgetKind = Literal["max-tokens", "tokens-per-second", "bitrate", "target-size", "target-psnr"]
+BudgetKind = Literal[
+    "calibrated-rate", "max-tokens", "tokens-per-second", "bitrate", "target-size", "target-psnr"
+]
 
 ROUTERS: tuple[RouterName, ...] = ("fast", "exact", "fixed", "elastic")
 ALLOCATIONS: tuple[AllocationName, ...] = ("block", "position")
@@ -106,6 +108,7 @@ class ModelConfig:
 
 
 BUDGET_UNITS: dict[BudgetKind, str] = {
+    "calibrated-rate": "tokens per position",
     "max-tokens": "tokens",
     "tokens-per-second": "tokens per second",
     "bitrate": "bits per second",
@@ -128,7 +131,12 @@ class Budget:
             raise UsageError(
                 f"--{self.kind} {self.value:g} is out of range: give a positive number of {unit}"
             )
+        if self.kind == "calibrated-rate" and not MIN_RATE <= self.value <= 1:
+            raise UsageError(f"--{self.kind} {self.value:g} is out of range: choose 0.125 to 1")
 
+
+FITTED_BUDGETS: tuple[BudgetKind, ...] = ("calibrated-rate", "target-psnr")
+"""Budgets that rest on what was fitted to the model's error maps."""
 
 WHOLE_FILE_BUDGETS: tuple[BudgetKind, ...] = ("max-tokens", "target-size")
 """Budgets that need to know the whole video before its first token is chosen."""
@@ -169,11 +177,13 @@ class EncodeOptions:
             object.__setattr__(self, "allocation", "position")
         if self.short_side is not None and not 1 <= self.short_side <= 8192:
             raise UsageError(f"--short-side {self.short_side} is out of range: choose 1 to 8192")
-        if self.budget is not None and self.budget.kind == "target-psnr":
+        if self.budget is not None and self.budget.kind in FITTED_BUDGETS:
             if self.router == "fixed":
-                raise UsageError("--target-psnr needs to know the error: choose --router fast or exact")
+                raise UsageError(
+                    f"--{self.budget.kind} needs to know the error: choose --router fast or exact"
+                )
             if self.allocation != "block":
-                raise UsageError("--target-psnr is predicted for blocks only: choose --allocation block")
+                raise UsageError(f"--{self.budget.kind} is fitted for blocks only: choose --allocation block")
         frames = self.segment_frames
         if frames is not None and (frames % 4 or not 4 <= frames <= MAX_SEGMENT_FRAMES):
             raise UsageError(
@@ -196,5 +206,5 @@ def check_source(is_file: bool, options: EncodeOptions) -> None:
     if not is_file and budget is not None and budget.kind in WHOLE_FILE_BUDGETS:
         raise UsageError(
             f"--{budget.kind} looks at the whole video first, which a pipe shows only once: save it to a "
-            "file, or give --rate, --tokens-per-second, --bitrate or --target-psnr"
+            "file, or give --rate, --calibrated-rate, --tokens-per-second, --bitrate or --target-psnr"
         )

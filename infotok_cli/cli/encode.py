@@ -56,6 +56,16 @@ def encode(
             rich_help_panel=options.BUDGET_PANEL,
         ),
     ] = None,
+    calibrated_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--calibrated-rate",
+            metavar="R",
+            help="Token rate over footage at large, 0.125 to 1: a video that is harder than most gets more, "
+            "an easy one fewer, and each segment what it deserves by itself.",
+            rich_help_panel=options.BUDGET_PANEL,
+        ),
+    ] = None,
     max_tokens: Annotated[
         int | None,
         typer.Option(
@@ -179,6 +189,7 @@ def encode(
     budget = options.one_budget(
         rate,
         {
+            "calibrated-rate": calibrated_rate,
             "max-tokens": max_tokens,
             "tokens-per-second": tokens_per_second,
             "bitrate": options.quantity("--bitrate", bitrate),

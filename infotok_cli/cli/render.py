@@ -72,6 +72,8 @@ def _budget_words(report: EncodeReport) -> str:
             words = f"{report.tokens / seconds:,.1f} of {value:,.10g} tokens per second"
         case "bitrate":
             words = f"{8 * report.size_bytes / seconds:,.0f} of {value:,.10g} bits per second"
+        case "calibrated-rate":
+            words = f"{report.token_rate / value:.2f} times the {value:g} of footage at large"
         case "target-psnr":
             words = f"{report.predicted_psnr_db:.2f} dB predicted for {value:g} dB"
     full = ", all positions kept" if report.tokens == report.positions else ""

@@ -21,12 +21,13 @@ from infotok_cli.codec.planning import (
     Written,
     allocate_tokens,
 )
-from infotok_cli.config import AllocationName, Budget, EncodeOptions
+from infotok_cli.config import AllocationName, Budget, EncodeOptions, RouterName
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
 from infotok_cli.errors import ModelError, UsageError
 from infotok_cli.model.allocation import Allocation, allocate
 from infotok_cli.model.distortion import Distortion
+from infotok_cli.model.rate_scale import RateScale
 from infotok_cli.model.step_histogram import StepHistogram
 from infotok_cli.model.weights import LoadedModel
 
@@ -53,13 +54,20 @@ def make_planner(options: EncodeOptions, header: Header, loaded: LoadedModel) ->
             return TokensPerSecondPlanner(header, budget)
         case "bitrate":
             return BitratePlanner(header, budget)
-        case "target-psnr":
-            if options.router not in loaded.distortions:
-                raise ModelError(
-                    f"model {loaded.path} cannot tell what --target-psnr takes: fit it first "
-                    "(docs/TRAINING.md), or give --rate"
-                )
-            return TargetPsnrPlanner(loaded.distortions[options.router], budget.value)
+        case "calibrated-rate" | "target-psnr":
+            return _fitted_planner(options.router, budget, loaded)
+
+
+def _fitted_planner(router: RouterName, budget: Budget, loaded: LoadedModel) -> Planner:
+    """Planner of a budget that rests on what was fitted to the error maps of `router`."""
+    if budget.kind == "calibrated-rate" and router in loaded.rate_scales:
+        return CalibratedRatePlanner(loaded.rate_scales[router], budget.value)
+    if budget.kind == "target-psnr" and router in loaded.distortions:
+        return TargetPsnrPlanner(loaded.distortions[router], budget.value)
+    raise ModelError(
+        f"model {loaded.path} cannot tell what --{budget.kind} takes: fit it first (docs/TRAINING.md), or "
+        "give --rate"
+    )
 
 
 class _OnePass:
@@ -85,6 +93,16 @@ class RatePlanner(_OnePass):
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
         return allocate(group.errors, self.kind, self.rate)
+
+
+class CalibratedRatePlanner(_OnePass):
+    """Every segment by itself, by how its error compares with the calibration's."""
+
+    def __init__(self, scale: RateScale, rate: float) -> None:
+        self.scale, self.rate = scale, rate
+
+    def plan(self, group: Group, measure: Measure) -> list[Allocation]:
+        return [self.scale.allocate(error, self.rate) for error in group.errors]
 
 
 class ElasticPlanner(_OnePass):

@@ -136,7 +136,12 @@ def encode_file(
             engine=engine,
             options=options,
             header=header,
-            size=group_size(header, is_stream=is_stream, holds_pixels=options.refine > 0),
+            size=group_size(
+                header,
+                is_stream=is_stream,
+                holds_pixels=options.refine > 0,
+                alone=options.budget is not None and options.budget.kind == "calibrated-rate",
+            ),
             analyzed=meter.analyzed,
         )
         meter.passes = lambda: passes.count

@@ -72,13 +72,17 @@ class _Read:
     packets: Sequence[AudioPacket]
 
 
-def group_size(header: Header, *, is_stream: bool = False, holds_pixels: bool = False) -> int:
-    """Segments in a group of a file, or of a stream."""
+def group_size(
+    header: Header, *, is_stream: bool = False, holds_pixels: bool = False, alone: bool = False
+) -> int:
+    """Segments in a group of a file, or of a stream; `alone`: where each is allocated by itself."""
     size = GROUP_POSITIONS // header.positions()
     if holds_pixels:
         size = min(size, GROUP_PIXEL_BYTES // (header.segment_frames * header.height * header.width * 3))
     if is_stream:
-        size = min(size, int(STREAM_GROUP_SECONDS * header.frame_rate / header.segment_frames))
+        size = (
+            1 if alone else min(size, int(STREAM_GROUP_SECONDS * header.frame_rate / header.segment_frames))
+        )
     return max(1, size)
 
 

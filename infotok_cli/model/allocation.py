@@ -83,6 +83,18 @@ def allocate_blocks(errors: Sequence[NDArray[np.float32]], rate: float | Fractio
     return allocations
 
 
+def allocate_blocks_worth(error: NDArray[np.float32], worth: float) -> Allocation:
+    """Take every step that is worth at least `worth`, in one segment.
+
+    error: map `[t, h, w]`, non-negative (NaN counts as 0). With 0 everything is kept; with more than any
+    step is worth, one token a block.
+    """
+    worths, costs = block_steps(error)
+    steps = ((worths >= worth) & (costs > 0)).sum(axis=0)
+    levels = (1 << steps).astype(np.uint8)
+    return Allocation(keep=keep_from_levels(levels, _grid(error)), levels=levels)
+
+
 def allocate_positions(errors: Sequence[NDArray[np.float32]], rate: float | Fraction) -> list[Allocation]:
     """Keep the positions of highest error over all segments (the paper's rule), one at least in each.
 

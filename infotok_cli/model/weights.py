@@ -18,6 +18,7 @@ from infotok_cli.config import CONFIG_KEY, ModelConfig
 from infotok_cli.entropy.token_net import TENSOR_PREFIX, TokenNet
 from infotok_cli.errors import InputError, ModelError
 from infotok_cli.model.distortion import Distortion
+from infotok_cli.model.rate_scale import RateScale
 from infotok_cli.model.tokenizer import Tokenizer
 
 CALIBRATION_KEY = "infotok.calibration"
@@ -37,6 +38,8 @@ class LoadedModel:
     path: Path
     distortions: Mapping[str, Distortion] = field(default_factory=dict)
     """What quality to expect, by router; empty for weights saved without."""
+    rate_scales: Mapping[str, RateScale] = field(default_factory=dict)
+    """What tokens must be worth, by router; empty for weights saved without."""
     token_net: TokenNet | None = None
     """Model of the token coder; None for weights saved without, whose tokens are packed at 16 bits."""
 
@@ -54,11 +57,13 @@ def save_model(
     training: str,
     *,
     distortions: Mapping[str, Distortion] | None = None,
+    rate_scales: Mapping[str, RateScale] | None = None,
     token_net: TokenNet | None = None,
 ) -> str:
     """Write `tensors` (a state dict of `model`) in half precision; returns the file's sha256.
 
-    mean_error, distortions, token_net: see `LoadedModel`. training: JSON text on how the weights came about.
+    mean_error, distortions, rate_scales, token_net: see `LoadedModel`. training: JSON text on how the
+    weights came about.
     """
     stored = {
         name: tensor.detach().cpu().to(torch.float16).contiguous()
@@ -68,10 +73,14 @@ def save_model(
     }
     for name, array in (token_net.arrays() if token_net else {}).items():
         stored[TENSOR_PREFIX + name] = torch.from_numpy(array)
-    fitted = {router: fit.to_json() for router, fit in (distortions or {}).items()}
+    calibration = {
+        "mean_error": mean_error,
+        "distortion": {router: fit.to_json() for router, fit in (distortions or {}).items()},
+        "rate_scale": {router: scale.to_json() for router, scale in (rate_scales or {}).items()},
+    }
     metadata = {
         CONFIG_KEY: model.config.to_json(),
-        CALIBRATION_KEY: json.dumps({"mean_error": mean_error, "distortion": fitted}),
+        CALIBRATION_KEY: json.dumps(calibration),
         TRAINING_KEY: training,
     }
     temporary = path.with_name(f".{path.name}.partial")
@@ -114,6 +123,8 @@ def load_model(path: Path) -> LoadedModel:
             mean_error = float(calibration["mean_error"])
             fitted = dict(calibration.get("distortion", {}))
             distortions = {router: Distortion.from_json(fit) for router, fit in fitted.items()}
+            scales = dict(calibration.get("rate_scale", {}))
+            rate_scales = {router: RateScale.from_json(scale) for router, scale in scales.items()}
             tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"model file {path} cannot be read: {str(error).splitlines()[0]}") from error
@@ -131,6 +142,7 @@ def load_model(path: Path) -> LoadedModel:
         sha256=file_sha256(path),
         path=path,
         distortions=distortions,
+        rate_scales=rate_scales,
         token_net=token_net,
     )
 

@@ -1,4 +1,4 @@
-"""Fits what quality to expect of an allocation; the constants travel with the weights."""
+"""Fits what quality to expect of an allocation, and what tokens are worth; both travel with the weights."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from infotok_cli.metrics import PEAK, average_psnr, psnr
 from infotok_cli.model.allocation import Allocation, allocate_blocks, block_means
 from infotok_cli.model.distortion import MIN_ERROR, SHARES, Distortion, shares_of
 from infotok_cli.model.engine import Engine
+from infotok_cli.model.rate_scale import RateScale
 
 RATES = (0.17, 0.25, 0.35, 0.5, 0.75, 1.0)
 """Token rates whose allocations are reconstructed and measured."""
@@ -38,6 +39,16 @@ def fit_distortions(engine: Engine, clips: Sequence[NDArray[np.uint8]]) -> dict[
                 row = (error, allocation, _block_mse(clip, shown), average_psnr(psnr(clip, shown)))
                 measured[router].append(row)
     return {router: _fit(rows) for router, rows in measured.items()}
+
+
+def fit_rate_scales(engine: Engine, clips: Sequence[NDArray[np.uint8]]) -> dict[str, RateScale]:
+    """Fit `RateScale` for the `fast` and the `exact` router on clips `[T, H, W, 3]`, as above."""
+    maps: dict[str, list[ErrorMap]] = {"fast": [], "exact": []}
+    for clip in clips:
+        analysis = engine.analyze(clip)
+        maps["fast"].append(engine.predicted_error(analysis))
+        maps["exact"].append(engine.exact_error(clip, analysis))
+    return {router: RateScale.fit(errors) for router, errors in maps.items()}
 
 
 def _fit(rows: Measured) -> Distortion:

@@ -1,4 +1,4 @@
-"""What is fitted to a network once it is trained and travels in its weights file: token coder and quality."""
+"""What is fitted to a trained network and travels in its weights file: token coder, quality, worths."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from infotok_cli.entropy.token_net import TokenNet
 from infotok_cli.model.distortion import Distortion
 from infotok_cli.model.engine import Engine, Runtime
+from infotok_cli.model.rate_scale import RateScale
 from infotok_cli.model.weights import LoadedModel
-from infotok_cli.train.calibrate import fit_distortions
+from infotok_cli.train.calibrate import fit_distortions, fit_rate_scales
 from infotok_cli.train.token_net import collect_tokens, fit_token_net
 
 STEPS_PER_CLIP = 25
@@ -28,6 +29,7 @@ class Companions:
 
     token_net: TokenNet | None = None
     distortions: Mapping[str, Distortion] = field(default_factory=dict)
+    rate_scales: Mapping[str, RateScale] = field(default_factory=dict)
 
 
 def clips_wanted(coder_steps: int) -> int:
@@ -44,17 +46,19 @@ def fit_companions(
     start: TokenNet | None = None,
     seed: int = 0,
 ) -> Companions:
-    """Fit token coder and expected quality of a model, which is spent by it (its precision is halved).
+    """Fit token coder, expected quality and worths to a model, which is spent (its precision is halved).
 
     clips: `[T, H, W, 3]`, T a multiple of 8, H and W of 16. steps: of the token coder's training, 0
     for none. start: a token coder for the same levels to go on from. Weights that drop tails (masking
-    elastic) have no block allocations to expect anything of.
+    elastic) have no block allocations to expect anything of. The worths are those of all clips.
     """
     engine = Engine(loaded, runtime)
     token_net = None
     if steps:
         samples = collect_tokens(engine, clips, np.random.default_rng(seed))
         token_net, _ = fit_token_net(samples, loaded.config.levels, steps=steps, start=start, seed=seed)
-    blocks = loaded.config.masking == "error"
-    distortions = fit_distortions(engine, clips[:CALIBRATION_CLIPS]) if blocks else {}
-    return Companions(token_net, distortions)
+    if loaded.config.masking == "elastic":
+        return Companions(token_net)
+    return Companions(
+        token_net, fit_distortions(engine, clips[:CALIBRATION_CLIPS]), fit_rate_scales(engine, clips)
+    )

@@ -277,6 +277,7 @@ class _Run:
             error,
             json.dumps(history),
             distortions=companions.distortions,
+            rate_scales=companions.rate_scales,
             token_net=companions.token_net,
         )
 

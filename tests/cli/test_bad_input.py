@@ -194,6 +194,7 @@ def test_input_as_output(refused: Refused, clip: Path, encoded: Path) -> None:
         (("--bitrate", "-5"), "--bitrate '-5' is no quantity"),
         (("--target-size", "5 apples"), "--target-size '5 apples' is no quantity: give a number like 500"),
         (("--target-size", "99"), "--target-size 99 is below the least of"),
+        (("--calibrated-rate", "2"), "--calibrated-rate 2 is out of range: choose 0.125 to 1"),
         (("--target-psnr", "nan"), "--target-psnr nan is out of range"),
         (("--start", "2", "--end", "1"), "--end 1 is not after --start 2"),
         (("--start", "-1"), "give seconds from the beginning"),

@@ -20,6 +20,7 @@ from infotok_cli.errors import ModelError, UsageError
 from infotok_cli.model.allocation import Allocation, allocate
 from infotok_cli.model.distortion import Distortion
 from infotok_cli.model.engine import Engine, choose_runtime
+from infotok_cli.model.rate_scale import RateScale
 from infotok_cli.model.weights import load_model
 from make_itk import itk_header
 from make_video import make_video, moving_shapes
@@ -34,7 +35,12 @@ GROUP_SIZES = {"one group": 1 << 19, "many groups": 3 * 4 * 8 * 10}
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
     write_tiny_model(path)
-    loaded = dataclasses.replace(load_model(path), distortions={"fast": MADE_UP, "exact": MADE_UP})
+    scale = RateScale.fit([np.random.default_rng(1).gamma(9, 0.1, (4, 8, 10)).astype(np.float32)])
+    loaded = dataclasses.replace(
+        load_model(path),
+        distortions={"fast": MADE_UP, "exact": MADE_UP},
+        rate_scales={"fast": scale, "exact": scale},
+    )
     return Engine(loaded, choose_runtime("cpu"))
 
 
@@ -242,10 +248,37 @@ def test_target_psnr_measures_samples_of_the_video(clip: Path, engine: Engine, t
     assert 5 < report.predicted_psnr_db < 20
 
 
-def test_target_psnr_needs_a_calibrated_model(clip: Path, engine: Engine, tmp_path: Path) -> None:
-    bare = Engine(dataclasses.replace(engine.loaded, distortions={}), engine.runtime)
-    with pytest.raises(ModelError, match="cannot tell what --target-psnr takes"):
-        encode(clip, tmp_path, bare, Budget("target-psnr", 20))
+@pytest.mark.parametrize(("kind", "value"), [("target-psnr", 20), ("calibrated-rate", 0.5)])
+def test_some_budgets_need_a_fitted_model(
+    kind: BudgetKind, value: float, clip: Path, engine: Engine, tmp_path: Path
+) -> None:
+    bare = Engine(dataclasses.replace(engine.loaded, distortions={}, rate_scales={}), engine.runtime)
+    with pytest.raises(ModelError, match=f"cannot tell what --{kind} takes"):
+        encode(clip, tmp_path, bare, Budget(kind, value))
+
+
+def encode_alone(rate: float, clip: Path, engine: Engine, folder: Path) -> list[int]:
+    encode(clip, folder, engine, Budget("calibrated-rate", rate))
+    with ItkReader(folder / "out.itk") as reader:
+        return [segment.tokens for segment in reader.segments()]
+
+
+def test_a_calibrated_rate_looks_at_no_other_segment(
+    clip: Path, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = []
+    for size in GROUP_SIZES.values():
+        monkeypatch.setattr(groups, "GROUP_POSITIONS", size)
+        (tmp_path / str(size)).mkdir()
+        counts.append(encode_alone(0.4, clip, engine, tmp_path / str(size)))
+    at_once, in_groups = counts
+    assert at_once == in_groups
+    (tmp_path / "whole").mkdir()
+    whole = encode_alone(1.0, clip, engine, tmp_path / "whole")
+    least = encode_alone(0.125, clip, engine, tmp_path)
+    assert sum(whole) == POSITIONS
+    assert all(low <= middle <= high for low, middle, high in zip(least, at_once, whole, strict=True))
+    assert sum(least) < sum(at_once) < sum(whole)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
@@ -257,6 +290,15 @@ def test_a_budget_is_a_positive_number(value: float) -> None:
 @pytest.mark.parametrize(
     ("options", "words"), [({"router": "fixed"}, "--router"), ({"allocation": "position"}, "--allocation")]
 )
-def test_target_psnr_names_what_it_cannot_go_with(options: dict[str, str], words: str) -> None:
-    with pytest.raises(UsageError, match=words):
-        EncodeOptions(budget=Budget("target-psnr", 30), **options)  # type: ignore[arg-type]
+@pytest.mark.parametrize(("kind", "value"), [("target-psnr", 30), ("calibrated-rate", 0.5)])
+def test_fitted_budgets_name_what_they_cannot_go_with(
+    kind: BudgetKind, value: float, options: dict[str, str], words: str
+) -> None:
+    with pytest.raises(UsageError, match=f"--{kind} .*{words}"):
+        EncodeOptions(budget=Budget(kind, value), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [0.1, 1.5])
+def test_a_calibrated_rate_is_a_rate(value: float) -> None:
+    with pytest.raises(UsageError, match=r"--calibrated-rate .* out of range: choose 0.125 to 1"):
+        Budget("calibrated-rate", value)

@@ -23,6 +23,7 @@ from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import InputError, UsageError
 from infotok_cli.model.distortion import Distortion
 from infotok_cli.model.engine import Engine, Runtime
+from infotok_cli.model.rate_scale import RateScale
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import load_model
 from make_video import make_video, moving_shapes
@@ -30,6 +31,7 @@ from tiny_model import write_tiny_model
 
 FRAMES, SEGMENTS = 42, 11  # of 4 frames, and a last one of 2
 
+MADE_UP_SCALE = RateScale.fit([np.geomspace(0.01, 10, 16 * 36).astype(np.float32).reshape(16, 6, 6)])
 MADE_UP = Distortion(offsets=(0.5, 0.0, -0.5, -1.0), slopes=(1.0, 1.0, 1.0, 1.0), bias_db=0.0)
 
 MadeEngine = Callable[..., Engine]
@@ -50,7 +52,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> MadeEngine:
 
     def make(masking: str = "error", **settings: Any) -> Engine:
         loaded = load_model(paths[masking])
-        loaded = dataclasses.replace(loaded, distortions={"fast": MADE_UP})
+        loaded = dataclasses.replace(
+            loaded, distortions={"fast": MADE_UP}, rate_scales={"fast": MADE_UP_SCALE}
+        )
         return Engine(loaded, Runtime(torch.device("cpu"), "fp32", **settings))
 
     return make
@@ -109,6 +113,7 @@ WAYS: list[tuple[str, dict[str, Any]]] = [
     ("error", {"budget": Budget("bitrate", 9000)}),
     ("error", {"budget": Budget("target-size", 2500)}),
     ("error", {"budget": Budget("target-psnr", 15)}),
+    ("error", {"budget": Budget("calibrated-rate", 0.4)}),
     ("elastic", {"router": "elastic"}),
 ]
 
