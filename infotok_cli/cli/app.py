@@ -17,12 +17,20 @@ from typing import Annotated
 import typer
 
 from infotok_cli.cli import decode, demo, doctor, edit, encode, evaluate, flat, reports, train
-from infotok_cli.cli.output import claim_standard_streams, silence_stdout, tell
+from infotok_cli.cli.output import (
+    BROKEN_PIPE_EXIT_CODE,
+    claim_standard_streams,
+    silence_stdout,
+    tell,
+    unwritable_stdout,
+)
 from infotok_cli.errors import InfotokError
 
 DEBUG_VARIABLE = "INFOTOK_DEBUG"
 BUG_EXIT_CODE = 1
 INTERRUPTED_EXIT_CODE = 130
+
+_PRINTERS = ("click", "typer", "rich")
 
 app = typer.Typer(
     name="infotok",
@@ -82,6 +90,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = result if isinstance(result, int) else 0
     except KeyboardInterrupt:
         code = INTERRUPTED_EXIT_CODE
+    except SystemExit as end:
+        if end.code != 1:  # a signal
+            raise
+        code = BROKEN_PIPE_EXIT_CODE  # the parser's own way out when nobody reads its help
     except Exception as error:
         code = _report(error)
     if code == INTERRUPTED_EXIT_CODE:
@@ -105,6 +117,12 @@ def _report(error: Exception) -> int:
         command = context.command_path if context is not None else "infotok"
         tell(f"infotok: error: {_one_line(describe()).rstrip('.')}: see '{command} --help'")
         code = int(getattr(error, "exit_code", 2))
+    elif isinstance(error, OSError) and _raised_in(error, _PRINTERS):
+        # Help and version are not written by `emit`.
+        silence_stdout()
+        failure = unwritable_stdout(error)
+        tell(f"infotok: error: {failure}")
+        code = failure.exit_code
     else:
         what = _one_line(f"{type(error).__name__}: {error}")
         hint = "" if os.environ.get(DEBUG_VARIABLE) else f" ({DEBUG_VARIABLE}=1 shows where)"
@@ -113,6 +131,12 @@ def _report(error: Exception) -> int:
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exception(error, file=sys.stderr)
     return code
+
+
+def _raised_in(error: Exception, packages: Sequence[str]) -> bool:
+    """Whether the code that raised `error` is of one of these packages."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and frames[-1].f_globals.get("__name__", "").partition(".")[0] in packages
 
 
 def _one_line(text: str) -> str:

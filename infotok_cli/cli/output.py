@@ -41,7 +41,12 @@ def emit(text: str) -> None:
         raise typer.Exit(BROKEN_PIPE_EXIT_CODE) from None
     except OSError as error:
         silence_stdout()
-        raise OutputError(f"standard output cannot be written: {error.strerror}: check the disk") from error
+        raise unwritable_stdout(error) from error
+
+
+def unwritable_stdout(error: OSError) -> OutputError:
+    """What to say of an `error` met in writing to stdout."""
+    return OutputError(f"standard output cannot be written: {error.strerror}: check the disk")
 
 
 def tell(text: str) -> None:

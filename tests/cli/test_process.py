@@ -115,6 +115,7 @@ def test_a_full_disk_is_told_of_by_the_name_of_the_output(
         (0, ["encode", "-", "-o", "{}.2"], 3, "standard input: cannot be read (Bad file descriptor)"),
         (0, ["decode", "-", "-o", "{}.mkv"], 3, "standard input: cannot be read (Bad file descriptor)"),
         (1, ["inspect", "{}"], 5, "standard output cannot be written: Bad file descriptor"),
+        (1, ["encode", "--help"], 5, "standard output cannot be written: Bad file descriptor"),
         (1, ["decode", "{}", "-o", "-"], 5, "standard output: cannot be written: Bad file descriptor"),
         (2, ["repair", "{}", "-o", "{}.2"], 0, None),
     ],
@@ -134,19 +135,21 @@ def test_standard_streams_that_are_closed(
         assert list(encoded.parent.iterdir()) == [encoded]
 
 
-def test_reader_that_leaves(spawn: Spawn, encoded: Path) -> None:
+@pytest.mark.parametrize("words", [["stats", "{}"], ["--help"], ["--version"]], ids=" ".join)
+def test_reader_that_leaves(words: list[str], spawn: Spawn, encoded: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    process = spawn("stats", encoded, stdout=writing)
+    process = spawn(*(word.format(encoded) for word in words), stdout=writing)
     os.close(writing)
     _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (141, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_full_standard_output(spawn: Spawn, encoded: Path) -> None:
+@pytest.mark.parametrize("words", [["inspect", "{}"], ["--help"], ["decode", "--help"]], ids=" ".join)
+def test_full_standard_output(words: list[str], spawn: Spawn, encoded: Path) -> None:
     with open("/dev/full", "w") as full:
-        process = spawn("inspect", encoded, stdout=full)
+        process = spawn(*(word.format(encoded) for word in words), stdout=full)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 5
     assert err.startswith("infotok: error: standard output cannot be written")
