@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -110,8 +111,11 @@ class _Shards:
         number = self._written.get(shape, 0)
         self._written[shape] = number + 1
         name = f"tiles-{shape[0]:02d}x{shape[1]:03d}x{shape[2]:03d}-{number:04d}.npy"
+        # In memory first: what numpy writes by itself can be cut short by a full disk without an error.
+        shard = io.BytesIO()
+        np.save(shard, np.stack(self._waiting[shape]))
         try:
-            np.save(self._folder / name, np.stack(self._waiting[shape]))
+            (self._folder / name).write_bytes(shard.getbuffer())
         except OSError as error:
             raise OutputError(f"{self._folder / name} cannot be written: {error.strerror}") from error
         self._waiting[shape].clear()

@@ -109,6 +109,21 @@ def test_a_full_disk_is_told_of_by_the_name_of_the_output(
     assert sorted(encoded.parent.iterdir()) == [encoded, encoded.with_name("ids.npz")]
 
 
+def test_a_full_disk_leaves_no_frame_cache(spawn: Spawn, clip: Path, tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    (videos / clip.name).symlink_to(clip)
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+
+    process = spawn("train", videos, "--make-cache", tmp_path / "cache", preexec_fn=limit)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (5, "")
+    assert "cannot be written: File too large" in err.splitlines()[-1]
+    assert list(tmp_path.iterdir()) == [videos]
+
+
 @pytest.mark.parametrize(
     ("closed", "words", "code", "says"),
     [
