@@ -32,6 +32,14 @@ def evaluate(
     allocations: Annotated[
         str, typer.Option(help="Allocations: block, position.", rich_help_panel=COMPARE_PANEL)
     ] = "block",
+    calibrated: Annotated[
+        bool,
+        typer.Option(
+            "--calibrated",
+            help="Rates are those of footage at large, as with 'infotok encode --calibrated-rate'.",
+            rich_help_panel=COMPARE_PANEL,
+        ),
+    ] = False,
     anchors: Annotated[
         str,
         typer.Option(
@@ -157,7 +165,8 @@ def evaluate(
         raise UsageError("--seconds and --limit-frames both say where to stop: give one of them")
     if seconds is not None and not seconds > 0:
         raise UsageError(f"--seconds {seconds:g} leaves nothing: give more than 0")
-    settings: list[Wanted] = [*parse_settings(rates, routers, allocations), *parse_anchors(anchors, crfs)]
+    points = parse_settings(rates, routers, allocations, calibrated=calibrated)
+    settings: list[Wanted] = [*points, *parse_anchors(anchors, crfs)]
     targets = Targets(json_path, csv_path, plot_path)
     targets.check(overwrite=yes, resume=resume)
     shared = EncodeOptions(

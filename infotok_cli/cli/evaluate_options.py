@@ -49,8 +49,8 @@ def parse_list(option: str, text: str, choices: Sequence[Name]) -> list[Name]:
     return chosen
 
 
-def parse_settings(rates: str, routers: str, allocations: str) -> list[Setting]:
-    """Every combination; rate 1, where all of them do the same, only once."""
+def parse_settings(rates: str, routers: str, allocations: str, *, calibrated: bool = False) -> list[Setting]:
+    """Every combination; rate 1, where all of them do the same, only once and never calibrated."""
     points = dict.fromkeys(parse_rates(rates))
     combinations = [
         (router, allocation)
@@ -58,7 +58,7 @@ def parse_settings(rates: str, routers: str, allocations: str) -> list[Setting]:
         for allocation in parse_list("--allocations", allocations, ALLOCATIONS)
     ]
     return [
-        Setting(rate=rate, router=router, allocation=allocation)
+        Setting(rate=rate, router=router, allocation=allocation, calibrated=calibrated and rate < 1)
         for router, allocation in dict.fromkeys(combinations)
         for rate in points
         if rate < 1 or (router, allocation) == combinations[0]

@@ -44,6 +44,7 @@ def measure_clip(
         rate=options.rate,
         router=options.router,
         allocation=options.allocation,
+        calibrated=options.budget is not None,
         refine=options.refine,
         crf=None,
         encoder=None,

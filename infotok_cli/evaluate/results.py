@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from infotok_cli.config import AllocationName, RouterName
+from infotok_cli.config import AllocationName, Budget, EncodeOptions, RouterName
 from infotok_cli.errors import InputError
 from infotok_cli.evaluate.seams import SeamReport
 
@@ -31,6 +31,15 @@ class Setting:
     rate: float
     router: RouterName
     allocation: AllocationName
+    calibrated: bool = False
+    """Whether the rate is that of footage at large, as with `infotok encode --calibrated-rate`."""
+
+    def applied_to(self, options: EncodeOptions) -> EncodeOptions:
+        """`options` for an encode at this point."""
+        budget = Budget("calibrated-rate", self.rate) if self.calibrated else None
+        return dataclasses.replace(
+            options, rate=self.rate, router=self.router, allocation=self.allocation, budget=budget
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +100,8 @@ class ClipResult:
     decode_speed: float
     """Multiple of real time to RGB frames, without encoding them to an output video."""
     seams: SeamReport
+    calibrated: bool = False
+    """Whether the rate asked for is that of footage at large."""
     refine: int = 0
     """Steps in which tokens were improved."""
 
@@ -108,7 +119,7 @@ class ClipResult:
     def from_json(cls, values: dict[str, Any]) -> ClipResult:
         """Rebuild a row; raises ValueError when fields are missing. Unknown ones are passed over."""
         try:
-            known = {"refine": 0, **values}
+            known = {"calibrated": False, "refine": 0, **values}
             known = {field.name: known[field.name] for field in dataclasses.fields(cls)}
             seams = {field.name: known["seams"][field.name] for field in dataclasses.fields(SeamReport)}
             return cls(**{**known, "seams": SeamReport(**seams)})
@@ -154,9 +165,9 @@ def _flat(result: ClipResult) -> dict[str, Any]:
 def curve_names(results: Iterable[ClipResult]) -> dict[tuple[Any, ...], str]:
     """A name for each curve (`curve_key`) there is, in order of appearance.
 
-    Anchors go by their own name, ours by model, router and, where they are not the default, allocation
-    and steps of refinement. Models
-    of one name with different weights get the first digits of their SHA-256.
+    Anchors go by their own name, ours by model, router and, where they are not the default, allocation,
+    calibration and steps of refinement. Models of one name with different weights get the first digits of
+    their SHA-256.
     """
     keys = dict.fromkeys(curve_key(result) for result in results)
     models: dict[str, set[str]] = {}
@@ -164,7 +175,7 @@ def curve_names(results: Iterable[ClipResult]) -> dict[tuple[Any, ...], str]:
         models.setdefault(model or "", set()).add(weights or "")
     names = {}
     for key in keys:
-        codec, model, weights, router, allocation, refine = key
+        codec, model, weights, router, allocation, calibrated, refine = key
         if model is None:
             names[key] = codec
             continue
@@ -173,6 +184,8 @@ def curve_names(results: Iterable[ClipResult]) -> dict[tuple[Any, ...], str]:
             parts.insert(1, weights[:8])
         if allocation != "block":
             parts.append(allocation)
+        if calibrated:
+            parts.append("calibrated")
         if refine:
             parts.append(f"refine {refine}")
         names[key] = " ".join(parts)
@@ -180,6 +193,6 @@ def curve_names(results: Iterable[ClipResult]) -> dict[tuple[Any, ...], str]:
 
 
 def curve_key(result: ClipResult) -> tuple[Any, ...]:
-    """What curve a row belongs to: codec, model, weights, router, allocation, steps of refinement."""
-    ours = (result.model, result.weights_sha256, result.router, result.allocation, result.refine)
-    return (result.codec, *ours)
+    """What curve a row belongs to: codec, model, weights and how these were used, refinement last."""
+    ours = (result.model, result.weights_sha256, result.router, result.allocation)
+    return (result.codec, *ours, result.calibrated, result.refine)

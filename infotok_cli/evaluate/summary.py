@@ -49,7 +49,12 @@ def setting_of(row: ClipResult) -> Setting | None:
     """The setting of a row of ours, None for an anchor's."""
     if row.codec != "infotok":
         return None
-    return Setting(rate=row.rate, router=row.router, allocation=row.allocation)  # type: ignore[arg-type]
+    return Setting(
+        rate=row.rate,  # type: ignore[arg-type]
+        router=row.router,  # type: ignore[arg-type]
+        allocation=row.allocation,  # type: ignore[arg-type]
+        calibrated=row.calibrated,
+    )
 
 
 def summarize(results: Sequence[ClipResult]) -> list[Summary]:

@@ -85,7 +85,7 @@ def _plan(sweep: Sweep, engine: Engine) -> list[Task]:
                 check_size(ANCHORS[wanted.anchor], size, str(clip))
                 chosen = options
             else:
-                chosen = replace(options, **asdict(wanted))
+                chosen = wanted.applied_to(options)
             vmaf = sweep.vmaf_program is not None
             key = _key(clip, wanted, chosen, segment_frames=length, engine=engine, vmaf=vmaf)
             tasks.append(Task(key, clip, wanted, chosen, length, sweep.vmaf_program))

@@ -10,8 +10,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from infotok_cli.model.rate_scale import RateScale
+from infotok_cli.model.weights import load_model, save_model
 from make_video import make_video, moving_shapes
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -101,6 +104,20 @@ def test_seconds_and_plot(run: Run, clips: Path, tmp_path: Path) -> None:
     assert read(tmp_path / "a.json")["clips"][0]["frames"] == 4
 
 
+def test_calibrated_rates_are_a_curve(run: Run, clips: Path, model_file: Path, tmp_path: Path) -> None:
+    loaded, fitted = load_model(model_file), tmp_path / "fitted.safetensors"
+    scale = RateScale.fit([np.geomspace(1e-3, 10, 16 * 64).astype(np.float32).reshape(16, 8, 8)])
+    model = loaded.tokenizer
+    save_model(fitted, model, model.state_dict(), 0.1, "{}", rate_scales={"fast": scale})
+    out = tmp_path / "eval.json"
+    told = run("eval", clips, "--model", fitted, "--rates", "1,0.5", "--calibrated", "--json", out).stdout
+    assert "tiny fast calibrated" in told
+    rows = read(out)["clips"]
+    assert [(row["rate"], row["calibrated"]) for row in rows] == [(1, False), (0.5, True)] * 2
+    run("eval", clips, "--model", fitted, "--rates", "0.5", "--with", out, "--json", tmp_path / "more.json")
+    assert len(read(tmp_path / "more.json")["clips"]) == 6
+
+
 @pytest.mark.parametrize(
     ("code", "arguments", "message"),
     [
@@ -113,6 +130,8 @@ def test_seconds_and_plot(run: Run, clips: Path, tmp_path: Path) -> None:
         (2, ["--resume"], "--resume needs --json"),
         (2, ["--seconds", "1", "--limit-frames", "4"], "give one of them"),
         (2, ["--seconds", "0"], "--seconds 0 leaves nothing"),
+        (2, ["--calibrated", "--routers", "fixed"], "--calibrated-rate needs to know the error"),
+        (4, ["--calibrated"], "cannot tell what --calibrated-rate takes"),
         (2, ["--plot", "a.bmp"], "--plot a.bmp is no picture"),
         (3, ["--with", "none.json"], "none.json: cannot be read"),
         (5, ["--json", "none/a.json"], "none does not exist: create it first"),

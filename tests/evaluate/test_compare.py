@@ -80,6 +80,16 @@ def test_the_point_at_rate_1_is_on_every_curve_of_its_weights() -> None:
     }  # fmt: skip
 
 
+def test_calibrated_points_are_a_curve_of_their_own() -> None:
+    rows = [our_row("a", 1, 0.06, 28), our_row("a", 0.5, 0.03, 27)]
+    rows += [replace(our_row("a", 0.5, 0.04, 27.5), calibrated=True)]
+    gathered = {
+        name: [row.psnr_db for rows in clips.values() for row in rows] for name, clips in curves(rows).items()
+    }
+    assert gathered == {"small fast": [28, 27], "small fast calibrated": [28, 27.5]}
+    assert [point.setting.calibrated for point in summarize(rows) if point.setting] == [False, False, True]
+
+
 def test_refined_points_are_a_curve_of_their_own(tmp_path: Path) -> None:
     rows = [our_row("a", 1, 0.06, 28), our_row("a", 0.5, 0.03, 27)]
     rows += [replace(our_row("a", 0.5, 0.03, 29), refine=6)]
@@ -88,8 +98,8 @@ def test_refined_points_are_a_curve_of_their_own(tmp_path: Path) -> None:
     }
     assert gathered == {"small fast": [28, 27], "small fast refine 6": [29]}
     assert [point.refine for point in summarize(rows)] == [0, 0, 6]
-    # Results older than the option were not refined.
-    old = {name: value for name, value in asdict(rows[0]).items() if name != "refine"}
+    # Results older than the options were neither refined nor calibrated.
+    old = {name: value for name, value in asdict(rows[0]).items() if name not in ("refine", "calibrated")}
     path = tmp_path / "eval.json"
     path.write_text(json.dumps({"schema": "infotok-eval", "version": 1, "clips": [old]}))
     assert read_results(path) == rows[:1]
