@@ -59,6 +59,8 @@ def show(rows: Sequence[ClipResult]) -> None:
     # Without a terminal nobody folds long lines but we ourselves.
     console = Console() if sys.stdout.isatty() else Console(width=WIDE_COLUMNS)
     console.print(summary_table(summaries))
+    if len({summary.clips for summary in summaries}) > 1:
+        console.print("These are means over unlike numbers of clips, which do not compare (column clips).")
     if any(summary.seam_flicker is not None or summary.start_db is not None for summary in summaries):
         console.print("\nSegments: frames at their starts and ends against the rest, flicker across cuts")
         console.print(seam_table(summaries))
@@ -76,12 +78,22 @@ def show(rows: Sequence[ClipResult]) -> None:
 def summary_table(summaries: Sequence[Summary]) -> Table:
     """A row per curve and setting; map: bits of the keep map per position."""
     has_vmaf = any(row.vmaf is not None for row in summaries)
-    names = ["at", "kept", "PSNR dB", "SSIM", "MS-SSIM", *(["VMAF"] if has_vmaf else [])]
+    unlike = len({row.clips for row in summaries}) > 1
+    names = [
+        "at",
+        *(["clips"] if unlike else []),
+        "kept",
+        "PSNR dB",
+        "SSIM",
+        "MS-SSIM",
+        *(["VMAF"] if has_vmaf else []),
+    ]
     table = _table(["curve"], [*names, "bpp", "BPP16", "map", "encode", "decode"])
     for row in summaries:
         table.add_row(
             row.curve,
             f"crf {row.crf}" if row.setting is None else f"{row.setting.rate:g}",
+            *([str(row.clips)] if unlike else []),
             _number(row.token_rate, "{:.4f}"),
             f"{row.psnr_db:.2f}",
             f"{row.ssim:.4f}",

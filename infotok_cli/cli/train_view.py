@@ -55,6 +55,10 @@ def run(options: TrainOptions) -> None:
     if not leads():
         train(options, lambda report: None)
         return
+    if options.checkpoint.exists():
+        _console.print(
+            f"going on with the run of {options.checkpoint}: remove it to begin anew", highlight=False
+        )
     with _bar() as progress:
         task = progress.add_task("starting", total=1.0)
 

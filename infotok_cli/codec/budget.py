@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+import numpy as np
+
 from infotok_cli.blocks import block_grid
 from infotok_cli.codec.byte_fit import ByteFit
 from infotok_cli.codec.elastic import allocate_prefixes
@@ -55,11 +57,14 @@ def make_planner(options: EncodeOptions, header: Header, loaded: LoadedModel) ->
         case "bitrate":
             return BitratePlanner(header, budget)
         case "calibrated-rate" | "target-psnr":
-            return _fitted_planner(options.router, budget, loaded)
+            return fitted_planner(options.router, budget, loaded)
 
 
-def _fitted_planner(router: RouterName, budget: Budget, loaded: LoadedModel) -> Planner:
-    """Planner of a budget that rests on what was fitted to the error maps of `router`."""
+def fitted_planner(router: RouterName, budget: Budget, loaded: LoadedModel) -> Planner:
+    """Planner of a budget that rests on what was fitted to the error maps of `router`.
+
+    ModelError where the weights lack it.
+    """
     if budget.kind == "calibrated-rate" and router in loaded.rate_scales:
         return CalibratedRatePlanner(loaded.rate_scales[router], budget.value)
     if budget.kind == "target-psnr" and router in loaded.distortions:
@@ -189,12 +194,14 @@ class TargetPsnrPlanner(_OnePass):
         return chosen
 
     def _shown_less_predicted(self, group: Group, chosen: list[Allocation]) -> float:
-        """Mean over the samples, dB."""
-        gaps = [
-            sample.psnr_db(chosen[number]) - self.distortion.psnr_db(group.errors[number], chosen[number])
-            for number, sample in group.samples.items()
-        ]
-        return sum(gaps) / len(gaps) if gaps else 0.0
+        """Mean over the frames, dB, each sample standing for the segments up to the next one."""
+        gaps, frames = [], []
+        numbers = sorted(group.samples)
+        for number, end in zip(numbers, [*numbers[1:], len(group.frames)], strict=False):
+            predicted = self.distortion.psnr_db(group.errors[number], chosen[number])
+            gaps.append(group.samples[number].psnr_db(chosen[number]) - predicted)
+            frames.append(sum(group.frames[number:end]))
+        return float(np.average(gaps, weights=frames)) if gaps else 0.0
 
     @property
     def predicted_psnr_db(self) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from infotok_cli.codec.budget import fitted_planner
 from infotok_cli.config import EncodeOptions
 from infotok_cli.evaluate.anchors import ANCHORS, check_size
 from infotok_cli.evaluate.clips import clip_sha256, end_after
@@ -47,7 +48,8 @@ def run_sweep(
     """Measure every clip at every setting that the journal does not hold yet; rows in the order planned.
 
     With more than one job the tasks are shared out to processes that load the model anew, each with its
-    share of the processor's cores. Raises InputError for a clip that cannot be measured, before anything is.
+    share of the processor's cores. Raises InputError for a clip that cannot be measured, and ModelError for
+    settings that the model was not fitted for, before anything is.
     """
     journal = journal or Journal()
     tasks = _plan(sweep, engine)
@@ -86,6 +88,8 @@ def _plan(sweep: Sweep, engine: Engine) -> list[Task]:
                 chosen = options
             else:
                 chosen = wanted.applied_to(options)
+                if chosen.budget is not None:
+                    fitted_planner(chosen.router, chosen.budget, engine.loaded)
             vmaf = sweep.vmaf_program is not None
             key = _key(clip, wanted, chosen, segment_frames=length, engine=engine, vmaf=vmaf)
             tasks.append(Task(key, clip, wanted, chosen, length, sweep.vmaf_program))

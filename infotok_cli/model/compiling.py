@@ -32,8 +32,8 @@ def forget_compiled() -> None:
 
 
 @contextmanager
-def compiler_blamed() -> Iterator[None]:
-    """Turn what goes wrong while blocks are compiled into a UsageError on one line."""
+def compiler_blamed(way_out: str = "leave --compile out") -> Iterator[None]:
+    """Turn what goes wrong while blocks are compiled into a UsageError on one line, ending in `way_out`."""
     import torch._dynamo.exc
 
     try:
@@ -42,6 +42,4 @@ def compiler_blamed() -> Iterator[None]:
         reason = next(
             (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
         )
-        raise UsageError(
-            f"--compile: torch cannot compile the model here ({reason.rstrip('.')}): leave it out"
-        ) from error
+        raise UsageError(f"torch cannot compile the model here ({reason.rstrip('.')}): {way_out}") from error

@@ -21,6 +21,12 @@ SHARD_TILES = 16
 SHORTEST_FRAMES = 8
 """A run of fewer frames than this at the end of a video is left out."""
 
+HELD_OUT_EVERY = 10
+"""One in so many clips is held out."""
+
+NEIGHBOURS = 5
+"""Clips of neighbouring names, often parts of one video, held out together where there are enough."""
+
 OVERHANG = 32
 """Pixels beyond a tile from which on another tile, overlapping the first, is cut."""
 
@@ -32,7 +38,8 @@ def make_cache(
 
     A tile is 32 frames (the rest of a video: fewer, down to 8) of up to 256x256 pixels, a multiple of
     8; videos larger than a tile are shrunk to 256 pixels on the shorter side and give several tiles,
-    side by side. The folder appears whole or not at all. InputError for files that are no videos;
+    side by side. Tiles of one clip in ten go into shards `held-...` instead, to measure on; of fewer than
+    five clips none does. The folder appears whole or not at all. InputError for files that are no videos;
     OutputError when `folder` exists or cannot be made.
     """
     if folder.exists():
@@ -44,14 +51,15 @@ def make_cache(
         raise OutputError(f"{folder} cannot be made: {error.strerror}") from error
     try:
         shards = _Shards(partial)
-        for clip in clips:
+        for place, clip in enumerate(clips):
+            held = is_held_out(place, len(clips))
             with open_video(clip) as video:
                 short = min(video.info.width, video.info.height)
                 frames = video.frames(short_side=TILE_SIDE if short > TILE_SIDE else None)
                 for run in read_segments(frames, TILE_FRAMES):
                     if len(run) >= SHORTEST_FRAMES:
                         for tile in _tiles(run):
-                            shards.add(tile)
+                            shards.add(tile, held)
             if progress is not None:
                 progress(clip, shards.tiles)
         shards.flush()
@@ -65,6 +73,12 @@ def make_cache(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return shards.tiles
+
+
+def is_held_out(place: int, clips: int) -> bool:
+    """Whether the clip at this place of so many is not to be trained on but measured."""
+    run = NEIGHBOURS if clips >= HELD_OUT_EVERY * NEIGHBOURS else 1
+    return place // run % HELD_OUT_EVERY == HELD_OUT_EVERY // 2 - 1
 
 
 def _tiles(run: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
@@ -86,36 +100,42 @@ def _corners(length: int, side: int) -> list[int]:
     return [round(spare * number / (count - 1)) for number in range(count)]
 
 
+_Kind = tuple[str, tuple[int, ...]]
+"""Prefix of a shard's name and shape of its tiles."""
+
+
 class _Shards:
     """Gathers tiles of equal shape and writes them in lots."""
 
     def __init__(self, folder: Path) -> None:
         self.tiles = 0
         self._folder = folder
-        self._waiting: dict[tuple[int, ...], list[NDArray[np.uint8]]] = {}
-        self._written: dict[tuple[int, ...], int] = {}
+        self._waiting: dict[_Kind, list[NDArray[np.uint8]]] = {}
+        self._written: dict[_Kind, int] = {}
 
-    def add(self, tile: NDArray[np.uint8]) -> None:
-        waiting = self._waiting.setdefault(tile.shape, [])
+    def add(self, tile: NDArray[np.uint8], held: bool) -> None:
+        kind = ("held" if held else "tiles", tile.shape)
+        waiting = self._waiting.setdefault(kind, [])
         waiting.append(tile.copy())
         self.tiles += 1
         if len(waiting) == SHARD_TILES:
-            self._write(tile.shape)
+            self._write(kind)
 
     def flush(self) -> None:
-        for shape, waiting in self._waiting.items():
+        for kind, waiting in self._waiting.items():
             if waiting:
-                self._write(shape)
+                self._write(kind)
 
-    def _write(self, shape: tuple[int, ...]) -> None:
-        number = self._written.get(shape, 0)
-        self._written[shape] = number + 1
-        name = f"tiles-{shape[0]:02d}x{shape[1]:03d}x{shape[2]:03d}-{number:04d}.npy"
+    def _write(self, kind: _Kind) -> None:
+        number = self._written.get(kind, 0)
+        self._written[kind] = number + 1
+        prefix, (frames, rows, columns, _) = kind
+        name = f"{prefix}-{frames:02d}x{rows:03d}x{columns:03d}-{number:04d}.npy"
         # In memory first: what numpy writes by itself can be cut short by a full disk without an error.
         shard = io.BytesIO()
-        np.save(shard, np.stack(self._waiting[shape]))
+        np.save(shard, np.stack(self._waiting[kind]))
         try:
             (self._folder / name).write_bytes(shard.getbuffer())
         except OSError as error:
             raise OutputError(f"{self._folder / name} cannot be written: {error.strerror}") from error
-        self._waiting[shape].clear()
+        self._waiting[kind].clear()

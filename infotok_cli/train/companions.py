@@ -22,6 +22,9 @@ STEPS_PER_CLIP = 25
 CALIBRATION_CLIPS = 16
 """Clips that the expected quality is fitted on; six allocations of each are decoded, twice."""
 
+WORTH_CLIPS = 64
+"""Clips that worths are fitted on, at most."""
+
 
 @dataclass(frozen=True)
 class Companions:
@@ -34,12 +37,13 @@ class Companions:
 
 def clips_wanted(coder_steps: int) -> int:
     """Clips to give to `fit_companions`."""
-    return max(CALIBRATION_CLIPS, coder_steps // STEPS_PER_CLIP)
+    return max(WORTH_CLIPS, coder_steps // STEPS_PER_CLIP)
 
 
 def fit_companions(
     loaded: LoadedModel,
     clips: Sequence[NDArray[np.uint8]],
+    unseen: Sequence[NDArray[np.uint8]],
     runtime: Runtime,
     *,
     steps: int,
@@ -48,9 +52,11 @@ def fit_companions(
 ) -> Companions:
     """Fit token coder, expected quality and worths to a model, which is spent (its precision is halved).
 
-    clips: `[T, H, W, 3]`, T a multiple of 8, H and W of 16. steps: of the token coder's training, 0
-    for none. start: a token coder for the same levels to go on from. Weights that drop tails (masking
-    elastic) have no block allocations to expect anything of. The worths are those of all clips.
+    clips: `[T, H, W, 3]`, T a multiple of 8, H and W of 16, whose tokens the coder learns. unseen: the
+    like that the network was not trained on, to expect quality and worths of; where there are too few,
+    `clips` serve. steps: of the token coder's training, 0 for none. start: a token coder for the same
+    levels to go on from. Weights that drop tails (masking elastic) have no block allocations to expect
+    anything of.
     """
     engine = Engine(loaded, runtime)
     token_net = None
@@ -59,6 +65,6 @@ def fit_companions(
         token_net, _ = fit_token_net(samples, loaded.config.levels, steps=steps, start=start, seed=seed)
     if loaded.config.masking == "elastic":
         return Companions(token_net)
-    return Companions(
-        token_net, fit_distortions(engine, clips[:CALIBRATION_CLIPS]), fit_rate_scales(engine, clips)
-    )
+    shown = unseen if len(unseen) >= CALIBRATION_CLIPS else clips
+    few = shown[:: len(shown) // CALIBRATION_CLIPS][:CALIBRATION_CLIPS]
+    return Companions(token_net, fit_distortions(engine, few), fit_rate_scales(engine, shown[:WORTH_CLIPS]))

@@ -12,10 +12,9 @@ from infotok_cli.errors import InputError, UsageError
 
 SHARD_PATTERN = "tiles-*.npy"
 
-HELD_OUT_EVERY = 10
-"""One in so many tiles is held out."""
+HELD_PATTERN = "held-*.npy"
 
-HELD_OUT_TILES = 64
+HELD_TILES = 64
 """More would take longer to measure than they tell."""
 
 
@@ -65,56 +64,39 @@ class FrameCache:
 
     def __init__(self, folder: Path) -> None:
         """Raises InputError when the folder holds no shard or a shard is no such array."""
-        self.shards: list[NDArray[np.uint8]] = []
-        for path in sorted(folder.glob(SHARD_PATTERN)):
-            try:
-                shard = np.load(path, mmap_mode="r")
-            except (OSError, ValueError) as error:
-                raise InputError(f"{path} is no whole frame-cache shard: make the cache again") from error
-            if shard.dtype != np.uint8 or shard.ndim != 5 or shard.shape[-1] != 3:
-                raise InputError(f"{path} is not a frame-cache shard: expected uint8 [N, T, H, W, 3]")
-            self.shards.append(shard)
+        self.shards = _shards(folder, SHARD_PATTERN)
+        self.held = _shards(folder, HELD_PATTERN)
+        """Tiles of clips that are not trained on; none where the cache was made of few clips."""
         if not self.shards:
             raise InputError(f"{folder} holds no {SHARD_PATTERN}: make it with 'infotok train --make-cache'")
-        self._weigh()
-
-    def hold_out(self) -> list[NDArray[np.uint8]]:
-        """Take a tenth of the tiles, 64 at most, out of training; returns them.
-
-        Whole shards where there are enough, because neighbouring tiles are of one video, from all over the
-        cache, because neighbouring videos are alike. A cache of one shard lends its own tiles instead.
-        """
-        if len(self.shards) < 2:
-            return list(self.shards[0])
-        wanted = max(1, min(HELD_OUT_TILES, self.tiles // HELD_OUT_EVERY))
-        full = max(len(shard) for shard in self.shards)
-        whole = [place for place, shard in enumerate(self.shards) if len(shard) == full]
-        count = min(wanted // full, len(whole) - 1)
-        held: list[NDArray[np.uint8]] = []
-        if count:
-            places = {whole[(2 * number + 1) * len(whole) // (2 * count)] for number in range(count)}
-            held = [tile for place in sorted(places) for tile in self.shards[place]]
-            self.shards = [shard for place, shard in enumerate(self.shards) if place not in places]
-        while len(held) < wanted and not count:
-            last = self.shards.pop()
-            spare = max(0, len(last) - (wanted - len(held)))
-            held = [*last[spare:], *held]
-            if spare:
-                self.shards.append(last[:spare])
-        self._weigh()
-        return held
-
-    def _weigh(self) -> None:
         weights = np.array([len(shard) for shard in self.shards], np.float64)
         self._weights = weights / weights.sum()
+
+    def held_tiles(self, frames: int) -> list[NDArray[np.uint8]]:
+        """Tiles to measure on, 64 at most, from all over those held out.
+
+        Those of at least so many frames, where there are any. If nothing is held out, training lends its own.
+        """
+        shards = self.held or self.shards
+        long = [shard for shard in shards if shard.shape[1] >= frames]
+        tiles = [tile for shard in long or shards for tile in shard]
+        places = np.linspace(0, len(tiles) - 1, min(len(tiles), HELD_TILES)).round().astype(int)
+        return [tiles[place] for place in places]
 
     @property
     def tiles(self) -> int:
         return sum(len(shard) for shard in self.shards)
 
-    def draw(self, shape: CropShape, random: np.random.Generator) -> CropPlace:
-        """Where a random crop lies: any tile is as likely as any other, any pixel and frame may begin it."""
-        number = int(random.choice(len(self.shards), p=self._weights))
+    def draw(self, shape: CropShape, random: np.random.Generator, *, whole: bool = False) -> CropPlace:
+        """Where a random crop lies: any tile is as likely as any other, any pixel and frame may begin it.
+
+        whole: only of tiles that have so many frames, where there are any.
+        """
+        weights = self._weights
+        if whole:
+            long = weights * [shard.shape[1] >= shape.frames for shard in self.shards]
+            weights = long / long.sum() if long.any() else weights
+        number = int(random.choice(len(self.shards), p=weights))
         shard = self.shards[number]
         tile = int(random.integers(len(shard)))
         spare = [max(0, have - want) for have, want in zip(shard.shape[1:], shape.sides, strict=False)]
@@ -129,19 +111,41 @@ class FrameCache:
             reversed=bool(random.random() < 0.5),
         )
 
-    def sample(self, count: int, shape: CropShape, random: np.random.Generator) -> NDArray[np.uint8]:
+    def sample(
+        self, count: int, shape: CropShape, random: np.random.Generator, *, whole: bool = False
+    ) -> NDArray[np.uint8]:
         """`count` random crops `[count, frames, side, side, 3]`, mirrored and reversed at random.
 
-        A tile shorter than `frames` runs forth and back.
+        A tile shorter than `frames` runs forth and back. whole: see `draw`.
         """
         batch = np.empty((count, shape.frames, shape.side, shape.side, 3), np.uint8)
         for row in range(count):
-            place = self.draw(shape, random)
+            place = self.draw(shape, random, whole=whole)
             clip = cut_crop(self.shards[place.shard][place.tile], shape, place.start, place.y, place.x)
             if place.mirrored:
                 clip = clip[:, :, ::-1]
             batch[row] = clip[::-1] if place.reversed else clip
         return batch
+
+
+def _shards(folder: Path, pattern: str) -> list[NDArray[np.uint8]]:
+    """Shards of these names, mapped; InputError for one that is no such array."""
+    shards = []
+    for path in sorted(folder.glob(pattern)):
+        try:
+            shard = np.load(path, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} is no whole frame-cache shard: make the cache again") from error
+        if shard.dtype != np.uint8 or shard.ndim != 5 or shard.shape[-1] != 3:
+            raise InputError(f"{path} is not a frame-cache shard: expected uint8 [N, T, H, W, 3]")
+        shards.append(shard)
+    return shards
+
+
+def centre_crop(tile: NDArray[np.uint8], shape: CropShape) -> NDArray[np.uint8]:
+    """The middle of a tile, from its first frame on; where it is too small it runs forth and back."""
+    spare = [max(0, have - want) for have, want in zip(tile.shape, shape.sides, strict=False)]
+    return cut_crop(tile, shape, 0, spare[1] // 2, spare[2] // 2)
 
 
 def cut_crop(tile: NDArray[np.uint8], shape: CropShape, start: int, y: int, x: int) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from infotok_cli.model.engine import Runtime
 from infotok_cli.model.tokenizer import Tokenizer
-from infotok_cli.train.data import CropShape, cut_crop
+from infotok_cli.train.data import CropShape, centre_crop
 from infotok_cli.train.masking import keep_at_rate
 from infotok_kernels import error_map
 
@@ -19,11 +19,7 @@ class HeldOut:
     """Centre crops of held-out tiles."""
 
     def __init__(self, tiles: list[NDArray[np.uint8]], shape: CropShape, runtime: Runtime) -> None:
-        crops = []
-        for tile in tiles:
-            spare = [max(0, have - want) for have, want in zip(tile.shape, shape.sides, strict=False)]
-            crops.append(cut_crop(tile, shape, 0, spare[1] // 2, spare[2] // 2))
-        self.crops = torch.from_numpy(np.stack(crops))
+        self.crops = torch.from_numpy(np.stack([centre_crop(tile, shape) for tile in tiles]))
         self.runtime = runtime
 
     def _batches(self) -> list[torch.Tensor]:
@@ -53,5 +49,5 @@ class HeldOut:
                 analysis = model.analyze(video)
                 keep = torch.ones(analysis.log_error.shape, dtype=torch.bool, device=self.runtime.device)
                 codes, _ = model.compress(analysis, keep)
-                errors.append(error_map(video, model.reconstruct(codes, keep)).mean())
-        return float(torch.stack(errors).mean())
+                errors.append(error_map(video, model.reconstruct(codes, keep)))
+        return float(torch.cat(errors).mean())

@@ -9,21 +9,26 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from infotok_cli.config import ModelConfig
 from infotok_cli.entropy.token_net import TokenNet
 from infotok_cli.errors import UsageError
+from infotok_cli.model.compiling import compile_blocks, compiler_blamed
 from infotok_cli.model.engine import choose_runtime, keep_freed_memory
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import (
     LoadedModel,
     build_model,
+    file_sha256,
+    holds_token_net,
     load_model,
     save_model,
     training_history,
@@ -36,7 +41,7 @@ from infotok_cli.train.checkpoint import (
     select,
 )
 from infotok_cli.train.companions import Companions, clips_wanted, fit_companions
-from infotok_cli.train.data import CropShape, FrameCache
+from infotok_cli.train.data import CropShape, FrameCache, centre_crop
 from infotok_cli.train.device_cache import DeviceCrops
 from infotok_cli.train.distributed import StopSignals, World, join_world
 from infotok_cli.train.heldout import HELD_RATES, HeldOut
@@ -88,18 +93,19 @@ class _Run:
         self.world = world
         self.runtime = choose_runtime(options.device, options.kernels)
         self.cache = FrameCache(options.cache)
-        self.held = HeldOut(self.cache.hold_out(), options.crops[0], self.runtime)
+        first = options.crops[0]
+        self.held = HeldOut(self.cache.held_tiles(first.frames), first, self.runtime)
         self.progress = Progress()
         saved: dict[str, Tensor] = {}
         if options.checkpoint.exists():
             saved, self.progress, config = read_checkpoint(options.checkpoint)
             self.model = self._resumed(saved, ModelConfig.from_json(config))
+            self._check_rest()
         else:
             self.model = self._fresh()
         self.model.to(options.device).train()
         if options.compile:
-            for block in self.model.blocks():
-                block.compile(dynamic=False)
+            compile_blocks(self.model)
         place = {"seed": options.seed, "step": self.progress.step, "rank": world.rank}
         self.module = world.parallel(TrainingModule(self.model, mask_generator(**place)))
         self.averages = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
@@ -136,7 +142,24 @@ class _Run:
                 f"{options.checkpoint} is of a run with --overlap {config.overlap}, not {options.overlap}: "
                 "name another output, or give the same overlap"
             )
+        if options.init is not None:
+            began = (self.progress.started_from or {}).get("sha256")
+            if began != file_sha256(options.init):
+                raise UsageError(
+                    f"{options.checkpoint} is of a run that did not start from {options.init}: name another "
+                    "output, or leave --init out to go on with it"
+                )
         return build_model(config, select(saved, "model."), str(options.checkpoint))
+
+    def _check_rest(self) -> None:
+        """UsageError where a resumed run has nothing left to do."""
+        options = self.options
+        done = options.output.exists() and (not options.coder_steps or holds_token_net(options.output))
+        if done and self._share_done(self.progress.seconds) >= 1:
+            raise UsageError(
+                f"{options.checkpoint} is of a run that has had its steps or time ({self.progress.step}, "
+                f"{self.progress.seconds / 60:.1f} minutes): give more of them, or name another output"
+            )
 
     def _fresh(self) -> Tokenizer:
         options = self.options
@@ -169,19 +192,24 @@ class _Run:
         self.stopped_by = int(stop)
         return self.share < 1 and not self.stopped_by
 
-    def _share_done(self) -> float:
-        """Part of the run that is over, by steps or time, whichever is further."""
+    def _share_done(self, seconds: float | None = None) -> float:
+        """Part of the run that is over, by steps or time so far, whichever is further."""
+        if seconds is None:
+            seconds = time.monotonic() - self.began
         shares = [0.0]
         if self.options.steps is not None:
             shares.append(self.progress.step / self.options.steps if self.options.steps else 1.0)
         if self.options.time_budget_seconds is not None:
-            shares.append((time.monotonic() - self.began) / self.options.time_budget_seconds)
+            shares.append(seconds / self.options.time_budget_seconds)
         return max(shares)
 
     def step(self, report: Callable[[Report], None]) -> None:
         options = self.options
         factor = learning_rate_factor(self.share, self.progress.step, options.final_share)
-        losses = accumulate_gradients(self.module, self.loader.next_batch, options.accumulate, self.runtime)
+        with compiler_blamed("give --no-compile") if options.compile else nullcontext():
+            losses = accumulate_gradients(
+                self.module, self.loader.next_batch, options.accumulate, self.runtime
+            )
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), GRADIENT_LIMIT))
         bad = not self.guard.allows(norm) or not math.isfinite(float(losses.total))
         # Averaging carries a bad gradient to all processes, but a process must not decide by itself.
@@ -287,18 +315,30 @@ class _Run:
         frames = max(8, model.config.segment_frames // 8 * 8)
         shape = CropShape(frames, max(crop.side for crop in options.crops))
         random = np.random.default_rng(options.seed)
-        clips = self.cache.sample(clips_wanted(options.coder_steps), shape, random)
+        clips = self.cache.sample(clips_wanted(options.coder_steps), shape, random, whole=True)
         loaded = LoadedModel(
             tokenizer=model, config=model.config, mean_error=error, sha256="", path=options.output
         )
         return fit_companions(
             loaded,
             list(clips),
+            self._unseen(shape),
             self.runtime,
             steps=options.coder_steps,
             start=self._first_token_net(),
             seed=options.seed,
         )
+
+    def _unseen(self, shape: CropShape) -> list[NDArray[np.uint8]]:
+        """The middles of held-out tiles, none where training lends its own."""
+        if not self.cache.held:
+            return []
+        crops = []
+        for tile in self.cache.held_tiles(shape.frames):
+            frames, side = min(shape.frames, len(tile) // 8 * 8), min(shape.side, tile.shape[1] // 16 * 16)
+            if side:
+                crops.append(centre_crop(tile, CropShape(frames, side)))
+        return crops
 
     def _first_token_net(self) -> TokenNet | None:
         """The token coder of the weights that the run began with, where these are still at hand."""

@@ -12,6 +12,8 @@ from infotok_cli.model.tokenizer import Tokenizer
 ADAM_SHARE = 0.3
 """Learning rate of everything outside the blocks, relative to that of the blocks' matrices."""
 
+WARM_UP_STEPS, WARM_UP_SHARE = 100, 0.05
+
 SPIKE = 20.0
 """A gradient norm this many times its running mean is left out."""
 
@@ -36,9 +38,13 @@ def make_optimizers(model: Tokenizer, learning_rate: float) -> list[torch.optim.
 
 
 def learning_rate_factor(share_done: float, step: int, final_share: float) -> float:
-    """Warm-up over 100 steps, constant, then a linear fall to zero over the last `final_share`."""
+    """Warm-up, constant, then a linear fall to zero over the last `final_share`.
+
+    Warm-up takes 100 steps, or a twentieth of the run where that is sooner.
+    """
     fall = min(1.0, (1 - share_done) / final_share) if final_share > 0 else 1.0
-    return min(1.0, (step + 1) / 100) * max(0.0, fall)
+    warm = max((step + 1) / WARM_UP_STEPS, share_done / WARM_UP_SHARE)
+    return min(1.0, warm) * max(0.0, fall)
 
 
 class SpikeGuard:

@@ -155,8 +155,8 @@ def test_compile_without_a_compiler_is_refused(spawn: Spawn, clip: Path, tmp_pat
     process = spawn("encode", clip, "-o", target, "--device", "cpu", "--compile", env=environment)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (2, "")
-    assert err.startswith("infotok: error: --compile: torch cannot compile the model here (")
-    assert err.endswith("): leave it out\n")
+    assert err.startswith("infotok: error: torch cannot compile the model here (")
+    assert err.endswith("): leave --compile out\n")
     assert err.count("\n") == 1
     assert not target.exists()
 

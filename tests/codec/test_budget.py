@@ -239,6 +239,18 @@ def test_samples_correct_the_expectation(bias_db: float) -> None:
     assert (corrected[1] > plain[1]) == (bias_db < 0)
 
 
+def test_samples_count_for_the_frames_they_stand_for() -> None:
+    """A short last segment must not weigh as much as four whole ones."""
+    random = np.random.default_rng(5)
+    errors = [random.gamma(1, 0.05, (8, 16, 20)).astype(np.float32) for _ in range(5)]
+    frames = [32, 32, 32, 32, 4]
+    samples = {0: BiasedSample(errors[0], 0.0), 4: BiasedSample(errors[4], -3.0)}
+    planner = TargetPsnrPlanner(MADE_UP, 20)
+    group = Group(errors, frames, samples=samples)  # type: ignore[arg-type]
+    chosen, _ = MADE_UP.allocate_for(errors, frames, 20)
+    assert planner._shown_less_predicted(group, chosen) == pytest.approx(-3 * 4 / 132)
+
+
 @pytest.mark.usefixtures("group_size")
 def test_target_psnr_measures_samples_of_the_video(clip: Path, engine: Engine, tmp_path: Path) -> None:
     """An untrained model gives the same bad quality at all rates: what is expected is what was seen."""

@@ -11,9 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from infotok_cli.train.cache import is_held_out, make_cache
 from infotok_cli.train.data import CropShape, FrameCache
 from infotok_cli.train.device_cache import DeviceCrops
 from infotok_cli.train.loader import CropStream, Loader, MappedCrops, mask_generator
+from make_video import make_video
 
 SHAPES = (CropShape(8, 16), CropShape(16, 32))
 
@@ -59,33 +61,57 @@ def test_waiting_is_counted() -> None:
     assert loader.waited_seconds < 0.5
 
 
-@pytest.mark.parametrize(
-    ("sizes", "held"),
-    [
-        ([4], [0, 1, 2, 3]),  # nothing to spare: lent, and trained on as well
-        ([1, 1], [1]),
-        ([16, 16, 7], [36, 37, 38]),
-        ([16, 3, 1], [18, 19]),
-        ([4] * 40 + [1], [*range(20, 24), *range(60, 64), *range(100, 104), *range(140, 144)]),
-        ([16] * 103 + [1], [*range(192, 208), *range(608, 624), *range(1024, 1040), *range(1440, 1456)]),
-    ],
-    ids=["one", "two", "few", "short end", "spread", "many"],
-)
-def test_what_is_held_out_is_not_trained_on(sizes: list[int], held: list[int], tmp_path: Path) -> None:
-    first = 0
-    for number, size in enumerate(sizes):
-        tiles = np.arange(first, first + size).astype(np.uint8)
-        array = np.broadcast_to(tiles[:, None, None, None, None], (size, 1, 1, 1, 3))
-        np.save(tmp_path / f"tiles-{number:04d}.npy", array)
-        first += size
+def write_shard(folder: Path, name: str, first: int, size: int, frames: int = 16) -> None:
+    tiles = np.arange(first, first + size).astype(np.uint8)
+    np.save(folder / name, np.broadcast_to(tiles[:, None, None, None, None], (size, frames, 8, 8, 3)))
+
+
+def numbers(tiles: list[np.ndarray]) -> list[int]:
+    return [int(tile.flat[0]) for tile in tiles]
+
+
+def test_held_tiles_come_from_all_over_and_are_long_enough(tmp_path: Path) -> None:
+    write_shard(tmp_path, "tiles-a.npy", 0, 10)
+    lent = FrameCache(tmp_path)
+    assert numbers(lent.held_tiles(16)) == list(range(10))
+    write_shard(tmp_path, "held-a.npy", 100, 100)
+    write_shard(tmp_path, "held-b.npy", 200, 4, frames=8)
     frames = FrameCache(tmp_path)
-    out = frames.hold_out()
-    assert [int(tile.flat[0]) for tile in out] == [number % 256 for number in held]
-    assert frames.tiles == first - (len(held) if len(sizes) > 1 else 0)
-    left = [int(tile.flat[0]) for shard in frames.shards for tile in shard]
-    if 1 < first <= 256 and len(sizes) > 1:
-        assert sorted(left + held) == list(range(first))
-    assert frames.sample(3, CropShape(8, 16), np.random.default_rng(0)).shape == (3, 8, 16, 16, 3)
+    held = numbers(frames.held_tiles(16))
+    assert len(held) == 64
+    assert held[:2] == [100, 102]
+    assert held[-1] == 199
+    assert 203 in numbers(frames.held_tiles(8))
+    assert len(frames.held_tiles(32)) == 64  # none is as long: all will do
+    assert frames.tiles == 10
+    assert frames.sample(20, CropShape(8, 8), np.random.default_rng(0)).max() < 10
+
+
+def test_whole_samples_come_from_tiles_of_enough_frames(tmp_path: Path) -> None:
+    write_shard(tmp_path, "tiles-a.npy", 0, 10)
+    write_shard(tmp_path, "tiles-b.npy", 100, 1, frames=32)
+    frames, shape = FrameCache(tmp_path), CropShape(32, 8)
+    assert frames.sample(30, shape, np.random.default_rng(0), whole=True).min() == 100
+    assert frames.sample(30, shape, np.random.default_rng(0)).min() < 10
+    longer = CropShape(40, 8)
+    assert frames.sample(30, longer, np.random.default_rng(0), whole=True).min() < 10
+
+
+def test_one_clip_in_ten_is_held_out_with_its_neighbours() -> None:
+    for clips, held in ((4, []), (5, [4]), (30, [4, 14, 24]), (101, [*range(20, 25), *range(70, 75)])):
+        assert [place for place in range(clips) if is_held_out(place, clips)] == held
+
+
+def test_tiles_of_held_clips_are_in_no_other_shard(tmp_path: Path) -> None:
+    clips = [
+        make_video(tmp_path / f"{place}.mkv", np.full((24, 16, 16, 3), 20 * place + 20, np.uint8))
+        for place in range(5)
+    ]
+    assert make_cache(clips, tmp_path / "cache") == 5
+    frames = FrameCache(tmp_path / "cache")
+    assert (frames.tiles, len(frames.held_tiles(8))) == (4, 1)
+    assert abs(numbers(frames.held_tiles(8))[0] - 100) < 6
+    assert frames.sample(30, CropShape(8, 16), np.random.default_rng(0)).max() < 90
 
 
 def test_an_error_in_the_thread_reaches_the_caller() -> None:

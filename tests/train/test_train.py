@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,22 @@ def test_a_run_goes_on_where_it_stopped(cache: Path, tmp_path: Path) -> None:
     assert set(steps) == {3.0}
 
 
+def test_a_run_that_is_over_or_another_is_not_gone_on_with(cache: Path, tmp_path: Path) -> None:
+    output = tmp_path / "tiny.safetensors"
+    train(options(cache, output, 2), lambda report: None)
+    before = output.read_bytes()
+    with pytest.raises(UsageError, match=r"has had its steps or time \(2, 0.\d minutes\): give more"):
+        train(options(cache, output, 2), lambda report: None)
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(before)
+    with pytest.raises(UsageError, match=r"did not start from .*other.safetensors: name another output"):
+        train(replace(options(cache, output, 3), init=other), lambda report: None)
+    assert output.read_bytes() == before
+    onward = tmp_path / "onward.safetensors"
+    for steps in (1, 2):
+        train(replace(options(cache, onward, steps), init=other), lambda report: None)
+
+
 def test_crop_shapes_are_read_from_text() -> None:
     assert CropShape.parse("32x96") == CropShape(32, 96)
     assert str(CropShape(32, 96)) == "32x96"
@@ -138,6 +155,9 @@ def test_crop_shapes_are_read_from_text() -> None:
 def test_learning_rate_warms_up_holds_and_falls() -> None:
     assert learning_rate_factor(0.0, 0, 0.5) == pytest.approx(0.01)
     assert learning_rate_factor(0.3, 1000, 0.5) == 1
+    # A twentieth of a short run is enough to warm up.
+    assert learning_rate_factor(0.025, 4, 0.5) == pytest.approx(0.5)
+    assert learning_rate_factor(0.05, 9, 0.5) == 1
     assert learning_rate_factor(0.75, 1000, 0.5) == pytest.approx(0.5)
     assert learning_rate_factor(1.0, 1000, 0.5) == 0
 
