@@ -106,14 +106,20 @@ def choose_runtime(
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
         torch.set_float32_matmul_precision("highest")
-    half = on.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
-    wants_half = precision == "bf16" or (precision == "auto" and half and not deterministic)
+    wants_half = precision == "bf16" or (precision == "auto" and not deterministic and _multiplies_half(on))
     runtime = Runtime(on, "bf16" if wants_half else "fp32", deterministic, compiled)
     try:
         select_backend(kernels, runtime.device.type)
     except BackendError as error:
         raise UsageError(str(error) if kernels is None else f"--kernels: {error}") from error
     return runtime
+
+
+def _multiplies_half(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported())
 
 
 @cache

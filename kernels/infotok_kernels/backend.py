@@ -58,6 +58,19 @@ def _reason(device: str) -> str | None:
     capability = torch.cuda.get_device_capability()
     if capability < _MIN_CAPABILITY:
         return f"it needs compute capability 8.0 and this device has {capability[0]}.{capability[1]}"
+    return _launch_obstacle()
+
+
+def _launch_obstacle() -> str | None:
+    """What keeps Triton from launching anything: it builds a part of itself with a C compiler first."""
+    import triton.runtime
+
+    try:
+        triton.runtime.driver.active.utils  # noqa: B018
+    except Exception as error:
+        # A missing compiler, missing headers, a failed build: each has an error of its own.
+        said = str(error).strip().splitlines()
+        return f"triton cannot build its launcher ({said[0] if said else type(error).__name__})"
     return None
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -84,6 +86,7 @@ def test_a_gpu_takes_triton_if_it_is_new_enough(
     pytest.importorskip("triton")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    monkeypatch.setattr("triton.runtime.driver", SimpleNamespace(active=SimpleNamespace(utils=None)))
     assert select_backend(None, "cuda") == chosen
     if chosen == "reference":
         with pytest.raises(BackendError, match=r"compute capability 8\.0 and this device has 7\.5"):
@@ -126,3 +129,20 @@ def test_compiled_code_does_not_make_the_rotary_tables_anew() -> None:
     torch.testing.assert_close(compiled(qkv), run(qkv))
     assert any("cat" in name for name in called)
     assert not [name for name in called if "arange" in name or "cos" in name]
+
+
+@pytest.mark.usefixtures("compiled_only")
+def test_a_gpu_without_a_compiler_takes_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton")
+
+    class Driver:
+        @property
+        def utils(self) -> object:
+            raise RuntimeError("Failed to find C compiler.\nPlease specify via CC.")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    monkeypatch.setattr("triton.runtime.driver", SimpleNamespace(active=Driver()))
+    assert select_backend(None, "cuda") == "reference"
+    with pytest.raises(BackendError, match=r"cannot build its launcher \(Failed to find C compiler\.\)"):
+        select_backend("triton", "cuda")

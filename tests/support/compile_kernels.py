@@ -28,14 +28,27 @@ FLOATS = {"scale": "fp32", "epsilon": "fp32"}
 SLOTS = 512
 
 
-def build(kernel: Any, pointers: dict[str, str], constants: dict[str, Any], warps: int, stages: int) -> None:
-    """Compile a kernel whose other arguments are 32-bit integers."""
+def build(
+    kernel: Any,
+    pointers: dict[str, str],
+    constants: dict[str, Any],
+    warps: int,
+    stages: int,
+    *,
+    sixteens: tuple[str, ...] = (),
+) -> None:
+    """Compile a kernel whose other arguments are 32-bit integers, `sixteens` among them multiples of 16.
+
+    A launch makes constants of integers that are 1, so `constants` may name some of those, too.
+    """
     signature = {
         name: "constexpr" if name in constants else pointers.get(name) or FLOATS.get(name, "i32")
         for name in kernel.arg_names
     }
     aligned = {
-        (index,): [["tt.divisibility", 16]] for index, name in enumerate(kernel.arg_names) if name in pointers
+        (index,): [["tt.divisibility", 16]]
+        for index, name in enumerate(kernel.arg_names)
+        if name in pointers or name in sixteens
     }
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=aligned)
     built = triton.compile(source, target=TARGET, options={"num_warps": warps, "num_stages": stages})
@@ -43,7 +56,10 @@ def build(kernel: Any, pointers: dict[str, str], constants: dict[str, Any], warp
     print(f"{kernel.__name__} {constants}: {len(built.asm['cubin'])} bytes", flush=True)
 
 
-def build_attention(kernel: Any, dtype: str, blocks: Blocks, half: int, dilated: bool, listed: bool) -> None:
+def build_attention(
+    kernel: Any, dtype: str, blocks: Blocks, half: int, dilated: bool, listed: bool, *ones: str
+) -> None:
+    """Compile an attention kernel; arguments named in `ones` are 1, and with them sizes multiples of 16."""
     pointers = dict.fromkeys(("qkv", "out", "grad_out", "grad_qkv"), f"*{dtype}")
     pointers |= dict.fromkeys(
         ("query_norm", "key_norm", "cosine", "sine", "log_sum", "inner", "grad_norm"), "*fp32"
@@ -53,12 +69,20 @@ def build_attention(kernel: Any, dtype: str, blocks: Blocks, half: int, dilated:
         "HALF": half, "PAIRS_T": half // 4, "PAIRS_Y": (half - half // 4) // 2, "DILATED": dilated,
         "LIST_KEYS": listed, "LIST_QUERIES": listed, "BLOCK_M": blocks.queries, "BLOCK_N": blocks.keys,
     }  # fmt: skip
-    build(kernel, pointers, constants, blocks.warps, blocks.stages)
+    sixteens = ("height", "width", "max_slots") if ones else ()
+    constants |= dict.fromkeys(ones, 1)
+    build(kernel, pointers, constants, blocks.warps, blocks.stages, sixteens=sixteens)
 
 
 def main() -> None:
     forward, backward = forward_blocks(torch.bfloat16, SLOTS), backward_blocks(torch.bfloat16, SLOTS)
     build_attention(forward_kernel, "bf16", forward, 32, False, False)
+    # As our model launches them: steps between positions are 1, and so are many counts for a single picture.
+    build_attention(forward_kernel, "bf16", forward, 32, False, False, "step_y", "step_x")
+    still = ("steps", "windows_y", "windows_x", "step_y", "step_x", "blocks")
+    build_attention(forward_kernel, "bf16", forward, 32, False, False, *still)
+    build_attention(backward_query_kernel, "bf16", backward, 32, False, False, "step_y", "step_x")
+    build_attention(backward_key_kernel, "bf16", backward, 32, False, False, "step_y", "step_x")
     build_attention(forward_kernel, "fp16", forward, 16, True, True)
     build_attention(forward_kernel, "fp32", forward_blocks(torch.float32, SLOTS), 32, False, False)
     build_attention(backward_query_kernel, "bf16", backward, 32, False, True)

@@ -25,10 +25,10 @@ def error_map_kernel(
     rest = rest // grid_y
     t_cell = rest % grid_t
     batch = (rest // grid_t).to(tl.int64)
-    # Multiplied out here, so that the compiler sees how they are aligned.
+    # Multiplied out here, so that the compiler sees how they are aligned; batches in 64 bits.
     row_elements = row_units * ALIGNED
-    video_b, video_t, video_y = video_b * ALIGNED, video_t * ALIGNED, video_y * ALIGNED
-    other_b, other_t, other_y = other_b * ALIGNED, other_t * ALIGNED, other_y * ALIGNED
+    video_b, video_t, video_y = batch * video_b * ALIGNED, video_t * ALIGNED, video_y * ALIGNED
+    other_b, other_t, other_y = batch * other_b * ALIGNED, other_t * ALIGNED, other_y * ALIGNED
 
     lane = tl.arange(0, CELLS * PADDED_SPAN)
     within = lane % PADDED_SPAN
@@ -38,9 +38,9 @@ def error_map_kernel(
     y = y_cell * PATCH_Y + line % PATCH_Y
     real_line = (line < PATCH_T * PATCH_Y) & (t < frames) & (y < height)
     mask = real_line[:, None] & ((within < SPAN) & (element < row_elements))[None, :]
-    at = batch * video_b + t.to(tl.int64) * video_t + y.to(tl.int64) * video_y
+    at = video_b + t.to(tl.int64) * video_t + y.to(tl.int64) * video_y
     one = tl.load(video + at[:, None] + element[None, :], mask=mask, other=0.0).to(tl.float32)
-    at = batch * other_b + t.to(tl.int64) * other_t + y.to(tl.int64) * other_y
+    at = other_b + t.to(tl.int64) * other_t + y.to(tl.int64) * other_y
     two = tl.load(other + at[:, None] + element[None, :], mask=mask, other=0.0).to(tl.float32)
     total = tl.sum(tl.abs(one - two), axis=0)
     sums = tl.sum(tl.reshape(total, [CELLS, PADDED_SPAN]), axis=1)
