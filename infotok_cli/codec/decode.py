@@ -22,7 +22,8 @@ from infotok_cli.container.stream import ItkStream
 from infotok_cli.errors import OutputError, UsageError
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.clip import Colour
-from infotok_cli.video.writer import FrameWriter, PngWriter, VideoWriter, is_png_folder
+from infotok_cli.video.pictures import PngWriter
+from infotok_cli.video.writer import FrameWriter, VideoWriter, is_png_folder
 from infotok_cli.video.y4m import Y4mWriter
 
 StreamFormat = Literal["mkv", "y4m"]
