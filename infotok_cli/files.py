@@ -4,6 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import BinaryIO
+
+
+def write_all(stream: BinaryIO, data: bytes) -> None:
+    """Write all of `data`, which an unbuffered stream may take in pieces.
+
+    OSError where it cannot be written; BlockingIOError where the stream does not wait for room.
+    """
+    rest = memoryview(data)
+    while rest:
+        taken = stream.write(rest)
+        if taken is None:
+            raise BlockingIOError("the stream does not block")
+        rest = rest[taken:]
 
 
 def rename_to_new(temporary: Path, target: Path) -> None:

@@ -21,6 +21,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from infotok_cli.errors import OutputError, UsageError
+from infotok_cli.files import write_all
 from infotok_cli.sound import AudioPacket, AudioTrack
 from infotok_cli.video.audio import template
 from infotok_cli.video.clip import BT709, Colour, Frame
@@ -259,15 +260,15 @@ class VideoWriter:
 
 
 class _WriteOnly:
-    """A stream as FFmpeg is to see it: no seeking."""
+    """A stream as FFmpeg is to see it: no seeking, and all or nothing is taken, as it does not look."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
 
     def write(self, data: bytes) -> int:
-        taken = self._stream.write(data)
+        write_all(self._stream, data)
         self._stream.flush()
-        return taken
+        return len(data)
 
 
 def check_picture(picture: Frame, shape: tuple[int, int, int]) -> None:

@@ -109,6 +109,28 @@ def test_a_full_disk_is_told_of_by_the_name_of_the_output(
     assert sorted(encoded.parent.iterdir()) == [encoded, encoded.with_name("ids.npz")]
 
 
+@pytest.mark.parametrize("kind", ["mkv", "y4m"])
+def test_a_disk_that_fills_up_under_an_unbuffered_stream(
+    spawn: Spawn, encoded: Path, tmp_path: Path, kind: str
+) -> None:
+    """The last write is taken in part, which only its count tells."""
+    words = ["decode", encoded, "-o", "-", "--stream-format", kind]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    with whole.open("wb") as file:
+        assert spawn(*words, stdout=file).wait(60) == 0
+    room = whole.stat().st_size - 10
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    with cut.open("wb") as file:
+        settings = os.environ | {"PYTHONUNBUFFERED": "1"}
+        process = spawn(*words, stdout=file, env=settings, preexec_fn=limit)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.count("\n")) == (5, 1), err
+    assert err.startswith("infotok: error: standard output: cannot be written: File too large")
+
+
 def test_a_full_disk_leaves_no_frame_cache(spawn: Spawn, clip: Path, tmp_path: Path) -> None:
     videos = tmp_path / "videos"
     videos.mkdir()
