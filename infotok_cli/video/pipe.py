@@ -140,9 +140,12 @@ class PipeReader(VideoReader):
 
     def _read_one(self) -> bool:
         """Read a packet of either stream into its queue; False at the end."""
+        assert self._source is not None
         try:
             packet = next(self._packets, None)
+            self._source.raise_interruption()
         except av.FFmpegError as error:
+            self._source.raise_interruption()
             raise InputError(
                 f"{self._path}: is damaged, or cannot be read without seeking: get a whole copy, or save it "
                 "to a file first"

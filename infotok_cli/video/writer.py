@@ -21,12 +21,12 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from infotok_cli.errors import OutputError, UsageError
-from infotok_cli.files import write_all
 from infotok_cli.sound import AudioPacket, AudioTrack
 from infotok_cli.video.audio import template
 from infotok_cli.video.clip import BT709, Colour, Frame
 from infotok_cli.video.encoders import Encoder, find_encoder, writable_colour
 from infotok_cli.video.pixels import YuvConverter
+from infotok_cli.video.streams import WriteOnly
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 
@@ -97,7 +97,7 @@ class VideoWriter:
         tick: seconds per unit of the times that `write` gets; None for a constant frame rate.
         audio: what the packets of `write_audio` are.
         """
-        sink = None if isinstance(path, (str, Path)) else path
+        sink = self._sink = None if isinstance(path, (str, Path)) else WriteOnly(path)
         self._path = Path(shown_as or ("output" if sink is not None else str(path)))
         self._suffix = ".mkv" if sink is not None else self._path.suffix.lower()
         self._shape = (height, width, 3)
@@ -122,9 +122,7 @@ class VideoWriter:
         self._converter = YuvConverter(pixel_format, self._colour)
         with reported(self._path):
             if sink is not None:
-                self._container = av.open(
-                    _WriteOnly(sink), mode="w", format="matroska", options=LIVE_MATROSKA
-                )
+                self._container = av.open(sink, mode="w", format="matroska", options=LIVE_MATROSKA)
                 encoder_options = (*LIVE_OPTIONS.get(encoder.name, ()), *encoder_options)
             else:
                 self._container = av.open(f"file:{Path(str(path)).absolute()}", mode="w")
@@ -132,6 +130,7 @@ class VideoWriter:
             self._stream = self._add_stream(encoder, crf, pixel_format, sample_aspect, encoder_options)
             self._audio = None if audio is None else self._add_audio(audio)
             self._start(encoder)
+            self._raise_interruption()
         except BaseException:
             self.abort()
             raise
@@ -212,7 +211,7 @@ class VideoWriter:
             frame.pts = self._count if ticks is None else ticks[place]
             frame.time_base = self._tick
             self._count += 1
-            with reported(self._path):
+            with self._muxing():
                 self._container.mux(self._stream.encode(frame))
 
     def write_audio(self, packets: Sequence[AudioPacket]) -> None:
@@ -225,7 +224,7 @@ class VideoWriter:
             copied.pts = copied.dts = packet.time
             copied.duration = packet.duration
             copied.is_keyframe = True
-            with reported(self._path):
+            with self._muxing():
                 self._container.mux(copied)
 
     def close(self) -> None:
@@ -233,7 +232,7 @@ class VideoWriter:
         if not self._count:
             self.abort()
             raise OutputError(f"{self._path}: cannot be written: there are no frames to put into it")
-        with reported(self._path):
+        with self._muxing():
             packets = self._stream.encode(None)
             if self._count <= X265_DELAY_FRAMES and self._stream.codec_context.name == "libx265":
                 # Videos this short come with decoding times from memory that x265 never set.
@@ -241,6 +240,17 @@ class VideoWriter:
                     packet.dts = packet.pts
             self._container.mux(packets)
             self._container.close()
+
+    @contextlib.contextmanager
+    def _muxing(self) -> Iterator[None]:
+        """Report failures, and raise what a signal raised while the stream was written to."""
+        with reported(self._path):
+            yield
+        self._raise_interruption()
+
+    def _raise_interruption(self) -> None:
+        if self._sink is not None:
+            self._sink.raise_interruption()
 
     def abort(self) -> None:
         """Close the file without finishing it; what it holds so far is left to the caller."""
@@ -255,20 +265,10 @@ class VideoWriter:
     ) -> None:
         if error is None:
             self.close()
-        else:
-            self.abort()
-
-
-class _WriteOnly:
-    """A stream as FFmpeg is to see it: no seeking, and all or nothing is taken, as it does not look."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-
-    def write(self, data: bytes) -> int:
-        write_all(self._stream, data)
-        self._stream.flush()
-        return len(data)
+            return
+        if self._sink is not None and not isinstance(error, Exception):
+            self._sink.is_mute = True  # whoever ends the command does not wait for a reader
+        self.abort()
 
 
 def check_picture(picture: Frame, shape: tuple[int, int, int]) -> None:
