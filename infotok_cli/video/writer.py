@@ -20,7 +20,7 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from infotok_cli.errors import OutputError, UsageError
+from infotok_cli.errors import InputError, OutputError, UsageError
 from infotok_cli.sound import AudioPacket, AudioTrack
 from infotok_cli.video.audio import template
 from infotok_cli.video.clip import BT709, Colour, Frame
@@ -266,6 +266,10 @@ class VideoWriter:
         if error is None:
             self.close()
             return
+        if self._sink is not None and self._count and isinstance(error, InputError):
+            # A stream keeps what it got: frames from before the damage that the encoder holds belong to it.
+            with contextlib.suppress(OutputError):
+                self.close()
         if self._sink is not None and not isinstance(error, Exception):
             self._sink.is_mute = True  # whoever ends the command does not wait for a reader
         self.abort()

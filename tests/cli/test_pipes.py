@@ -191,6 +191,23 @@ def test_a_pipe_that_is_cut_off(tmp_path: Path, encoded_bytes: bytes) -> None:
         piped(data, "decode", "-", "-o", "-", "--stream-format", "y4m", code=3)
 
 
+@pytest.mark.parametrize("codec", ["h264", "vp9", "av1"])
+def test_all_whole_segments_of_a_damaged_pipe_are_shown(
+    tmp_path: Path, encoded_bytes: bytes, codec: str
+) -> None:
+    """Also by encoders that keep frames back."""
+    at = encoded_bytes.rfind(b"SEGM")
+    words = ["decode", "-", "-o", "-", "--codec", codec]
+    shown, said = piped(encoded_bytes[: at + 20], *words, code=3)
+    assert "standard input: is truncated" in said
+    (tmp_path / "shown.mkv").write_bytes(shown)
+    whole, _ = piped(encoded_bytes, *words)
+    (tmp_path / "whole.mkv").write_bytes(whole)
+    got, expected = read_media(tmp_path / "shown.mkv"), read_media(tmp_path / "whole.mkv")
+    assert (len(got.video), len(expected.video)) == (16, 20)
+    assert got.video == expected.video[:16]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
