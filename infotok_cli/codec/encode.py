@@ -93,6 +93,8 @@ class EncodeReport:
     """Whether torch.compile took the transformer blocks."""
     seconds: float
     """Wall-clock time of the encode, without loading the model."""
+    warnings: tuple[str, ...] = ()
+    """What was left out of it though it was asked for, a line for each."""
 
     @property
     def speed(self) -> float:
@@ -194,6 +196,7 @@ def encode_file(
         batch_segments=min(passes.batch, engine.batch(header.positions())),
         compiled=engine.runtime.compiled,
         seconds=time.perf_counter() - began,
+        warnings=video.warnings,
     )
 
 

@@ -64,8 +64,19 @@ class PipeReader(VideoReader):
         self._frames = chain([first], self._frames)
         self._learn(source, first)
         self._is_known = True
-        while self._track is not None and self._track.track is None and self._read_one():
-            pass
+        self._wait_for_sound()
+
+    def _wait_for_sound(self) -> None:
+        """Read until sound that only its first packet describes has begun, or go on without it."""
+        while self._track is not None and self._track.track is None:
+            if self._pictures_wait():
+                self._track = None
+                self.warnings = (
+                    f"{self._path}: its sound had not begun after {LONGEST_WAIT_SECONDS} seconds of "
+                    "pictures: it is left out",
+                )
+            elif not self._read_one():
+                return
 
     @property
     def has_clock(self) -> bool:
@@ -156,7 +167,7 @@ class PipeReader(VideoReader):
             for sound in self._track.filtered(packet):
                 self._sound.append(sound)
                 self._waiting += len(sound.data)
-        else:
+        elif packet.stream is self._source.stream:
             self._video.append(packet)
             self._waiting += packet.size
             if not self._is_known and packet.pts is not None and not packet.is_discard:

@@ -68,6 +68,8 @@ class VideoReader:
     def __init__(self, path: Path, opened: Source | None = None) -> None:
         """`opened`: a source that a subclass reads by itself; `path` is then only its name."""
         self._path = path
+        self.warnings: tuple[str, ...] = ()
+        """What a person should know of it, a line for each."""
         self._running: weakref.WeakSet[Generator[TimedFrame]] = weakref.WeakSet()
         self._source = opened
         if opened is not None:

@@ -18,7 +18,7 @@ import pytest
 
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.video.reader import open_video
-from make_media import make_media, read_media
+from make_media import make_media, read_media, without_early_sound
 
 Run = Callable[..., Any]
 ENCODE = ["encode", "-", "-o", "-", "--segment-frames", "4"]
@@ -99,9 +99,9 @@ def test_y4m_refuses_a_variable_frame_rate(tmp_path: Path) -> None:
 class _Slow:
     """A child that is fed by hand and watched."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, stderr: int | None = None) -> None:
         command = [sys.executable, "-P", "-m", "infotok_cli", *words]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
         self.got = bytearray()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -150,6 +150,24 @@ def test_first_bytes_come_while_the_input_goes_on(run: Run, tmp_path: Path) -> N
         assert decoder.wait_for(lambda got, least=frame * 8 if kind == "y4m" else 2000: len(got) > least)
         decoder.feed(coded[third:])
         decoder.finish()
+
+
+@pytest.mark.parametrize("share", [1, 0.8], ids=["never", "late"])
+def test_sound_that_is_declared_and_does_not_come(tmp_path: Path, share: float) -> None:
+    """Segments leave while the input goes on, and whoever asked for sound is told."""
+    data = without_early_sound(make_media(tmp_path / "film.ts", frames=600), share).read_bytes()
+    encoder = _Slow("encode", "-", "-o", "-", "--segment-frames", "8", stderr=subprocess.PIPE)
+    encoder.feed(data[: len(data) // 2])
+    assert encoder.wait_for(lambda got: got.count(b"SEGM") >= 10)
+    encoder.feed(data[len(data) // 2 :])
+    assert encoder.process.stderr is not None
+    (tmp_path / "x.itk").write_bytes(encoder.finish())
+    said = encoder.process.stderr.read().decode()
+    encoder.process.stderr.close()
+    assert said.startswith("infotok: warning: standard input: its sound had not begun after 5 seconds")
+    assert said.count("\n") == 2
+    with ItkReader(tmp_path / "x.itk") as reader:
+        assert (reader.total_frames, reader.header.audio) == (600, None)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")

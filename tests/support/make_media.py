@@ -86,6 +86,19 @@ def without_default_duration(path: Path) -> Path:
     return path
 
 
+def without_early_sound(path: Path, share: float) -> Path:
+    """The MPEG-TS file, which still declares its sound but has none in this share of it."""
+    data = path.read_bytes()
+    packets = [data[at : at + 188] for at in range(0, len(data), 188)]
+    kept = [
+        packet
+        for number, packet in enumerate(packets)
+        if number >= share * len(packets) or int.from_bytes(packet[1:3], "big") & 0x1FFF != 0x101
+    ]
+    path.write_bytes(b"".join(kept))
+    return path
+
+
 def _at(packet: Packet, kind: int) -> tuple[Fraction, int, Packet]:
     assert packet.dts is not None
     assert packet.time_base is not None
