@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -86,6 +87,16 @@ def test_decoding_a_pipe_gives_what_the_file_gives(run: Run, tmp_path: Path) -> 
     (tmp_path / "again.itk").write_bytes(again)
     with ItkReader(tmp_path / "again.itk") as reader:
         assert (reader.total_frames, reader.header.format_version) == (24, 1)
+
+
+def test_the_report_of_a_pipe_goes_by_the_times_of_frames(tmp_path: Path) -> None:
+    ticks = [20 * number + 200 * (number // 12) for number in range(24)]
+    source = make_media(tmp_path / "film.mkv", ticks=ticks, time_base=Fraction(1, 1000), sound=None)
+    coded, _ = piped(source.read_bytes(), *ENCODE)
+    for times, seconds in ([], 0.66 + 1 / 30), (["--start", "0.1", "--end", "0.5"], 0.4):
+        target = tmp_path / "back.mkv"
+        report, _ = piped(coded, "decode", "-", "-o", target, "-y", "--json", *times)
+        assert json.loads(report)["duration_seconds"] == pytest.approx(seconds, abs=0.03)
 
 
 def test_y4m_refuses_a_variable_frame_rate(tmp_path: Path) -> None:
