@@ -22,6 +22,9 @@ LOWEST_RATE = Fraction(1, 3600)
 LARGEST_ROUNDING_SECONDS = Fraction(1, 1000)
 """How far the times of a constant frame rate may be rounded in a file."""
 
+FINE_CLOCK = 240
+"""Ticks in a second above which a clock is hardly the frame rate too."""
+
 MOST_RATE_PARTS = 1_000_000
 """Denominator that a rate found by counting is rounded to, so that both its parts fit into 32 bits."""
 
@@ -140,6 +143,11 @@ def is_usable_rate(rate: Fraction | None) -> bool:
     return rate is not None and LOWEST_RATE <= rate <= HIGHEST_RATE
 
 
+def may_be_clock(rate: Fraction, tick: Fraction) -> bool:
+    """Whether so many frames per second may be the mere clock, whose unit is `tick` seconds."""
+    return rate * tick == 1 and rate > FINE_CLOCK
+
+
 class Pace:
     """Times of frames, told in any order: whether they are those of a frame rate, and their average."""
 
@@ -177,7 +185,7 @@ class Pace:
         """The rate compared with, where it is kept; else the average, as a rate may be the mere clock."""
         if self.is_constant and self.frames > 1:
             return self._rate
-        return sensible_rate(self.average, None if self._rate * self._tick == 1 else self._rate)
+        return sensible_rate(self.average, None if may_be_clock(self._rate, self._tick) else self._rate)
 
 
 def _without_clock_rounding(rate: Fraction) -> Fraction:

@@ -31,6 +31,7 @@ from infotok_cli.video.clip import (
     Pace,
     VideoInfo,
     is_usable_rate,
+    may_be_clock,
     scaled_size,
     sensible_rate,
 )
@@ -301,13 +302,15 @@ def _tells_rate(source: Source) -> bool:
     """Whether the container says, or leaves no need to know, how many frames come in a second.
 
     Matroska without DefaultDuration does not, as browsers record it: FFmpeg then guesses the coarsest clock
-    that all times fit. A container that lists its frames may have a clock of one tick a frame.
+    that all times fit. A container that lists its frames may have a fine clock of one tick a frame.
     """
     stream = source.stream
     average, tick = stream.average_rate, stream.time_base
     if not source.has_clock or tick is None:
         return True
-    return average is not None and is_usable_rate(average) and (average * tick != 1 or stream.frames > 0)
+    if average is None or not is_usable_rate(average):
+        return False
+    return stream.frames > 0 or not may_be_clock(average, tick)
 
 
 def _orientation(frame: VideoFrame) -> Orientation:

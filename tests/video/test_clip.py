@@ -88,6 +88,7 @@ def test_matrix_for(matrix: int, height: int, expected: int) -> None:
         ([0], 1000, True, Fraction(25)),
         ([0], 30, True, Fraction(30)),
         ([], 30, True, Fraction(30)),
+        ([0, 0], 30, False, Fraction(30)),
         ([0, 7200_000], 30, False, Fraction(30)),
     ],
 )

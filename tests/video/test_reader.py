@@ -274,6 +274,19 @@ def test_the_clock_is_not_taken_for_the_frame_rate(
     assert times == ticks
 
 
+def test_a_single_frame_keeps_the_rate_that_its_file_names(tmp_path: Path) -> None:
+    """Y4M has a clock of one tick a frame."""
+    path = make_video(
+        tmp_path / "one.y4m",
+        moving_shapes(1, 16, 16),
+        rate=30,
+        codec="wrapped_avframe",
+        pixel_format="yuv420p",
+    )
+    with open_video(path) as reader, path.open("rb") as file, PipeReader(file, "pipe") as piped:
+        assert (reader.info.frame_rate, piped.info.frame_rate) == (30, 30)
+
+
 def test_a_clock_of_one_tick_a_frame_may_be_the_frame_rate(tmp_path: Path) -> None:
     path = make_media(
         tmp_path / "clip.mkv", ticks=list(range(24)), time_base=Fraction(1, 1000), rate=1000, sound=None
