@@ -17,6 +17,7 @@ RANKS = {
     "infotok_cli.errors": 0,
     "infotok_cli.config": 0,
     "infotok_cli.blocks": 0,
+    "infotok_cli.files": 0,
     "infotok_cli.sound": 0,
     "infotok_cli.container": 1,
     "infotok_cli.entropy": 1,

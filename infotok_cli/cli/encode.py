@@ -240,6 +240,8 @@ def encode(
         )
         bar.describe("encoding")
         report = encode_file(read_from, write_to, engine, wanted, overwrite=overwrite, progress=bar.update)
+    for line in report.warnings:
+        tell(f"infotok: warning: {line}")
     if as_json:
         emit(render.json_of_run(report))
     else:

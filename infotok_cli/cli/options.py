@@ -186,6 +186,6 @@ def check_file_output(target: Path, overwrite: bool) -> None:
 
 def check_folder_output(target: Path, overwrite: bool) -> None:
     """As `check_file_output`, for a folder of pictures."""
-    from infotok_cli.video.writer import PngWriter
+    from infotok_cli.video.pictures import PngWriter
 
     PngWriter(target, 1, 1, overwrite=overwrite).abort()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
+
+from infotok_cli.files import read_until
 
 Item = TypeVar("Item")
 
@@ -16,7 +19,7 @@ def ahead(items: Iterable[Item], depth: int = 1) -> Iterator[Iterator[Item]]:
     """`items`, each made by a background thread while the `depth` before it wait or are in use.
 
     What making one raises is raised where it would have been used. On leaving, the thread has ended, so
-    that files it reads from can be closed.
+    that files it reads from can be closed; it gives up a read of a silent `PatientInput`.
     """
     source = iter(items)
 
@@ -26,7 +29,10 @@ def ahead(items: Iterable[Item], depth: int = 1) -> Iterator[Iterator[Item]]:
         except StopIteration:
             return None
 
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
+    left = threading.Event()
+    with ThreadPoolExecutor(
+        1, thread_name_prefix="ahead", initializer=read_until, initargs=(left,)
+    ) as thread:
         waiting = deque(thread.submit(make) for _ in range(depth))
 
         def taken() -> Iterator[Item]:
@@ -37,5 +43,6 @@ def ahead(items: Iterable[Item], depth: int = 1) -> Iterator[Iterator[Item]]:
         try:
             yield taken()
         finally:
+            left.set()
             for future in waiting:
                 future.cancel()

@@ -125,8 +125,7 @@ class TokensPerSecondPlanner(_OnePass):
 
     def __init__(self, header: Header, budget: Budget) -> None:
         self.kind = header.allocation
-        self.frame_rate = header.frame_rate
-        self.per_frame = Fraction(budget.value) / header.frame_rate
+        self.per_second = Fraction(budget.value)
         self.credit = Fraction(0)
         least = Fraction(_floor(header)) * header.frame_rate / header.segment_frames
         if budget.value < least:
@@ -136,7 +135,7 @@ class TokensPerSecondPlanner(_OnePass):
             )
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
-        self.credit += sum(group.frames) * self.per_frame
+        self.credit += group.seconds * self.per_second
         return allocate_tokens(group, self.kind, int(self.credit))
 
     def wrote(self, written: Written) -> None:
@@ -148,7 +147,7 @@ class BitratePlanner(_OnePass):
 
     def __init__(self, header: Header, budget: Budget) -> None:
         self.fit = ByteFit(header)
-        self.bytes_per_frame = Fraction(budget.value) / 8 / header.frame_rate
+        self.bytes_per_second = Fraction(budget.value) / 8
         self.credit = Fraction(-_fixed_bytes(header))
         least = 8 * SEGMENT_OVERHEAD * header.frame_rate / header.segment_frames
         if budget.value < least:
@@ -158,7 +157,7 @@ class BitratePlanner(_OnePass):
             )
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
-        self.credit += sum(group.frames) * self.bytes_per_frame - group.side_bytes
+        self.credit += group.seconds * self.bytes_per_second - group.side_bytes
         return self.fit.allocate(group, int(self.credit), measure)
 
     def wrote(self, written: Written) -> None:

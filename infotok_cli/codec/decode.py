@@ -22,7 +22,8 @@ from infotok_cli.container.stream import ItkStream
 from infotok_cli.errors import OutputError, UsageError
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.clip import Colour
-from infotok_cli.video.writer import FrameWriter, PngWriter, VideoWriter, is_png_folder
+from infotok_cli.video.pictures import PngWriter
+from infotok_cli.video.writer import FrameWriter, VideoWriter, is_png_folder
 from infotok_cli.video.y4m import Y4mWriter
 
 StreamFormat = Literal["mkv", "y4m"]
@@ -118,12 +119,14 @@ def decode_file(
             for shot in shots:
                 if wants_sound:
                     writer.write_audio(shot.packets)
+                seconds += shot.seconds
                 if shot.frames is not None:
                     writer.write(shot.frames, shot.ticks)
                     frames += len(shot.frames)
                     if progress is not None:
                         progress(frames)
-        seconds = played.seconds(frames)
+        if played.seconds is not None:
+            seconds = played.seconds
         size_bytes = played.size_bytes()
     return DecodeReport(
         input=str(source) if isinstance(source, Path) else STANDARD_INPUT,
@@ -157,8 +160,8 @@ class _Played:
     """Segments that are decoded together."""
     size_bytes: Callable[[], int]
     """Of the input, as far as it was read if it is a stream."""
-    seconds: Callable[[int], Fraction]
-    """How long so many frames, which are all of them, are shown."""
+    seconds: Fraction | None
+    """How long it is shown; None where that is known only when all of it has come."""
 
 
 @contextmanager
@@ -187,13 +190,7 @@ def _played(
             audio=audio,
         )
         # One by one: whoever reads the other end should not wait for more.
-        yield _Played(
-            stream.header,
-            shots,
-            1,
-            lambda: stream.size_bytes,
-            lambda frames: frames / stream.header.frame_rate,
-        )
+        yield _Played(stream.header, shots, 1, lambda: stream.size_bytes, None)
         return
     with ItkReader(source, recover=skip_bad) as reader:
         if reader.damage is not None:
@@ -206,7 +203,7 @@ def _played(
         )
         start, end = frame_span(reader, wanted)
         batch = engine.batch(reader.header.positions())
-        yield _Played(reader.header, shots, batch, lambda: reader.size_bytes, lambda _: end - start)
+        yield _Played(reader.header, shots, batch, lambda: reader.size_bytes, end - start)
 
 
 def _can_sound(target: Path | BinaryIO, stream_format: StreamFormat) -> bool:

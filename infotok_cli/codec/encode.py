@@ -93,6 +93,8 @@ class EncodeReport:
     """Whether torch.compile took the transformer blocks."""
     seconds: float
     """Wall-clock time of the encode, without loading the model."""
+    warnings: tuple[str, ...] = ()
+    """What was left out of it though it was asked for, a line for each."""
 
     @property
     def speed(self) -> float:
@@ -119,6 +121,7 @@ def encode_file(
     check_masking(engine, options)
     check_source(isinstance(source, Path), options)
     with _opened(source, options) as video, _written(target, overwrite) as stream:
+        input_bytes = _size_of(source)
         is_stream = not (isinstance(source, Path) and isinstance(target, Path))
         header = make_header(
             video.info,
@@ -172,7 +175,7 @@ def encode_file(
         token_rate=totals.tokens / totals.positions,
         bpp=bits_per_pixel(size_bytes - writer.audio_bytes, writer.frames, header.height, header.width),
         bpp16_nominal=bpp16(totals.tokens, totals.positions),
-        input_bytes=source.stat().st_size if isinstance(source, Path) else None,
+        input_bytes=input_bytes,
         size_bytes=size_bytes,
         map_bytes=totals.map_bytes,
         token_bytes=totals.token_bytes,
@@ -193,6 +196,7 @@ def encode_file(
         batch_segments=min(passes.batch, engine.batch(header.positions())),
         compiled=engine.runtime.compiled,
         seconds=time.perf_counter() - began,
+        warnings=video.warnings,
     )
 
 
@@ -204,6 +208,16 @@ def _opened(source: Path | BinaryIO, options: EncodeOptions) -> VideoReader:
 
 def _written(target: Path | BinaryIO, overwrite: bool) -> AbstractContextManager[BinaryIO]:
     return atomic_output(target, overwrite) if isinstance(target, Path) else nullcontext(target)
+
+
+def _size_of(source: Path | BinaryIO) -> int | None:
+    """Bytes of a file, which may be gone when the encode is done; None for a pipe. Raises InputError."""
+    if not isinstance(source, Path):
+        return None
+    try:
+        return source.stat().st_size
+    except OSError as error:
+        raise InputError(f"{source}: is gone again ({error.strerror}): put it back") from error
 
 
 class _Meter:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 
 import numpy as np
@@ -151,7 +152,14 @@ def group_view(group: list[Pending], header: Header) -> Group:
         prefixes=[pending.prefixes for pending in group if pending.prefixes is not None],
         samples={number: pending.sample for number, pending in enumerate(group) if pending.sample},
         side_bytes=sum(_side_bytes(pending, header) for pending in group),
+        seconds=sum((_seconds(pending, header) for pending in group), start=Fraction(0)),
     )
+
+
+def _seconds(pending: Pending, header: Header) -> Fraction:
+    if header.has_times:
+        return sum(pending.durations) * header.time_base
+    return pending.frames / header.frame_rate
 
 
 def _side_bytes(pending: Pending, header: Header) -> int:

@@ -36,6 +36,8 @@ class Group:
     """By number in the group, segments whose quality can be measured."""
     side_bytes: int = 0
     """Bytes these segments take besides, whatever is allocated: sound, frame times, longer headers."""
+    seconds: Fraction = Fraction(0)
+    """How long they are shown."""
 
     @property
     def positions(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 from infotok_cli.codec.frames import LARGEST_ROUNDING_SECONDS, frame_at, frame_span, shown_ticks
 from infotok_cli.codec.sound_cut import SoundCut, Span
@@ -27,6 +28,8 @@ class Shot:
     """When each frame is shown after the first one of all; None for a constant frame rate."""
     packets: list[AudioPacket]
     """Times count from the first frame of all."""
+    seconds: Fraction = Fraction(0)
+    """How long the frames are shown, where they come from a stream; of a file the index tells."""
 
 
 def file_shots(
@@ -110,7 +113,7 @@ def stream_shots(
             frames = decode(stored.segment)[here.start : here.stop]
             ticks = [times[place] - clock.origin for place in here] if stream.header.has_times else None
             packets = [] if cut is None else cut.heard(stored.packets, clock.span(stored, times, here))
-            yield Shot(frames, ticks, packets)
+            yield Shot(frames, ticks, packets, (times[here.stop] - times[here.start]) * clock.unit)
         if times[-1] >= clock.last:
             break
     if clock.origin is None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from infotok_cli.errors import OutputError
+from infotok_cli.files import rename_to_new
 
 
 @contextlib.contextmanager
@@ -111,27 +112,13 @@ def _publish(temporary: Path, target: Path, mode: int | None, overwrite: bool) -
     if overwrite:
         os.replace(temporary, target)
     else:
-        _rename_to_new(temporary, target)
+        rename_to_new(temporary, target)
     with contextlib.suppress(OSError):  # not every file system lets a folder be flushed
         folder = os.open(target.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-
-
-def _rename_to_new(temporary: Path, target: Path) -> None:
-    """Rename, but never over a file that has appeared meanwhile."""
-    try:
-        os.link(temporary, target)
-    except FileExistsError:
-        raise
-    except OSError:  # a file system without hard links
-        if os.path.lexists(target):
-            raise FileExistsError(target) from None
-        os.rename(temporary, target)
-    else:
-        temporary.unlink()
 
 
 def _exists(path: str | Path) -> str:

@@ -11,6 +11,7 @@ from infotok_cli.container.header import Header, counts_fault, unpack_header
 from infotok_cli.container.layout import IndexEntry, Segment, unpack_segment_start
 from infotok_cli.container.tracks import unpack_audio, unpack_times
 from infotok_cli.errors import InputError
+from infotok_cli.files import PatientInput
 from infotok_cli.sound import AudioPacket
 
 AGAIN = "copy it again, or save it to a file and use 'infotok repair'"
@@ -41,7 +42,7 @@ class ItkStream:
         """When they end, in a file with frame times."""
         self.size_bytes = 0
         """Bytes read so far."""
-        self._file = file
+        self._file = PatientInput(file)
         self._entries = bytearray()
         self._number = 0
         self._check_magic()

@@ -10,6 +10,7 @@ from infotok_cli.container.header import Header, counts_fault
 from infotok_cli.container.layout import IndexEntry, Segment
 from infotok_cli.container.tracks import pack_audio, pack_times
 from infotok_cli.errors import InputError, OutputError
+from infotok_cli.files import write_all
 from infotok_cli.sound import AudioPacket
 
 
@@ -153,16 +154,10 @@ class ItkWriter:
         self._write(payload)
 
     def _write(self, data: bytes) -> None:
-        """Write all of `data`; an unbuffered stream may take it in pieces."""
-        rest = memoryview(data)
-        while rest:
-            try:
-                taken = self._file.write(rest)
-                if taken is None:
-                    raise BlockingIOError("the stream does not block")
-            except OSError as error:
-                raise self._write_error(error) from error
-            rest = rest[taken:]
+        try:
+            write_all(self._file, data)
+        except OSError as error:
+            raise self._write_error(error) from error
         self.size_bytes += len(data)
 
     def _write_error(self, error: OSError) -> OutputError:

@@ -19,6 +19,15 @@ FALLBACK_RATE = Fraction(25)
 HIGHEST_RATE = 1000
 LOWEST_RATE = Fraction(1, 3600)
 
+LARGEST_ROUNDING_SECONDS = Fraction(1, 1000)
+"""How far the times of a constant frame rate may be rounded in a file."""
+
+FINE_CLOCK = 240
+"""Ticks in a second above which a clock is hardly the frame rate too."""
+
+MOST_RATE_PARTS = 1_000_000
+"""Denominator that a rate found by counting is rounded to, so that both its parts fit into 32 bits."""
+
 UNSPECIFIED = 2
 """H.273 code of a colour property nobody wrote down (also used here for the range)."""
 
@@ -124,9 +133,59 @@ def sensible_rate(*candidates: Fraction | None) -> Fraction:
     and that is within 1/10000 of n or n/1.001 is a rounding of it.
     """
     for rate in candidates:
-        if rate is not None and LOWEST_RATE <= rate <= HIGHEST_RATE:
+        if rate is not None and is_usable_rate(rate):
             return _without_clock_rounding(Fraction(rate))
     return FALLBACK_RATE
+
+
+def is_usable_rate(rate: Fraction | None) -> bool:
+    """Whether a video may have this many frames per second: 1/3600 to 1000."""
+    return rate is not None and LOWEST_RATE <= rate <= HIGHEST_RATE
+
+
+def may_be_clock(rate: Fraction, tick: Fraction) -> bool:
+    """Whether so many frames per second may be the mere clock, whose unit is `tick` seconds."""
+    return rate * tick == 1 and rate > FINE_CLOCK
+
+
+class Pace:
+    """Times of frames, told in any order: whether they are those of a frame rate, and their average."""
+
+    def __init__(self, rate: Fraction, tick: Fraction) -> None:
+        """`rate`: what they are compared with; `tick`: seconds per unit of the times."""
+        self._rate, self._tick = rate, tick
+        self._tolerance = min(tick, LARGEST_ROUNDING_SECONDS)
+        self._last = self._last_place = 0
+        self.frames = 0
+        """Frames told of."""
+        self.is_kept = True
+        """Whether each of them is shown at some n / rate, to within the clock and 1 ms."""
+
+    def add(self, ticks: int) -> None:
+        """A frame is shown so many ticks after the first one."""
+        time = ticks * self._tick
+        place = round(time * self._rate)
+        self.is_kept = self.is_kept and abs(time - place / self._rate) <= self._tolerance
+        self.frames += 1
+        self._last, self._last_place = max(self._last, ticks), max(self._last_place, place)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the frames told of are all that the rate makes from the first to the last of them."""
+        return self.is_kept and self.frames in (0, self._last_place + 1)
+
+    @property
+    def average(self) -> Fraction | None:
+        """Frames per second; None as long as there is no time between two of them."""
+        if not self._last:
+            return None
+        return Fraction(self.frames - 1, self._last * self._tick).limit_denominator(MOST_RATE_PARTS)
+
+    def rate(self) -> Fraction:
+        """The rate compared with, where it is kept; else the average, as a rate may be the mere clock."""
+        if self.is_constant and self.frames > 1:
+            return self._rate
+        return sensible_rate(self.average, None if may_be_clock(self._rate, self._tick) else self._rate)
 
 
 def _without_clock_rounding(rate: Fraction) -> Fraction:

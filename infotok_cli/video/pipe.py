@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 from infotok_cli.errors import InputError
 from infotok_cli.sound import AudioPacket
 from infotok_cli.video.audio import AudioSource
+from infotok_cli.video.clip import Pace
 from infotok_cli.video.reader import VideoReader
 from infotok_cli.video.source import Source
 
@@ -29,6 +30,9 @@ LONGEST_WAIT_SECONDS = 5
 """How far sound may lag behind in the pipe."""
 LONGEST_WAIT_FRAMES = 300
 """The same where packets carry no times."""
+
+COUNTED_SECONDS = 2
+"""Time in which frames are counted where the container does not tell their rate."""
 
 
 class PipeReader(VideoReader):
@@ -45,6 +49,9 @@ class PipeReader(VideoReader):
         self._video: deque[Packet[VideoStream]] = deque()
         self._sound: deque[AudioPacket] = deque()
         self._waiting = 0
+        self._times: list[int] = []
+        """Of the first frames, until the frame rate is known."""
+        self._is_known = False
         self._track: AudioSource | None = None
         if audio and source.container.streams.audio:
             self._track = AudioSource(source.container, name)
@@ -56,8 +63,20 @@ class PipeReader(VideoReader):
             raise InputError(f"{name}: has no frames that can be decoded: is it whole?")
         self._frames = chain([first], self._frames)
         self._learn(source, first)
-        while self._track is not None and self._track.track is None and self._read_one():
-            pass
+        self._is_known = True
+        self._wait_for_sound()
+
+    def _wait_for_sound(self) -> None:
+        """Read until sound that only its first packet describes has begun, or go on without it."""
+        while self._track is not None and self._track.track is None:
+            if self._pictures_wait():
+                self._track = None
+                self.warnings = (
+                    f"{self._path}: its sound had not begun after {LONGEST_WAIT_SECONDS} seconds of "
+                    "pictures: it is left out",
+                )
+            elif not self._read_one():
+                return
 
     @property
     def has_clock(self) -> bool:
@@ -75,6 +94,21 @@ class PipeReader(VideoReader):
     def has_constant_rate(self) -> bool:
         """Nobody can tell before the end: only what has no clock of its own is known to be constant."""
         return not self.has_clock
+
+    def _counted_rate(self) -> Fraction:
+        """As for a file, but from the frames of the first seconds, which wait to be decoded."""
+        base, last = self.info.time_base, self._first_tick
+        while (last - self._first_tick) * base < COUNTED_SECONDS and self._waiting < MOST_WAITING_BYTES // 4:
+            if not self._read_one():
+                break
+            # Nothing that comes later is shown before this packet is decoded.
+            newest = self._video[-1].dts if self._video else None
+            last = max(self._times, default=last) if newest is None else newest
+        pace = Pace(self.info.frame_rate, base)
+        for tick in self._times:
+            if self._first_tick <= tick <= last:
+                pace.add(tick - self._first_tick)
+        return pace.rate()
 
     @contextmanager
     def audio(self) -> Iterator[AudioSource | None]:
@@ -117,9 +151,12 @@ class PipeReader(VideoReader):
 
     def _read_one(self) -> bool:
         """Read a packet of either stream into its queue; False at the end."""
+        assert self._source is not None
         try:
             packet = next(self._packets, None)
+            self._source.raise_interruption()
         except av.FFmpegError as error:
+            self._source.raise_interruption()
             raise InputError(
                 f"{self._path}: is damaged, or cannot be read without seeking: get a whole copy, or save it "
                 "to a file first"
@@ -130,9 +167,11 @@ class PipeReader(VideoReader):
             for sound in self._track.filtered(packet):
                 self._sound.append(sound)
                 self._waiting += len(sound.data)
-        else:
+        elif packet.stream is self._source.stream:
             self._video.append(packet)
             self._waiting += packet.size
+            if not self._is_known and packet.pts is not None and not packet.is_discard:
+                self._times.append(packet.pts)
         if self._waiting > MOST_WAITING_BYTES:
             raise InputError(
                 f"{self._path}: its sound lies too far from its pictures to be read from a pipe: save it to "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -24,15 +24,22 @@ from av.video.stream import VideoStream
 from infotok_cli.errors import InputError, UsageError
 from infotok_cli.sound import AudioPacket
 from infotok_cli.video.audio import AudioSource
-from infotok_cli.video.clip import STILL_IMAGE_RATE, Frame, Orientation, VideoInfo, scaled_size, sensible_rate
+from infotok_cli.video.clip import (
+    STILL_IMAGE_RATE,
+    Frame,
+    Orientation,
+    Pace,
+    VideoInfo,
+    is_usable_rate,
+    may_be_clock,
+    scaled_size,
+    sensible_rate,
+)
 from infotok_cli.video.fields import deinterlaced
 from infotok_cli.video.pixels import RgbConverter, colour_of
 from infotok_cli.video.source import Source
 
 LONGEST_TOLERANCE_SECONDS = Fraction(1, 2000)
-LARGEST_ROUNDING_SECONDS = Fraction(1, 1000)
-"""How far the times of a constant frame rate may be rounded in a file."""
-
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 """H.273 codes of transfer characteristics that reach beyond what a display of 8 bits shows."""
 
@@ -62,6 +69,8 @@ class VideoReader:
     def __init__(self, path: Path, opened: Source | None = None) -> None:
         """`opened`: a source that a subclass reads by itself; `path` is then only its name."""
         self._path = path
+        self.warnings: tuple[str, ...] = ()
+        """What a person should know of it, a line for each."""
         self._running: weakref.WeakSet[Generator[TimedFrame]] = weakref.WeakSet()
         self._source = opened
         if opened is not None:
@@ -83,6 +92,8 @@ class VideoReader:
         self._coded_size = (first.width, first.height)
         self._orientation = _orientation(first)
         self.info: VideoInfo = self._describe(source, first)
+        if not _tells_rate(source):
+            self.info = replace(self.info, frame_rate=self._counted_rate())
         self.origin_seconds = self._first_tick * (
             self.info.time_base if source.has_clock else source.stream.time_base or self.info.time_base
         )
@@ -195,21 +206,29 @@ class VideoReader:
         with Source(self._path) as source:
             if not source.has_clock:
                 return True
-            tick, rate = self.info.time_base, self.info.frame_rate
-            tolerance = min(tick, LARGEST_ROUNDING_SECONDS)
-            frames = last = 0
-            try:
-                for packet in source.packets():
-                    if packet.pts is None or packet.is_discard or packet.pts < self._first_tick:
-                        continue
-                    time = (packet.pts - self._first_tick) * tick
-                    place = round(time * rate)
-                    if abs(time - place / rate) > tolerance:
-                        return False
-                    frames, last = frames + 1, max(last, place)
-            except av.FFmpegError:
-                pass  # what is wrong is told where frames are decoded
-            return frames in (0, last + 1)
+            pace = Pace(self.info.frame_rate, self.info.time_base)
+            for ticks in self._shown_ticks(source):
+                pace.add(ticks)
+                if not pace.is_kept:
+                    return False
+            return pace.is_constant
+
+    def _counted_rate(self) -> Fraction:
+        """Frames per second where the container names none, or its clock: from the times of all frames."""
+        pace = Pace(self.info.frame_rate, self.info.time_base)
+        with Source(self._path) as source:
+            for ticks in self._shown_ticks(source):
+                pace.add(ticks)
+        return pace.rate()
+
+    def _shown_ticks(self, source: Source) -> Iterator[int]:
+        """When frames are shown, in ticks after the first one, in the order of their packets."""
+        try:
+            for packet in source.packets():
+                if packet.pts is not None and not packet.is_discard and packet.pts >= self._first_tick:
+                    yield packet.pts - self._first_tick
+        except av.FFmpegError:
+            pass  # what is wrong is told where frames are decoded
 
     @contextmanager
     def audio(self) -> Iterator[AudioSource | None]:
@@ -277,6 +296,21 @@ class VideoReader:
             is_still_image=still,
             has_audio=any(other.type == "audio" for other in container.streams),
         )
+
+
+def _tells_rate(source: Source) -> bool:
+    """Whether the container says, or leaves no need to know, how many frames come in a second.
+
+    Matroska without DefaultDuration does not, as browsers record it: FFmpeg then guesses the coarsest clock
+    that all times fit. A container that lists its frames may have a fine clock of one tick a frame.
+    """
+    stream = source.stream
+    average, tick = stream.average_rate, stream.time_base
+    if not source.has_clock or tick is None:
+        return True
+    if average is None or not is_usable_rate(average):
+        return False
+    return stream.frames > 0 or not may_be_clock(average, tick)
 
 
 def _orientation(frame: VideoFrame) -> Orientation:

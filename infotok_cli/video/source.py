@@ -24,6 +24,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from infotok_cli.errors import InputError
+from infotok_cli.video.streams import ReadOnly
 
 TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 """FFmpeg demuxers that draw any text file as a picture of a terminal."""
@@ -49,8 +50,8 @@ class Source:
     def __init__(self, path: Path, pipe: BinaryIO | None = None) -> None:
         """`pipe`: where the bytes come from, instead of the file `path`, which is then only a name."""
         self.path = path
-        self.container = _open(path) if pipe is None else _open_pipe(path, pipe)
-        self._is_pipe = pipe is not None
+        self._pipe = None if pipe is None else ReadOnly(pipe, path)
+        self.container = _open(path) if self._pipe is None else _open_pipe(path, self._pipe)
         try:
             self.stream = _video_stream(self.container, path)
         except InputError:
@@ -80,6 +81,11 @@ class Source:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.container.close()
+
+    def raise_interruption(self) -> None:
+        """Raise what a signal raised while packets were read from a pipe."""
+        if self._pipe is not None:
+            self._pipe.raise_interruption()
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
         """All packets of the stream; an empty one at the end flushes the decoder."""
@@ -146,7 +152,7 @@ class Source:
             yield frame
 
     def _refuse(self, packet: Packet[VideoStream]) -> NoReturn:
-        end = None if packet.pos is None or self._is_pipe else packet.pos + packet.size
+        end = None if packet.pos is None or self._pipe is not None else packet.pos + packet.size
         if end is not None and end >= os.path.getsize(self.path):
             self._refuse_end()
         raise InputError(f"{self.path}: is damaged {self._place()}: {self._way_out()}")
@@ -193,7 +199,7 @@ class Source:
         return "after the seek" if self._sought else f"after frame {self._decoded}"
 
     def _way_out(self) -> str:
-        if self._is_pipe:
+        if self._pipe is not None:
             return "get a whole copy, or save it to a file first"
         return "get a whole copy, or stop before the damage with --end"
 
@@ -226,31 +232,17 @@ def _open(path: Path) -> InputContainer:
     return _not_text(container, path)
 
 
-def _open_pipe(path: Path, pipe: BinaryIO) -> InputContainer:
+def _open_pipe(path: Path, pipe: ReadOnly) -> InputContainer:
     try:
-        container = av.open(_ReadOnly(pipe, path), mode="r", metadata_errors="replace")
+        container = av.open(pipe, mode="r", metadata_errors="replace")
     except (av.FFmpegError, ValueError) as error:
+        pipe.raise_interruption()
         raise InputError(
             f"{path}: is not a video that can be read from a pipe: give Matroska, MPEG-TS, fragmented MP4 or "
             "Y4M, or save it to a file first"
         ) from error
+    pipe.raise_interruption()
     return _not_text(container, path)
-
-
-class _ReadOnly:
-    """A pipe as FFmpeg is to see it: no seeking, and what is there now rather than all that was asked for."""
-
-    def __init__(self, pipe: BinaryIO, name: Path) -> None:
-        self._take, self._name = getattr(pipe, "read1", pipe.read), name
-
-    def read(self, length: int) -> bytes:
-        try:
-            found: bytes = self._take(length)
-        except OSError as error:
-            raise InputError(
-                f"{self._name}: cannot be read ({error.strerror}): check where it comes from"
-            ) from error
-        return found
 
 
 def _not_text(container: InputContainer, path: Path) -> InputContainer:

@@ -1,15 +1,13 @@
-"""Video files out: encoded with FFmpeg into one file, or as a folder of PNG pictures.
+"""Video files out: encoded with FFmpeg into one file, or into a stream of Matroska.
 
-Sizes, frame counts and frame rates come back exactly. The caller chooses temporary names for
-`VideoWriter` (they must keep the suffix); `PngWriter` has its own.
+Sizes, frame counts and frame rates come back exactly. The caller chooses temporary names for files (they must
+keep the suffix).
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -20,15 +18,15 @@ import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.packet import Packet
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from infotok_cli.errors import OutputError, UsageError
+from infotok_cli.errors import InputError, OutputError, UsageError
 from infotok_cli.sound import AudioPacket, AudioTrack
 from infotok_cli.video.audio import template
 from infotok_cli.video.clip import BT709, Colour, Frame
 from infotok_cli.video.encoders import Encoder, find_encoder, writable_colour
 from infotok_cli.video.pixels import YuvConverter
+from infotok_cli.video.streams import WriteOnly
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 
@@ -45,12 +43,9 @@ LIVE_MATROSKA = {"live": "1", "flush_packets": "1", "cluster_time_limit": "500",
 LIVE_OPTIONS = {"libx264": (("tune", "zerolatency"),)}
 """Encoder options that keep no frames back, for streams."""
 
-FRAME_NAME = "frame-{:06d}.png"
-FRAME_PATTERN = "frame-*.png"
-
 
 class FrameWriter(Protocol):
-    """What both writers offer; a context manager that finishes on success and gives up on an error."""
+    """What all writers offer; a context manager that finishes on success and gives up on an error."""
 
     def write(self, frames: Frame, ticks: Sequence[int] | None = None) -> None: ...
     def write_audio(self, packets: Sequence[AudioPacket]) -> None: ...
@@ -102,7 +97,7 @@ class VideoWriter:
         tick: seconds per unit of the times that `write` gets; None for a constant frame rate.
         audio: what the packets of `write_audio` are.
         """
-        sink = None if isinstance(path, (str, Path)) else path
+        sink = self._sink = None if isinstance(path, (str, Path)) else WriteOnly(path)
         self._path = Path(shown_as or ("output" if sink is not None else str(path)))
         self._suffix = ".mkv" if sink is not None else self._path.suffix.lower()
         self._shape = (height, width, 3)
@@ -125,11 +120,9 @@ class VideoWriter:
             raise UsageError(f"codec {encoder.name} cannot write odd sizes ({width}x{height}): choose h264")
         self._colour = writable_colour(colour, height, pixel_format)
         self._converter = YuvConverter(pixel_format, self._colour)
-        with _reported(self._path):
+        with reported(self._path):
             if sink is not None:
-                self._container = av.open(
-                    _WriteOnly(sink), mode="w", format="matroska", options=LIVE_MATROSKA
-                )
+                self._container = av.open(sink, mode="w", format="matroska", options=LIVE_MATROSKA)
                 encoder_options = (*LIVE_OPTIONS.get(encoder.name, ()), *encoder_options)
             else:
                 self._container = av.open(f"file:{Path(str(path)).absolute()}", mode="w")
@@ -137,6 +130,7 @@ class VideoWriter:
             self._stream = self._add_stream(encoder, crf, pixel_format, sample_aspect, encoder_options)
             self._audio = None if audio is None else self._add_audio(audio)
             self._start(encoder)
+            self._raise_interruption()
         except BaseException:
             self.abort()
             raise
@@ -212,12 +206,12 @@ class VideoWriter:
         Raises OutputError if the disk refuses them.
         """
         for place, picture in enumerate(frames):
-            _check_picture(picture, self._shape)
+            check_picture(picture, self._shape)
             frame = self._converter(picture)
             frame.pts = self._count if ticks is None else ticks[place]
             frame.time_base = self._tick
             self._count += 1
-            with _reported(self._path):
+            with self._muxing():
                 self._container.mux(self._stream.encode(frame))
 
     def write_audio(self, packets: Sequence[AudioPacket]) -> None:
@@ -230,7 +224,7 @@ class VideoWriter:
             copied.pts = copied.dts = packet.time
             copied.duration = packet.duration
             copied.is_keyframe = True
-            with _reported(self._path):
+            with self._muxing():
                 self._container.mux(copied)
 
     def close(self) -> None:
@@ -238,7 +232,7 @@ class VideoWriter:
         if not self._count:
             self.abort()
             raise OutputError(f"{self._path}: cannot be written: there are no frames to put into it")
-        with _reported(self._path):
+        with self._muxing():
             packets = self._stream.encode(None)
             if self._count <= X265_DELAY_FRAMES and self._stream.codec_context.name == "libx265":
                 # Videos this short come with decoding times from memory that x265 never set.
@@ -246,6 +240,17 @@ class VideoWriter:
                     packet.dts = packet.pts
             self._container.mux(packets)
             self._container.close()
+
+    @contextlib.contextmanager
+    def _muxing(self) -> Iterator[None]:
+        """Report failures, and raise what a signal raised while the stream was written to."""
+        with reported(self._path):
+            yield
+        self._raise_interruption()
+
+    def _raise_interruption(self) -> None:
+        if self._sink is not None:
+            self._sink.raise_interruption()
 
     def abort(self) -> None:
         """Close the file without finishing it; what it holds so far is left to the caller."""
@@ -260,114 +265,24 @@ class VideoWriter:
     ) -> None:
         if error is None:
             self.close()
-        else:
-            self.abort()
-
-
-class PngWriter:
-    """Writes frame-000001.png, frame-000002.png, ... into a folder, all or nothing.
-
-    Pictures are gathered in a hidden folder beside the target and moved at `close`. A target that
-    holds anything is refused, unless `overwrite` is set and all it holds is earlier frames.
-    Raises OutputError.
-    """
-
-    def __init__(self, folder: str | Path, width: int, height: int, *, overwrite: bool = False) -> None:
-        self._folder = Path(folder).absolute()
-        self._shape = (height, width, 3)
-        self._count = 0
-        self._refuse_contents(overwrite)
-        context = av.CodecContext.create("png", "w")
-        context.width, context.height, context.pix_fmt = width, height, "rgb24"
-        context.time_base = Fraction(1)
-        # With more threads the encoder hands pictures out late.
-        context.thread_count = 1
-        self._context = context
-        with _reported(self._folder):
-            self._partial = Path(tempfile.mkdtemp(prefix=f".{self._folder.name}-", dir=self._folder.parent))
-
-    def _refuse_contents(self, overwrite: bool) -> None:
-        folder = self._folder
-        if not folder.exists():
             return
-        if not folder.is_dir():
-            raise OutputError(f"{folder}: is a file: name a folder for the pictures")
-        with _reported(folder):
-            names = [entry.name for entry in folder.iterdir()]
-        if names and not overwrite:
-            raise OutputError(f"{folder}: is not empty: name another folder or allow overwriting")
-        strangers = sorted(name for name in names if not Path(name).match(FRAME_PATTERN))
-        if strangers:
-            raise OutputError(f"{folder}: holds {strangers[0]}, which is no frame: name another folder")
-
-    def write_audio(self, packets: Sequence[AudioPacket]) -> None:
-        """Pictures have no sound."""
-
-    def write(self, frames: Frame, ticks: Sequence[int] | None = None) -> None:
-        """Append frames `[T, H, W, 3]`, RGB 0..255; raises OutputError if the disk refuses them."""
-        for picture in frames:
-            _check_picture(picture, self._shape)
-            frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            frame.pts = self._count
-            self._count += 1
-            with _reported(self._folder):
-                content = b"".join(bytes(packet) for packet in self._context.encode(frame))
-                (self._partial / FRAME_NAME.format(self._count)).write_bytes(content)
-
-    def close(self) -> None:
-        """Move the pictures into place; older ones go only once the new ones are there."""
-        # mkdtemp makes folders private; the result gets the usual rights.
-        mask = os.umask(0)
-        os.umask(mask)
-        older = self._partial.with_name(self._partial.name + ".older")
-        try:
-            with _reported(self._folder):
-                self._partial.chmod(0o777 & ~mask)
-                if self._folder.exists():
-                    self._folder.rename(older)
-                self._partial.rename(self._folder)
-        except BaseException:
-            if older.exists() and not self._folder.exists():
-                older.rename(self._folder)
-            self.abort()
-            raise
-        shutil.rmtree(older, ignore_errors=True)
-
-    def abort(self) -> None:
-        """Throw the pictures away; the target is left as it was."""
-        shutil.rmtree(self._partial, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self.abort()
+        if self._sink is not None and self._count and isinstance(error, InputError):
+            # A stream keeps what it got: frames from before the damage that the encoder holds belong to it.
+            with contextlib.suppress(OutputError):
+                self.close()
+        if self._sink is not None and not isinstance(error, Exception):
+            self._sink.is_mute = True  # whoever ends the command does not wait for a reader
+        self.abort()
 
 
-class _WriteOnly:
-    """A stream as FFmpeg is to see it: no seeking."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-
-    def write(self, data: bytes) -> int:
-        taken = self._stream.write(data)
-        self._stream.flush()
-        return taken
-
-
-def _check_picture(picture: Frame, shape: tuple[int, int, int]) -> None:
+def check_picture(picture: Frame, shape: tuple[int, int, int]) -> None:
+    """Raise ValueError for a picture that is not uint8 of this shape."""
     if picture.shape != shape or picture.dtype != np.uint8:
         raise ValueError(f"frame is {picture.dtype} {picture.shape}, but the video is uint8 {shape}")
 
 
 @contextlib.contextmanager
-def _reported(path: Path) -> Iterator[None]:
+def reported(path: Path) -> Iterator[None]:
     """Turn failures of the disk or the encoder into an OutputError that names the output."""
     try:
         yield

@@ -10,11 +10,11 @@ from typing import BinaryIO, Self
 import numpy as np
 
 from infotok_cli.errors import OutputError, UsageError
+from infotok_cli.files import write_all
 from infotok_cli.sound import AudioPacket
-from infotok_cli.video.clip import Colour, Frame
+from infotok_cli.video.clip import LARGEST_ROUNDING_SECONDS, Colour, Frame
 from infotok_cli.video.encoders import writable_colour
 from infotok_cli.video.pixels import YuvConverter
-from infotok_cli.video.reader import LARGEST_ROUNDING_SECONDS
 
 
 class Y4mWriter:
@@ -79,15 +79,15 @@ class Y4mWriter:
 
     def _put(self, data: bytes) -> None:
         try:
-            self._sink.write(data)
+            write_all(self._sink, data)
         except OSError as error:
-            raise OutputError(f"standard output: cannot be written: {error.strerror}") from error
+            raise OutputError(f"standard output: cannot be written: {error.strerror or error}") from error
 
     def _flush(self) -> None:
         try:
             self._sink.flush()
         except OSError as error:
-            raise OutputError(f"standard output: cannot be written: {error.strerror}") from error
+            raise OutputError(f"standard output: cannot be written: {error.strerror or error}") from error
 
     def __enter__(self) -> Self:
         return self

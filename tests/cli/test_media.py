@@ -14,7 +14,7 @@ import pytest
 from av.video.frame import VideoFrame
 
 from infotok_cli.container.reader import ItkReader
-from make_media import Media, make_media, read_media
+from make_media import Media, make_media, read_media, without_default_duration
 from make_video import make_planes, make_video, moving_shapes
 
 Run = Callable[..., Any]
@@ -273,6 +273,18 @@ def test_variable_frame_rate_is_kept_exactly(run: Run, tmp_path: Path, suffix: s
     run("decode", tmp_path / "part.itk", "-o", tmp_path / f"part{suffix}")
     wanted = [time for time in given.video if Fraction("0.405") <= time < Fraction("1.6")]
     assert read_media(tmp_path / f"part{suffix}").video == [time - wanted[0] for time in wanted]
+
+
+def test_a_frame_rate_that_nobody_names(run: Run, tmp_path: Path) -> None:
+    """As browsers record: 25 frames in a second on average, at times of their own."""
+    ticks = [40 * number - 7 * (number % 3) for number in range(60)]
+    source = without_default_duration(
+        make_media(tmp_path / "source.mkv", frames=60, ticks=ticks, time_base=Fraction(1, 1000), sound=None)
+    )
+    assert there_and_back(run, source).video == [Fraction(tick, 1000) for tick in ticks]
+    with ItkReader(tmp_path / "file.itk") as reader:
+        assert reader.header.has_times
+        assert 24 < reader.header.frame_rate < 26
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".ts", ".avi"])

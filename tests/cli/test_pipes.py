@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.video.reader import open_video
-from make_media import make_media, read_media
+from make_media import make_media, read_media, without_early_sound
 
 Run = Callable[..., Any]
 ENCODE = ["encode", "-", "-o", "-", "--segment-frames", "4"]
@@ -88,6 +89,16 @@ def test_decoding_a_pipe_gives_what_the_file_gives(run: Run, tmp_path: Path) -> 
         assert (reader.total_frames, reader.header.format_version) == (24, 1)
 
 
+def test_the_report_of_a_pipe_goes_by_the_times_of_frames(tmp_path: Path) -> None:
+    ticks = [20 * number + 200 * (number // 12) for number in range(24)]
+    source = make_media(tmp_path / "film.mkv", ticks=ticks, time_base=Fraction(1, 1000), sound=None)
+    coded, _ = piped(source.read_bytes(), *ENCODE)
+    for times, seconds in ([], 0.66 + 1 / 30), (["--start", "0.1", "--end", "0.5"], 0.4):
+        target = tmp_path / "back.mkv"
+        report, _ = piped(coded, "decode", "-", "-o", target, "-y", "--json", *times)
+        assert json.loads(report)["duration_seconds"] == pytest.approx(seconds, abs=0.03)
+
+
 def test_y4m_refuses_a_variable_frame_rate(tmp_path: Path) -> None:
     ticks = [number * number * 20 for number in range(24)]
     source = make_media(tmp_path / "film.mkv", ticks=ticks, time_base=Fraction(1, 1000), sound=None)
@@ -99,9 +110,9 @@ def test_y4m_refuses_a_variable_frame_rate(tmp_path: Path) -> None:
 class _Slow:
     """A child that is fed by hand and watched."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, stderr: int | None = None) -> None:
         command = [sys.executable, "-P", "-m", "infotok_cli", *words]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
         self.got = bytearray()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -152,6 +163,24 @@ def test_first_bytes_come_while_the_input_goes_on(run: Run, tmp_path: Path) -> N
         decoder.finish()
 
 
+@pytest.mark.parametrize("share", [1, 0.8], ids=["never", "late"])
+def test_sound_that_is_declared_and_does_not_come(tmp_path: Path, share: float) -> None:
+    """Segments leave while the input goes on, and whoever asked for sound is told."""
+    data = without_early_sound(make_media(tmp_path / "film.ts", frames=600), share).read_bytes()
+    encoder = _Slow("encode", "-", "-o", "-", "--segment-frames", "8", stderr=subprocess.PIPE)
+    encoder.feed(data[: len(data) // 2])
+    assert encoder.wait_for(lambda got: got.count(b"SEGM") >= 10)
+    encoder.feed(data[len(data) // 2 :])
+    assert encoder.process.stderr is not None
+    (tmp_path / "x.itk").write_bytes(encoder.finish())
+    said = encoder.process.stderr.read().decode()
+    encoder.process.stderr.close()
+    assert said.startswith("infotok: warning: standard input: its sound had not begun after 5 seconds")
+    assert said.count("\n") == 2
+    with ItkReader(tmp_path / "x.itk") as reader:
+        assert (reader.total_frames, reader.header.audio) == (600, None)
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
     """Ten times the length takes no more, through both pipes."""
@@ -189,6 +218,23 @@ def test_a_pipe_that_is_cut_off(tmp_path: Path, encoded_bytes: bytes) -> None:
         assert "standard input: " in said
     for data in (b"", encoded_bytes + b"x", encoded_bytes[:-1], b"GIF89a"):
         piped(data, "decode", "-", "-o", "-", "--stream-format", "y4m", code=3)
+
+
+@pytest.mark.parametrize("codec", ["h264", "vp9", "av1"])
+def test_all_whole_segments_of_a_damaged_pipe_are_shown(
+    tmp_path: Path, encoded_bytes: bytes, codec: str
+) -> None:
+    """Also by encoders that keep frames back."""
+    at = encoded_bytes.rfind(b"SEGM")
+    words = ["decode", "-", "-o", "-", "--codec", codec]
+    shown, said = piped(encoded_bytes[: at + 20], *words, code=3)
+    assert "standard input: is truncated" in said
+    (tmp_path / "shown.mkv").write_bytes(shown)
+    whole, _ = piped(encoded_bytes, *words)
+    (tmp_path / "whole.mkv").write_bytes(whole)
+    got, expected = read_media(tmp_path / "shown.mkv"), read_media(tmp_path / "whole.mkv")
+    assert (len(got.video), len(expected.video)) == (16, 20)
+    assert got.video == expected.video[:16]
 
 
 @pytest.mark.parametrize(

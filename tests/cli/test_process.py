@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ import pytest
 
 from infotok_cli import __version__
 from infotok_cli.cli import app
+from make_media import make_media
 from make_video import make_video, moving_shapes
 
 Run = Callable[..., Any]
@@ -56,6 +59,71 @@ def test_interrupted_encode_leaves_nothing(
     assert err == ("infotok: interrupted\n" if number == signal.SIGINT else "")
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def wait_until_taken(process: subprocess.Popen[bytes]) -> None:
+    """Wait until the process has read all that lies in its standard input, and looks for more."""
+    assert process.stdin is not None
+    deadline = time.monotonic() + 60
+    left = b"\1\0\0\0"
+    while left != bytes(4) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+        left = fcntl.ioctl(process.stdin, termios.FIONREAD, bytes(4))
+    time.sleep(1)
+    assert left == bytes(4)
+    assert process.poll() is None, process.communicate()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks a pipe how much lies in it")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("share", [0, 0.7], ids=["silent from the start", "silent later"])
+@pytest.mark.parametrize("command", ["encode", "decode"])
+def test_interrupted_while_a_pipe_is_silent(
+    spawn: Any, encoded_bytes: bytes, tmp_path: Path, command: str, share: float, number: int, code: int
+) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    if command == "encode":
+        data = make_media(tmp_path / "film.ts", frames=240, size=(80, 96)).read_bytes()
+        target = folder / "film.itk"
+        words = ["encode", "-", "-o", target, "--segment-frames", "8"]
+    else:
+        data, target = encoded_bytes, folder / "film.mkv"
+        words = ["decode", "-", "-o", target]
+    process = spawn(*words, stdin=subprocess.PIPE, text=False)
+    process.stdin.write(data[: max(1, int(share * len(data)))])
+    process.stdin.flush()
+    wait_until_taken(process)
+    assert bool(list(folder.iterdir())) == bool(share)
+    process.send_signal(number)
+    assert process.wait(10) == code
+    process.stdin.close()
+    assert process.stdout.read() == b""
+    assert process.stderr.read() == (b"infotok: interrupted\n" if number == signal.SIGINT else b"")
+    assert list(folder.iterdir()) == []
+    process.stdout.close()
+    process.stderr.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks a pipe how much lies in it")
+def test_interrupted_while_nobody_reads_the_output(spawn: Any, long_clip: Path, tmp_path: Path) -> None:
+    """Matroska is written by FFmpeg, which knows nothing of signals."""
+    itk = tmp_path / "long.itk"
+    assert spawn("encode", long_clip, "-o", itk, "--end", "8").wait(120) == 0
+    process = spawn("decode", itk, "-o", "-", "--codec", "ffv1", text=False)
+    lain, before = 0, -1
+    deadline = time.monotonic() + 60
+    while (lain == 0 or lain != before) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(1)
+        held = fcntl.ioctl(process.stdout, termios.FIONREAD, bytes(4))
+        before, lain = lain, int.from_bytes(held, sys.byteorder)
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    process.stdout.read()
+    assert process.wait(10) == 130
+    assert process.stderr.read() == b"infotok: interrupted\n"
+    process.stdout.close()
+    process.stderr.close()
 
 
 def test_disk_full(spawn: Spawn, encoded: Path) -> None:
@@ -107,6 +175,28 @@ def test_a_full_disk_is_told_of_by_the_name_of_the_output(
     assert err.startswith(f"infotok: error: {target}: cannot be written")
     assert err.count("\n") == 1
     assert sorted(encoded.parent.iterdir()) == [encoded, encoded.with_name("ids.npz")]
+
+
+@pytest.mark.parametrize("kind", ["mkv", "y4m"])
+def test_a_disk_that_fills_up_under_an_unbuffered_stream(
+    spawn: Spawn, encoded: Path, tmp_path: Path, kind: str
+) -> None:
+    """The last write is taken in part, which only its count tells."""
+    words = ["decode", encoded, "-o", "-", "--stream-format", kind]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    with whole.open("wb") as file:
+        assert spawn(*words, stdout=file).wait(60) == 0
+    room = whole.stat().st_size - 10
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+
+    with cut.open("wb") as file:
+        settings = os.environ | {"PYTHONUNBUFFERED": "1"}
+        process = spawn(*words, stdout=file, env=settings, preexec_fn=limit)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.count("\n")) == (5, 1), err
+    assert err.startswith("infotok: error: standard output: cannot be written: File too large")
 
 
 def test_a_full_disk_leaves_no_frame_cache(spawn: Spawn, clip: Path, tmp_path: Path) -> None:

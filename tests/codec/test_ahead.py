@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from infotok_cli.codec.ahead import ahead
+from infotok_cli.files import PatientInput
 
 
 def test_same_items_in_order() -> None:
@@ -65,3 +68,14 @@ def test_the_thread_is_gone_when_the_block_is_left() -> None:
     with pytest.raises(KeyError):
         leave_early()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
+
+
+def test_a_silent_pipe_does_not_hold_up_those_who_leave() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as source, os.fdopen(writing, "wb", buffering=0) as sink:
+        pipe = PatientInput(source)
+        sink.write(b"a")
+        with ahead(iter(lambda: pipe.read(1), b"")) as items:
+            assert next(items) == b"a"
+            began = time.monotonic()
+        assert time.monotonic() - began < 5

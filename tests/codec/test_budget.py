@@ -23,6 +23,7 @@ from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.rate_scale import RateScale
 from infotok_cli.model.weights import load_model
 from make_itk import itk_header
+from make_media import make_media, without_default_duration
 from make_video import make_video, moving_shapes
 from tiny_model import write_tiny_model
 
@@ -291,6 +292,34 @@ def test_a_calibrated_rate_looks_at_no_other_segment(
     assert sum(whole) == POSITIONS
     assert all(low <= middle <= high for low, middle, high in zip(least, at_once, whole, strict=True))
     assert sum(least) < sum(at_once) < sum(whole)
+
+
+@pytest.mark.parametrize("piped", [False, True])
+@pytest.mark.parametrize(("kind", "value"), [("tokens-per-second", 150), ("bitrate", 4000)])
+@pytest.mark.usefixtures("group_size")
+def test_what_is_spread_over_time_is_spread_over_the_times_of_frames(
+    kind: BudgetKind, value: float, engine: Engine, tmp_path: Path, *, piped: bool
+) -> None:
+    """As a browser records: no frame rate, and slower at the end than the start of a pipe lets expect."""
+    steps = [30, 36, 42] * 12 + [90, 100, 110] * 8
+    ticks = [sum(steps[:count]) for count in range(FRAMES)]
+    path = without_default_duration(
+        make_media(
+            tmp_path / "clip.mkv",
+            frames=FRAMES,
+            size=(HEIGHT, WIDTH),
+            ticks=ticks,
+            time_base=Fraction(1, 1000),
+            sound=None,
+        )
+    )
+    wanted = EncodeOptions(budget=Budget(kind, value), segment_frames=16)
+    with path.open("rb") as file:
+        report = encode_file(file if piped else path, tmp_path / "out.itk", engine, wanted)
+    assert report.duration_seconds == pytest.approx(sum(steps) / 1000, abs=0.1)
+    assert report.frame_rate == pytest.approx(20 if piped else 1000 * FRAMES / sum(steps), rel=0.4)
+    spent = report.tokens if kind == "tokens-per-second" else 8 * report.size_bytes
+    assert spent == pytest.approx(value * report.duration_seconds, rel=0.06)
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])

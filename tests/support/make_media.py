@@ -76,6 +76,29 @@ def make_media(
     return path
 
 
+def without_default_duration(path: Path) -> Path:
+    """The Matroska file, which no longer says how long frames last, as browsers record them."""
+    data = path.read_bytes()
+    at = data.index(b"\x23\xe3\x83")  # DefaultDuration, followed by its length
+    rest = 2 + (data[at + 3] & 0x7F)
+    void = b"\xec" + bytes([0x80 | rest]) + bytes(rest)
+    path.write_bytes(data[:at] + void + data[at + len(void) :])
+    return path
+
+
+def without_early_sound(path: Path, share: float) -> Path:
+    """The MPEG-TS file, which still declares its sound but has none in this share of it."""
+    data = path.read_bytes()
+    packets = [data[at : at + 188] for at in range(0, len(data), 188)]
+    kept = [
+        packet
+        for number, packet in enumerate(packets)
+        if number >= share * len(packets) or int.from_bytes(packet[1:3], "big") & 0x1FFF != 0x101
+    ]
+    path.write_bytes(b"".join(kept))
+    return path
+
+
 def _at(packet: Packet, kind: int) -> tuple[Fraction, int, Packet]:
     assert packet.dts is not None
     assert packet.time_base is not None

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from infotok_cli.video.clip import Colour, Orientation, scaled_size, sensible_rate
+from infotok_cli.video.clip import Colour, Orientation, Pace, scaled_size, sensible_rate
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,26 @@ def test_display_matrix(matrix: tuple[int, int, int, int], expected: Orientation
 )
 def test_matrix_for(matrix: int, height: int, expected: int) -> None:
     assert Colour(matrix=matrix).matrix_for(height) == expected
+
+
+@pytest.mark.parametrize(
+    ("ticks", "rate", "constant", "expected"),
+    [
+        ([0, 33, 67, 100], 30, True, Fraction(30)),
+        ([100, 0, 67, 33], 30, True, Fraction(30)),
+        ([0, 33, 100], 30, False, Fraction(20)),
+        ([0, 33, 60, 100], 30, False, Fraction(30)),
+        ([0, 25, 60, 100], 1000, False, Fraction(30)),
+        ([0, 1, 2, 3], 1000, True, Fraction(1000)),
+        ([0], 1000, True, Fraction(25)),
+        ([0], 30, True, Fraction(30)),
+        ([], 30, True, Fraction(30)),
+        ([0, 0], 30, False, Fraction(30)),
+        ([0, 7200_000], 30, False, Fraction(30)),
+    ],
+)
+def test_pace(ticks: list[int], rate: int, *, constant: bool, expected: Fraction) -> None:
+    pace = Pace(Fraction(rate), Fraction(1, 1000))
+    for tick in ticks:
+        pace.add(tick)
+    assert (pace.is_constant, pace.rate()) == (constant, expected)

@@ -12,7 +12,9 @@ import pytest
 
 from infotok_cli.errors import InputError
 from infotok_cli.video.clip import Colour
+from infotok_cli.video.pipe import PipeReader
 from infotok_cli.video.reader import open_video
+from make_media import make_media, without_default_duration
 from make_video import Frames, make_image, make_planes, make_video, moving_shapes
 
 
@@ -242,6 +244,56 @@ def test_frame_rate(tmp_path: Path, rate: Fraction, suffix: str) -> None:
     path = make_video(tmp_path / f"clip{suffix}", moving_shapes(12, 16, 16), rate=rate)
     with open_video(path) as reader:
         assert reader.info.frame_rate == rate
+
+
+UNEVEN = [40 * number - 7 * (number % 3) for number in range(120)]
+"""Milliseconds at which 119 frames follow the first one, 25 in a second."""
+EVEN = [round(Fraction(1000, 30) * number) for number in range(120)]
+SKIPPING = [tick for number, tick in enumerate(EVEN) if number % 10 < 2]
+"""All of them times of 30 frames per second, of which few are there."""
+
+
+@pytest.mark.parametrize(
+    ("ticks", "at_least", "at_most"), [(UNEVEN, 24.8, 25.2), (EVEN, 30, 30), (SKIPPING, 5.5, 7)]
+)
+@pytest.mark.parametrize("suffix", [".mkv", ".webm"])
+def test_the_clock_is_not_taken_for_the_frame_rate(
+    tmp_path: Path, suffix: str, ticks: list[int], at_least: float, at_most: float
+) -> None:
+    """Neither from a file nor from a pipe, and all frames of the pipe come."""
+    path = make_media(
+        tmp_path / f"clip{suffix}", frames=len(ticks), ticks=ticks, time_base=Fraction(1, 1000), sound=None
+    )
+    without_default_duration(path)
+    with open_video(path) as reader:
+        assert at_least <= reader.info.frame_rate <= at_most
+        assert reader.has_constant_rate() == (ticks is EVEN)
+    with path.open("rb") as file, PipeReader(file, "pipe") as piped:
+        assert at_least <= piped.info.frame_rate <= at_most
+        times = [round(frame.seconds * 1000) for frame in piped.timed_frames()]
+    assert times == ticks
+
+
+def test_a_single_frame_keeps_the_rate_that_its_file_names(tmp_path: Path) -> None:
+    """Y4M has a clock of one tick a frame."""
+    path = make_video(
+        tmp_path / "one.y4m",
+        moving_shapes(1, 16, 16),
+        rate=30,
+        codec="wrapped_avframe",
+        pixel_format="yuv420p",
+    )
+    with open_video(path) as reader, path.open("rb") as file, PipeReader(file, "pipe") as piped:
+        assert (reader.info.frame_rate, piped.info.frame_rate) == (30, 30)
+
+
+def test_a_clock_of_one_tick_a_frame_may_be_the_frame_rate(tmp_path: Path) -> None:
+    path = make_media(
+        tmp_path / "clip.mkv", ticks=list(range(24)), time_base=Fraction(1, 1000), rate=1000, sound=None
+    )
+    with open_video(without_default_duration(path)) as reader:
+        assert reader.info.frame_rate == 1000
+        assert reader.has_constant_rate()
 
 
 def test_facts(tmp_path: Path) -> None:
