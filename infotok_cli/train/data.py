@@ -149,8 +149,11 @@ def centre_crop(tile: NDArray[np.uint8], shape: CropShape) -> NDArray[np.uint8]:
 
 
 def cut_crop(tile: NDArray[np.uint8], shape: CropShape, start: int, y: int, x: int) -> NDArray[np.uint8]:
-    """Crop `[frames, side, side, 3]` of a tile; where it is too small it runs forth and back."""
-    part = np.asarray(tile[start : start + shape.frames, y : y + shape.side, x : x + shape.side])
+    """Crop `[frames, side, side, 3]` of a tile; where it is too small it runs forth and back.
+
+    A copy, as torch takes no pictures out of a read-only mapping without a warning.
+    """
+    part = np.array(tile[start : start + shape.frames, y : y + shape.side, x : x + shape.side])
     for axis, (have, want) in enumerate(zip(part.shape, shape.sides, strict=False)):
         if have < want:
             part = part.take(bounce(have, want), axis=axis)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from infotok_cli.train.cache import is_held_out, make_cache
-from infotok_cli.train.data import CropShape, FrameCache
+from infotok_cli.train.data import CropShape, FrameCache, centre_crop
 from infotok_cli.train.device_cache import DeviceCrops
 from infotok_cli.train.loader import CropStream, Loader, MappedCrops, mask_generator
 from make_video import make_video
@@ -95,6 +95,15 @@ def test_whole_samples_come_from_tiles_of_enough_frames(tmp_path: Path) -> None:
     assert frames.sample(30, shape, np.random.default_rng(0)).min() < 10
     longer = CropShape(40, 8)
     assert frames.sample(30, longer, np.random.default_rng(0), whole=True).min() < 10
+
+
+def test_crops_are_copies_that_torch_takes_without_a_warning(tmp_path: Path) -> None:
+    write_shard(tmp_path, "tiles-a.npy", 7, 1)
+    (tile,) = FrameCache(tmp_path).held_tiles(16)
+    assert not tile.flags.writeable
+    crop = centre_crop(tile, CropShape(16, 8))
+    assert crop.flags.writeable
+    assert (crop == 7).all()
 
 
 def test_one_clip_in_ten_is_held_out_with_its_neighbours() -> None:
