@@ -42,6 +42,17 @@ class Sweep:
         return self.options.segment_frames or engine.loaded.config.segment_frames
 
 
+def check_settings(sweep: Sweep, engine: Engine) -> None:
+    """Raise UsageError for a router the weights were not trained for, ModelError where they lack a fit."""
+    for wanted in sweep.settings:
+        if isinstance(wanted, AnchorSetting):
+            continue
+        chosen = wanted.applied_to(sweep.options)
+        check_masking(engine, chosen)
+        if chosen.budget is not None:
+            fitted_planner(chosen.router, chosen.budget, engine.loaded)
+
+
 def run_sweep(
     sweep: Sweep,
     engine: Engine,
@@ -54,9 +65,9 @@ def run_sweep(
 
     With more than one job the tasks are shared out to processes that load the model anew, each with its
     share of the processor's cores. Before anything is measured it raises InputError for a clip that cannot
-    be, UsageError for a router that the weights were not trained for, and ModelError for settings that they
-    were not fitted for.
+    be, and what `check_settings` raises.
     """
+    check_settings(sweep, engine)
     journal = journal or Journal()
     tasks = _plan(sweep, engine)
     rows: dict[int, ClipResult] = {}
@@ -94,9 +105,6 @@ def _plan(sweep: Sweep, engine: Engine) -> list[Task]:
                 chosen = options
             else:
                 chosen = wanted.applied_to(options)
-                check_masking(engine, chosen)
-                if chosen.budget is not None:
-                    fitted_planner(chosen.router, chosen.budget, engine.loaded)
             vmaf = sweep.vmaf_program is not None
             key = _key(clip, wanted, chosen, segment_frames=length, engine=engine, vmaf=vmaf)
             tasks.append(Task(key, clip, wanted, chosen, length, sweep.vmaf_program))

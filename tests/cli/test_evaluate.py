@@ -110,14 +110,15 @@ def test_segment_lengths_do_not_mix(run: Run, clips: Path, tmp_path: Path) -> No
 
 
 def test_weights_that_do_not_suit_a_router_are_told_of_before_measuring(
-    refused: Callable[..., str], clips: Path, tmp_path_factory: pytest.TempPathFactory
+    refused: Callable[..., str], clips: Path, tmp_path: Path
 ) -> None:
-    # Nothing is measured, so the journal, were there one, would stay empty.
-    told = refused(2, "eval", clips, "--routers", "fast,elastic", "--rates", "0.5")
+    out, elastic = tmp_path / "eval.json", tmp_path / "elastic.safetensors"
+    told = refused(2, "eval", clips, "--routers", "fast,elastic", "--rates", "0.5", "--json", out)
     assert "--router elastic needs weights trained with --masking elastic" in told
-    elastic = tmp_path_factory.mktemp("elastic") / "elastic.safetensors"
     write_tiny_model(elastic, "elastic")
-    told = refused(2, "eval", clips, "--rates", "1,0.75", "--model", elastic)
+    # Not even -y throws earlier measurements away for this.
+    out.with_suffix(".jsonl").write_text("earlier\n")
+    told = refused(2, "eval", clips, "--rates", "1,0.75", "--model", elastic, "--json", out, "-y")
     assert "trained with --masking elastic: choose elastic" in told
 
 
@@ -200,14 +201,13 @@ def test_resuming_overwrites_only_what_it_goes_on_with(
     # A JSON file without a list of measurements beside it is of no run that could go on.
     assert "eval.json: exists already" in refused(5, *arguments, "--resume")
     run(*arguments, "-y")
-    for path, option in ((table, "--csv"), (plot, "--plot")):
-        if option == "--plot":
-            pytest.importorskip("matplotlib")
-        path.write_text("mine")
-        told = refused(5, *arguments, option, path, "--resume")
-        assert f"{path.name}: exists already: --resume goes on with" in told
-        assert "give -y as well" in told
     table.write_text("mine")
+    told = refused(5, *arguments, "--csv", table, "--resume")
+    assert "table.csv: exists already: --resume goes on with" in told
+    assert "give -y as well" in told
     result = run(*arguments, "--csv", table, "--resume", "-y")
     assert "1 measurements were there already" in result.stderr
     assert len(list(csv.DictReader(table.open()))) == 1
+    pytest.importorskip("matplotlib")
+    plot.write_text("mine")
+    assert "plot.png: exists already" in refused(5, *arguments, "--plot", plot, "--resume")

@@ -120,10 +120,8 @@ def test_segment_lengths_are_curves_of_their_own() -> None:
     ]  # fmt: skip
     # What was measured at rate 1 belongs to curves of its own segment length only.
     fixed = replace(short[1], router="fixed", psnr_db=24)
-    names = {name: [row.psnr_db for row in rows] for name, (rows,) in (
-        (name, clips.values()) for name, clips in curves([rows[0], short[0], fixed]).items()
-    )}  # fmt: skip
-    assert names["small fixed segments of 16"] == [27, 24]
+    (found,) = curves([rows[0], short[0], fixed])["small fixed segments of 16"].values()
+    assert [row.psnr_db for row in found] == [27, 24]
 
 
 def test_an_anchor_does_not_depend_on_segments() -> None:
