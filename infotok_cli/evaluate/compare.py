@@ -50,7 +50,7 @@ class Matched:
 
 
 def curves(results: Sequence[ClipResult]) -> dict[str, dict[ClipKey, list[ClipResult]]]:
-    """Rows by curve and clip. At rate 1 all routers are one: its row serves several curves."""
+    """Rows by curve and clip. At rate 1 all routers are one: its row serves all of one `at_rate_1`."""
     names = curve_names(results)
     gathered: dict[str, dict[ClipKey, list[ClipResult]]] = {name: {} for name in names.values()}
     for row in results:
