@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,12 +40,6 @@ def psnr(reference: Pixels, decoded: Pixels) -> Values:
     with np.errstate(divide="ignore"):
         values: Values = 10 * np.log10(PEAK**2 / errors)
     return values
-
-
-def pooled_psnr(reference: Pixels, decoded: Pixels) -> float:
-    """PSNR in dB of the mean squared error over the whole video; inf if all is identical."""
-    error = float(mean_squared_error(reference, decoded).mean())
-    return 10 * math.log10(PEAK**2 / error) if error else math.inf
 
 
 def average_psnr(values: Values, cap: float = PSNR_CAP) -> float:
@@ -100,11 +92,6 @@ def ms_ssim_scales(height: int, width: int) -> int:
     while scales < len(MS_SSIM_WEIGHTS) and (side + 1) // 2 >= SSIM_TAPS:
         side, scales = (side + 1) // 2, scales + 1
     return scales
-
-
-def average_ssim(values: Values) -> float:
-    """Mean of per-frame SSIM."""
-    return float(values.mean())
 
 
 def bits_per_pixel(size_bytes: int, frames: int, height: int, width: int) -> float:

@@ -158,7 +158,7 @@ def evaluate(
     from infotok_cli.evaluate.journal import Journal
     from infotok_cli.evaluate.report import merged
     from infotok_cli.evaluate.results import Wanted, read_results
-    from infotok_cli.evaluate.sweep import Sweep, run_sweep
+    from infotok_cli.evaluate.sweep import Sweep, check_settings, run_sweep
     from infotok_cli.evaluate.vmaf import find_ffmpeg
 
     if seconds is not None and limit_frames is not None:
@@ -182,6 +182,7 @@ def evaluate(
         vmaf_program=find_ffmpeg() if vmaf else None,
     )
     engine = load_engine(model, device, kernels)
+    check_settings(sweep, engine)  # before a journal is begun, or begun anew
     journal = Journal.open(targets.journal, resume=resume) if targets.journal else None
     with Watch(len(found) * len(settings)) as watch:
         measured = run_sweep(sweep, engine, journal=journal, jobs=jobs, progress=watch.advance)

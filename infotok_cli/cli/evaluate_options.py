@@ -104,9 +104,18 @@ class Targets:
             raise UsageError(f"--json {self.json} is the name of the list of measurements: choose a .json")
         if self.plot is not None:
             check_plot(self.plot)
-        for path in (self.json, self.csv, self.plot):
-            if path is not None:
-                check_file_output(path, overwrite or resume)
+        goes_on = resume and self.journal is not None and self.journal.exists()
+        if self.json is not None:
+            check_file_output(self.json, overwrite or goes_on)
+        for path in (self.csv, self.plot):
+            if path is None:
+                continue
+            if resume and not overwrite and path.exists():
+                raise OutputError(
+                    f"{path}: exists already: --resume goes on with {self.json} only, give -y as well to "
+                    "overwrite the rest, or choose another name"
+                )
+            check_file_output(path, overwrite)
         if self.journal is not None and self.journal.exists() and not (overwrite or resume):
             raise OutputError(
                 f"{self.journal}: exists, from an earlier run: --resume goes on with it, -y starts anew"

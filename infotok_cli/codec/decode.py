@@ -28,7 +28,6 @@ from infotok_cli.video.y4m import Y4mWriter
 
 StreamFormat = Literal["mkv", "y4m"]
 """What a decode writes to a stream."""
-STREAM_FORMATS: tuple[StreamFormat, ...] = ("mkv", "y4m")
 
 STANDARD_INPUT = "standard input"
 STANDARD_OUTPUT = "standard output"

@@ -12,7 +12,6 @@ from infotok_cli.errors import InputError
 
 RANGE_BITS = 32
 FULL_RANGE = (1 << RANGE_BITS) - 1
-RENORMALISE_BELOW = 1 << 24
 PROBABILITY_BITS = 16
 ONE = 1 << PROBABILITY_BITS
 

@@ -50,7 +50,7 @@ class Matched:
 
 
 def curves(results: Sequence[ClipResult]) -> dict[str, dict[ClipKey, list[ClipResult]]]:
-    """Rows by curve and clip. At rate 1 all routers are one: its row serves all curves of its weights."""
+    """Rows by curve and clip. At rate 1 all routers are one: its row serves all of one `at_rate_1`."""
     names = curve_names(results)
     gathered: dict[str, dict[ClipKey, list[ClipResult]]] = {name: {} for name in names.values()}
     for row in results:
@@ -59,7 +59,7 @@ def curves(results: Sequence[ClipResult]) -> dict[str, dict[ClipKey, list[ClipRe
         if row.codec == "infotok" and row.rate == 1:
             for key, name in names.items():
                 rows = gathered[name].get(row.clip_key, [])
-                same = (*key[:3], key[-1]) == (*curve_key(row)[:3], row.refine)
+                same = key.at_rate_1 == curve_key(row).at_rate_1
                 if same and all(other.rate != 1 for other in rows):
                     gathered[name][row.clip_key] = [row, *rows]
     return gathered

@@ -37,7 +37,7 @@ def measure_clip(
             length = reader.header.segment_frames
             quality, seconds = _compare(video, options, decoded, length, vmaf_program)
     return ClipResult(
-        **_shared(clip, quality),
+        **_shared(clip, quality, length),
         codec="infotok",
         model=engine.loaded.config.name,
         weights_sha256=engine.loaded.sha256,
@@ -92,7 +92,7 @@ def measure_anchor(
         size_bytes = target.stat().st_size
     duration = float(quality.frames / rate)
     return ClipResult(
-        **_shared(clip, quality),
+        **_shared(clip, quality, segment_frames),
         codec=anchor.name,
         model=None,
         weights_sha256=None,
@@ -121,8 +121,9 @@ def anchor_encoder(anchor: Anchor) -> str:
     return f"{anchor.encoder} {settings} ({library_versions()})"
 
 
-def _shared(clip: Path, quality: Quality) -> dict[str, Any]:
-    return {"clip": clip.name, "clip_sha256": clip_sha256(clip), **vars(quality)}
+def _shared(clip: Path, quality: Quality, segment_frames: int) -> dict[str, Any]:
+    shared = {"clip": clip.name, "clip_sha256": clip_sha256(clip), "segment_frames": segment_frames}
+    return shared | vars(quality)
 
 
 def _frames(video: VideoReader, options: EncodeOptions) -> Iterator[Frame]:

@@ -47,7 +47,7 @@ def plot_curves(results: Sequence[ClipResult], path: Path, overwrite: bool = Fal
     panels = figure.subplots(rows, 2, squeeze=False).ravel()
     for panel in panels[len(metrics) :]:
         panel.set_axis_off()
-    lines = _lines(results)
+    lines = plot_lines(results)
     for metric, panel in zip(metrics, panels, strict=False):
         _draw(panel, lines, metric)
     panels[0].legend(fontsize="small")
@@ -72,7 +72,7 @@ def _draw(panel: Axes, lines: dict[str, list[Summary]], metric: str) -> None:
     panel.grid(alpha=0.3)
 
 
-def _lines(results: Sequence[ClipResult]) -> dict[str, list[Summary]]:
+def plot_lines(results: Sequence[ClipResult]) -> dict[str, list[Summary]]:
     """Points of each curve by bits, those at rate 1 shared among the curves of a model."""
     summaries = summarize(results)
     whole = [point for point in summaries if point.setting is not None and point.setting.rate == 1]
@@ -81,7 +81,11 @@ def _lines(results: Sequence[ClipResult]) -> dict[str, list[Summary]]:
         lines.setdefault(point.curve, []).append(point)
     for points in lines.values():
         if all(point.setting is not None and point.setting.rate != 1 for point in points):
-            same = (points[0].weights_sha256, points[0].refine)
-            points.extend([p for p in whole if (p.weights_sha256, p.refine) == same][:1])
+            points.extend([point for point in whole if _of(point) == _of(points[0])][:1])
         points.sort(key=lambda point: point.bpp)
     return lines
+
+
+def _of(point: Summary) -> tuple[object, ...]:
+    """What curves share that meet at rate 1."""
+    return (point.weights_sha256, point.refine, point.segment_frames)

@@ -28,12 +28,22 @@ def as_json(results: Sequence[ClipResult], sweep: Sweep, engine: Engine) -> dict
         "precision": engine.runtime.precision,
         "backend": engine.runtime.backend,
         "vmaf_model": MODEL if sweep.vmaf_program else None,
-        "options": {**asdict(sweep.options), "limit_frames": sweep.limit_frames},
+        "options": _options(sweep, engine),
         "summary": [asdict(row) for row in summarize(results)],
         "matched": [asdict(row) for row in match(results)],
         "comparisons": [asdict(row) for row in compare(results)],
         "clips": [asdict(row) for row in results],
     }
+
+
+def _options(sweep: Sweep, engine: Engine) -> dict[str, Any]:
+    """What all settings share, and the settings; what each of them sets itself is not shared."""
+    shared = asdict(sweep.options)
+    for name in ("rate", "router", "allocation", "budget"):
+        del shared[name]
+    shared["segment_frames"] = sweep.segment_frames(engine)
+    shared["limit_frames"] = sweep.limit_frames
+    return {**shared, "settings": [asdict(setting) for setting in sweep.settings]}
 
 
 def merged(measured: Sequence[ClipResult], earlier: Sequence[ClipResult]) -> list[ClipResult]:

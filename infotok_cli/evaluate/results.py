@@ -9,16 +9,21 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from infotok_cli.config import AllocationName, Budget, EncodeOptions, RouterName
 from infotok_cli.errors import InputError
 from infotok_cli.evaluate.seams import SeamReport
 
 SCHEMA = "infotok-eval"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Rises when a field changes its meaning or goes; new fields may appear within a version."""
 
+READABLE_VERSIONS = (1, 2)
+"""Version 1 had, in `options`, a rate and a router that were not those measured; its rows still hold."""
+
+DEFAULT_SEGMENT_FRAMES = 32
+"""What rows had that do not say it, unless their file does; names of curves leave it out."""
 
 METRICS: dict[str, str] = {"psnr_db": "PSNR dB", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "vmaf": "VMAF"}
 """Fields of a row that are qualities, and how they are shown."""
@@ -54,6 +59,25 @@ Wanted = Setting | AnchorSetting
 
 ClipKey = tuple[str, int, int, int]
 """What two rows must share to be compared: the clip's content, frames, width and height."""
+
+
+class CurveKey(NamedTuple):
+    """What curve a row belongs to: the codec and, for ours, the weights and how they were used."""
+
+    codec: str
+    model: str | None
+    weights_sha256: str | None
+    router: str | None
+    allocation: str | None
+    calibrated: bool
+    refine: int
+    segment_frames: int | None
+    """None for an anchor, which has no segments."""
+
+    @property
+    def at_rate_1(self) -> tuple[Any, ...]:
+        """What curves share whose point at rate 1 is the same, all positions being kept."""
+        return (self.codec, self.model, self.weights_sha256, self.refine, self.segment_frames)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +128,8 @@ class ClipResult:
     """Whether the rate asked for is that of footage at large."""
     refine: int = 0
     """Steps in which tokens were improved."""
+    segment_frames: int = DEFAULT_SEGMENT_FRAMES
+    """Frames per segment; an anchor's seams were measured where this would put them."""
 
     @property
     def clip_key(self) -> ClipKey:
@@ -116,10 +142,13 @@ class ClipResult:
         return (*curve_key(self), self.rate, self.crf)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> ClipResult:
-        """Rebuild a row; raises ValueError when fields are missing. Unknown ones are passed over."""
+    def from_json(cls, values: dict[str, Any], segment_frames: int = DEFAULT_SEGMENT_FRAMES) -> ClipResult:
+        """Rebuild a row; raises ValueError when fields are missing. Unknown ones are passed over.
+
+        segment_frames: of a row that does not say it.
+        """
         try:
-            known = {"calibrated": False, "refine": 0, **values}
+            known = {"calibrated": False, "refine": 0, "segment_frames": segment_frames, **values}
             known = {field.name: known[field.name] for field in dataclasses.fields(cls)}
             seams = {field.name: known["seams"][field.name] for field in dataclasses.fields(SeamReport)}
             return cls(**{**known, "seams": SeamReport(**seams)})
@@ -134,15 +163,24 @@ def read_results(path: Path) -> list[ClipResult]:
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             raise InputError(f"{path}: holds no results of 'infotok eval': give a file made with --json")
         version = document.get("version")
-        if version != SCHEMA_VERSION:
+        if version not in READABLE_VERSIONS:
+            readable = " and ".join(map(str, READABLE_VERSIONS))
             raise InputError(
-                f"{path}: has results of version {version}, this infotok reads {SCHEMA_VERSION}: measure anew"
+                f"{path}: has results of version {version}, this infotok reads {readable}: measure anew"
             )
-        return [ClipResult.from_json(row) for row in document["clips"]]
+        segment_frames = _segment_frames(document)
+        return [ClipResult.from_json(row, segment_frames) for row in document["clips"]]
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError) as error:
         raise InputError(f"{path}: holds no results of 'infotok eval' ({error}): measure anew") from error
+
+
+def _segment_frames(document: dict[str, Any]) -> int:
+    """Segment length of a file's rows that do not say theirs: the one its run asked for, or the default."""
+    options = document.get("options")
+    asked = options.get("segment_frames") if isinstance(options, dict) else None
+    return asked if isinstance(asked, int) else DEFAULT_SEGMENT_FRAMES
 
 
 def as_csv(results: Sequence[ClipResult]) -> str:
@@ -162,37 +200,46 @@ def _flat(result: ClipResult) -> dict[str, Any]:
     return values | {f"seams.{name}": value for name, value in seams.items()}
 
 
-def curve_names(results: Iterable[ClipResult]) -> dict[tuple[Any, ...], str]:
+def curve_names(results: Iterable[ClipResult]) -> dict[CurveKey, str]:
     """A name for each curve (`curve_key`) there is, in order of appearance.
 
     Anchors go by their own name, ours by model, router and, where they are not the default, allocation,
-    calibration and steps of refinement. Models of one name with different weights get the first digits of
-    their SHA-256.
+    calibration, steps of refinement and frames per segment. Models of one name with different weights get
+    the first digits of their SHA-256.
     """
     keys = dict.fromkeys(curve_key(result) for result in results)
     models: dict[str, set[str]] = {}
-    for _, model, weights, *_ in keys:
-        models.setdefault(model or "", set()).add(weights or "")
+    for key in keys:
+        models.setdefault(key.model or "", set()).add(key.weights_sha256 or "")
     names = {}
     for key in keys:
-        codec, model, weights, router, allocation, calibrated, refine = key
-        if model is None:
-            names[key] = codec
+        if key.model is None:
+            names[key] = key.codec
             continue
-        parts = [model, router]
-        if len(models[model]) > 1:
-            parts.insert(1, weights[:8])
-        if allocation != "block":
-            parts.append(allocation)
-        if calibrated:
+        parts = [key.model, key.router]
+        if len(models[key.model]) > 1:
+            parts.insert(1, (key.weights_sha256 or "")[:8])
+        if key.allocation != "block":
+            parts.append(key.allocation)
+        if key.calibrated:
             parts.append("calibrated")
-        if refine:
-            parts.append(f"refine {refine}")
-        names[key] = " ".join(parts)
+        if key.refine:
+            parts.append(f"refine {key.refine}")
+        if key.segment_frames != DEFAULT_SEGMENT_FRAMES:
+            parts.append(f"segments of {key.segment_frames}")
+        names[key] = " ".join(filter(None, parts))
     return names
 
 
-def curve_key(result: ClipResult) -> tuple[Any, ...]:
-    """What curve a row belongs to: codec, model, weights and how these were used, refinement last."""
-    ours = (result.model, result.weights_sha256, result.router, result.allocation)
-    return (result.codec, *ours, result.calibrated, result.refine)
+def curve_key(result: ClipResult) -> CurveKey:
+    """What curve a row belongs to."""
+    return CurveKey(
+        codec=result.codec,
+        model=result.model,
+        weights_sha256=result.weights_sha256,
+        router=result.router,
+        allocation=result.allocation,
+        calibrated=result.calibrated,
+        refine=result.refine,
+        segment_frames=result.segment_frames if result.codec == "infotok" else None,
+    )

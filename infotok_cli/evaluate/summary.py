@@ -20,6 +20,8 @@ class Summary:
     setting: Setting | None
     """None for an anchor."""
     refine: int
+    segment_frames: int | None
+    """None for an anchor."""
     crf: int | None
     clips: int
     psnr_db: float
@@ -83,6 +85,7 @@ def _summary(curve: str, rows: list[ClipResult]) -> Summary:
         weights_sha256=rows[0].weights_sha256,
         setting=setting_of(rows[0]),
         refine=rows[0].refine,
+        segment_frames=curve_key(rows[0]).segment_frames,
         crf=rows[0].crf,
         clips=len(rows),
         psnr_db=sure("psnr_db"),

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from infotok_cli.codec.budget import fitted_planner
+from infotok_cli.codec.elastic import check_masking
 from infotok_cli.config import EncodeOptions
 from infotok_cli.evaluate.anchors import ANCHORS, check_size
 from infotok_cli.evaluate.clips import clip_sha256, end_after
@@ -36,6 +37,21 @@ class Sweep:
     vmaf_program: str | None = None
     """The FFmpeg that measures VMAF; None leaves it out."""
 
+    def segment_frames(self, engine: Engine) -> int:
+        """Frames per segment: those asked for, or the model's own."""
+        return self.options.segment_frames or engine.loaded.config.segment_frames
+
+
+def check_settings(sweep: Sweep, engine: Engine) -> None:
+    """Raise UsageError for a router the weights were not trained for, ModelError where they lack a fit."""
+    for wanted in sweep.settings:
+        if isinstance(wanted, AnchorSetting):
+            continue
+        chosen = wanted.applied_to(sweep.options)
+        check_masking(engine, chosen)
+        if chosen.budget is not None:
+            fitted_planner(chosen.router, chosen.budget, engine.loaded)
+
 
 def run_sweep(
     sweep: Sweep,
@@ -48,9 +64,10 @@ def run_sweep(
     """Measure every clip at every setting that the journal does not hold yet; rows in the order planned.
 
     With more than one job the tasks are shared out to processes that load the model anew, each with its
-    share of the processor's cores. Raises InputError for a clip that cannot be measured, and ModelError for
-    settings that the model was not fitted for, before anything is.
+    share of the processor's cores. Before anything is measured it raises InputError for a clip that cannot
+    be, and what `check_settings` raises.
     """
+    check_settings(sweep, engine)
     journal = journal or Journal()
     tasks = _plan(sweep, engine)
     rows: dict[int, ClipResult] = {}
@@ -74,7 +91,7 @@ def run_sweep(
 
 
 def _plan(sweep: Sweep, engine: Engine) -> list[Task]:
-    length = sweep.options.segment_frames or engine.loaded.config.segment_frames
+    length = sweep.segment_frames(engine)
     tasks = []
     for clip in sweep.clips:
         options = sweep.options
@@ -88,8 +105,6 @@ def _plan(sweep: Sweep, engine: Engine) -> list[Task]:
                 chosen = options
             else:
                 chosen = wanted.applied_to(options)
-                if chosen.budget is not None:
-                    fitted_planner(chosen.router, chosen.budget, engine.loaded)
             vmaf = sweep.vmaf_program is not None
             key = _key(clip, wanted, chosen, segment_frames=length, engine=engine, vmaf=vmaf)
             tasks.append(Task(key, clip, wanted, chosen, length, sweep.vmaf_program))

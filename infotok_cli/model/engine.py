@@ -25,8 +25,6 @@ from infotok_cli.model.weights import LoadedModel
 from infotok_kernels import BackendError, codes_to_ids, error_map, select_backend, selected_backend
 from infotok_kernels.window_attention import TRITON_HEAD_SIZES
 
-DeviceName = Literal["auto", "cpu", "cuda"]
-
 Video = NDArray[np.uint8]
 """Frames `[T, H, W, 3]`, RGB, 0..255."""
 

@@ -16,6 +16,7 @@ import pytest
 from infotok_cli.model.rate_scale import RateScale
 from infotok_cli.model.weights import load_model, save_model
 from make_video import make_video, moving_shapes
+from tiny_model import write_tiny_model
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -42,8 +43,17 @@ def test_one_number_or_many(run: Run, clips: Path, tmp_path: Path) -> None:
     for text in ("tiny fast", "tiny fixed", "crf 40", "MS-SSIM", "flicker at cuts", "BD-rate"):
         assert text in result.stdout
     document = read(out)
-    assert (document["schema"], document["version"]) == ("infotok-eval", 1)
+    assert (document["schema"], document["version"]) == ("infotok-eval", 2)
     assert document["model"]["name"] == "tiny"
+    assert document["options"] == {
+        "short_side": None, "segment_frames": 4, "refine": 0, "start_seconds": None, "end_seconds": None,
+        "audio": False, "limit_frames": None,
+        "settings": [
+            {"rate": rate, "router": router, "allocation": "block", "calibrated": False}
+            for rate, router in ((1, "fast"), (0.5, "fast"), (0.5, "fixed"))
+        ]
+        + [{"anchor": name, "crf": crf} for name in ("x264", "svt-av1") for crf in (20, 40)],
+    }  # fmt: skip
     # Rate 1 once, two routers at 0.5, two CRFs of two anchors.
     assert len(document["clips"]) == 2 * (1 + 2 + 4)
     assert [row["clips"] for row in document["summary"]] == [2] * 7
@@ -83,6 +93,33 @@ def test_earlier_results_are_taken_in(run: Run, clips: Path, tmp_path: Path) -> 
     shorter = run("eval", clips / "0.mkv", "--rates", "0.5", "--limit-frames", "4", "--with", anchors)
     assert "2 clips of --with are left out" in shorter.stderr
     assert "x264" not in shorter.stdout
+
+
+def test_segment_lengths_do_not_mix(run: Run, clips: Path, tmp_path: Path) -> None:
+    long, both = tmp_path / "long.json", tmp_path / "both.json"
+    clip = clips / "0.mkv"
+    run("eval", clip, "--rates", "0.5", "--json", long)
+    run("eval", clip, "--rates", "0.5,0.25", "--segment-frames", "4", "--with", long, "--json", both)
+    assert [(row["rate"], row["segment_frames"]) for row in read(both)["clips"]] == [
+        (0.5, 4), (0.25, 4), (0.5, 32),
+    ]  # fmt: skip
+    assert [row["curve"] for row in read(both)["summary"]] == [
+        "tiny fast segments of 4", "tiny fast segments of 4", "tiny fast"
+    ]  # fmt: skip
+    assert read(long)["options"]["segment_frames"] == 32
+
+
+def test_weights_that_do_not_suit_a_router_are_told_of_before_measuring(
+    refused: Callable[..., str], clips: Path, tmp_path: Path
+) -> None:
+    out, elastic = tmp_path / "eval.json", tmp_path / "elastic.safetensors"
+    told = refused(2, "eval", clips, "--routers", "fast,elastic", "--rates", "0.5", "--json", out)
+    assert "--router elastic needs weights trained with --masking elastic" in told
+    write_tiny_model(elastic, "elastic")
+    # Not even -y throws earlier measurements away for this.
+    out.with_suffix(".jsonl").write_text("earlier\n")
+    told = refused(2, "eval", clips, "--rates", "1,0.75", "--model", elastic, "--json", out, "-y")
+    assert "trained with --masking elastic: choose elastic" in told
 
 
 def test_seconds_and_plot(run: Run, clips: Path, tmp_path: Path) -> None:
@@ -153,3 +190,24 @@ def test_earlier_files_are_not_overwritten_unasked(
     assert "table.csv: exists already" in refused(5, "eval", clips, "--csv", tmp_path / "table.csv")
     told = refused(2, "eval", clips, "--json", tmp_path / "a.jsonl")
     assert "choose a .json" in told
+
+
+def test_resuming_overwrites_only_what_it_goes_on_with(
+    run: Run, refused: Callable[..., str], clips: Path, tmp_path: Path
+) -> None:
+    out, table, plot = tmp_path / "eval.json", tmp_path / "table.csv", tmp_path / "plot.png"
+    arguments = ["eval", clips / "0.mkv", "--rates", "0.5", "--limit-frames", "1", "--json", out]
+    out.write_text("mine")
+    # A JSON file without a list of measurements beside it is of no run that could go on.
+    assert "eval.json: exists already" in refused(5, *arguments, "--resume")
+    run(*arguments, "-y")
+    table.write_text("mine")
+    told = refused(5, *arguments, "--csv", table, "--resume")
+    assert "table.csv: exists already: --resume goes on with" in told
+    assert "give -y as well" in told
+    result = run(*arguments, "--csv", table, "--resume", "-y")
+    assert "1 measurements were there already" in result.stderr
+    assert len(list(csv.DictReader(table.open()))) == 1
+    pytest.importorskip("matplotlib")
+    plot.write_text("mine")
+    assert "plot.png: exists already" in refused(5, *arguments, "--plot", plot, "--resume")

@@ -105,6 +105,47 @@ def test_refined_points_are_a_curve_of_their_own(tmp_path: Path) -> None:
     assert read_results(path) == rows[:1]
 
 
+def test_segment_lengths_are_curves_of_their_own() -> None:
+    rows = [our_row("a", rate, 0.06 * rate, 26 + 2 * rate) for rate in (1, 0.5)]
+    short = [our_row("a", rate, 0.06 * rate, 25 + 2 * rate, segment_frames=16) for rate in (1, 0.5, 0.25)]
+    # Of the same rate and router, yet no duplicate.
+    both = merged(short, rows)
+    assert both == [*short, *rows]
+    gathered = {
+        name: [row.psnr_db for rows in clips.values() for row in rows] for name, clips in curves(both).items()
+    }
+    assert gathered == {"small fast segments of 16": [27, 26, 25.5], "small fast": [28, 27]}
+    assert [(point.curve, point.clips) for point in summarize(both)] == [
+        *[("small fast segments of 16", 1)] * 3, *[("small fast", 1)] * 2
+    ]  # fmt: skip
+    # What was measured at rate 1 belongs to curves of its own segment length only.
+    fixed = replace(short[1], router="fixed", psnr_db=24)
+    (found,) = curves([rows[0], short[0], fixed])["small fixed segments of 16"].values()
+    assert [row.psnr_db for row in found] == [27, 24]
+
+
+def test_an_anchor_does_not_depend_on_segments() -> None:
+    one = anchor_row("a", 30, 0.05, 31)
+    other = replace(one, segment_frames=16, psnr_db=1)
+    assert merged([one], [other]) == [one]
+    assert list(curve_names([one, other]).values()) == ["x264"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({}, 32), (None, 32), ({"segment_frames": None}, 32), ({"segment_frames": 16}, 16)],
+)
+def test_rows_of_version_1_have_the_segments_their_run_asked_for(
+    tmp_path: Path, options: dict[str, int | None] | None, expected: int
+) -> None:
+    old = asdict(our_row("a", 0.5, 0.03, 27))
+    del old["segment_frames"]
+    path = tmp_path / "eval.json"
+    document = {"schema": "infotok-eval", "version": 1, "options": options, "clips": [old]}
+    path.write_text(json.dumps(document))
+    assert read_results(path) == [our_row("a", 0.5, 0.03, 27, segment_frames=expected)]
+
+
 def test_rows_of_different_frames_are_not_compared() -> None:
     rows = [anchor_row("a", crf, bpp, 26 + crf) for crf, bpp in enumerate([0.01, 0.04])]
     short = [replace(our_row("a", rate, 0.04 * rate, 26 + rate), frames=5) for rate in (0.3, 0.9)]
@@ -143,7 +184,7 @@ def test_summary_is_the_mean_over_clips() -> None:
 def test_rows_come_back_from_json(tmp_path: Path) -> None:
     rows = [our_row("a", 0.5, 0.02, 24), anchor_row("a", 30, 0.05, 31)]
     path = tmp_path / "eval.json"
-    document = {"schema": "infotok-eval", "version": 1, "clips": [asdict(row) | {"new": 1} for row in rows]}
+    document = {"schema": "infotok-eval", "version": 2, "clips": [asdict(row) | {"new": 1} for row in rows]}
     path.write_text(json.dumps(document))
     assert read_results(path) == rows
     assert merged(rows[:1], [replace(rows[0], psnr_db=1), rows[1]]) == rows
@@ -156,7 +197,7 @@ def test_rows_come_back_from_json(tmp_path: Path) -> None:
         ("", "holds no results"),
         ("[1]", "holds no results"),
         ('{"clips": []}', "made with --json"),
-        ('{"schema": "infotok-eval", "version": 7, "clips": []}', "version 7, this infotok reads 1"),
+        ('{"schema": "infotok-eval", "version": 7, "clips": []}', "version 7, this infotok reads 1 and 2"),
         ('{"schema": "infotok-eval", "version": 1}', "holds no results"),
         ('{"schema": "infotok-eval", "version": 1, "clips": [{"clip": "a"}]}', "no row of results"),
         ("\udcff", "holds no results"),

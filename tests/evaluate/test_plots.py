@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from infotok_cli.errors import OutputError, UsageError
-from infotok_cli.evaluate.plots import check_plot, plot_curves
+from infotok_cli.evaluate.plots import check_plot, plot_curves, plot_lines
 from infotok_cli.video.reader import open_video
 from made_rows import anchor_row, our_row
 
@@ -39,6 +39,15 @@ def test_curves_are_named_and_meet_at_rate_1(tmp_path: Path) -> None:
         assert f"<!-- {name} -->" in text
     plot_curves(ROWS, tmp_path / "without.svg")
     assert "<!-- VMAF -->" not in (tmp_path / "without.svg").read_text()
+
+
+def test_only_curves_of_one_segment_length_meet_at_rate_1() -> None:
+    short = [replace(row, segment_frames=16, bpp=row.bpp + 0.001) for row in ROWS[:3]]
+    drawn = {name: [point.bpp for point in line] for name, line in plot_lines([*ROWS[:3], *short]).items()}
+    assert drawn == {
+        "small fast": [0.03, 0.06], "small fixed": [0.03, 0.06],
+        "small fast segments of 16": [0.031, 0.061], "small fixed segments of 16": [0.031, 0.061],
+    }  # fmt: skip
 
 
 def test_what_cannot_be_drawn_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

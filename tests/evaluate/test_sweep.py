@@ -15,8 +15,8 @@ import pytest
 
 from infotok_cli.codec.decode import decode_file
 from infotok_cli.codec.encode import encode_file
-from infotok_cli.config import EncodeOptions
-from infotok_cli.errors import InputError
+from infotok_cli.config import EncodeOptions, MaskingName, RouterName
+from infotok_cli.errors import InputError, UsageError
 from infotok_cli.evaluate import sweep as sweeping
 from infotok_cli.evaluate.clips import clip_sha256, end_after, find_clips
 from infotok_cli.evaluate.journal import Journal
@@ -25,9 +25,11 @@ from infotok_cli.evaluate.results import AnchorSetting, ClipResult, Setting, Wan
 from infotok_cli.evaluate.sweep import Sweep, run_sweep
 from infotok_cli.evaluate.workers import Task, measure_in_processes
 from infotok_cli.metrics import ms_ssim, psnr, ssim
-from infotok_cli.model.engine import Engine
+from infotok_cli.model.engine import Engine, choose_runtime
+from infotok_cli.model.weights import load_model
 from infotok_cli.video.reader import open_video
 from make_video import make_video, moving_shapes
+from tiny_model import write_tiny_model
 
 SETTINGS: list[Wanted] = [
     Setting(rate=1.0, router="fast", allocation="block"),
@@ -83,6 +85,29 @@ def test_sweep_covers_clips_and_settings(engine: Engine, folder: Path) -> None:
     assert rows[0].bpp > rows[1].bpp
     assert rows[1].token_rate == pytest.approx(0.5, abs=0.02)
     assert {row.weights_sha256 for row in rows} == {engine.loaded.sha256, None}
+
+
+@pytest.mark.parametrize(
+    ("masking", "routers", "message"),
+    [
+        ("error", ("fast", "elastic"), "--router elastic needs weights trained with --masking elastic"),
+        ("elastic", ("elastic", "fast"), "trained with --masking elastic: choose elastic"),
+    ],
+)
+def test_a_router_that_the_weights_do_not_know_stops_the_sweep_before_it_begins(
+    folder: Path,
+    tmp_path: Path,
+    masking: MaskingName,
+    routers: tuple[RouterName, ...],
+    message: str,
+) -> None:
+    write_tiny_model(tmp_path / "tiny.safetensors", masking)
+    engine = Engine(load_model(tmp_path / "tiny.safetensors"), choose_runtime("cpu"))
+    settings: list[Wanted] = [Setting(rate=0.5, router=router, allocation="block") for router in routers]
+    measured: list[ClipResult] = []
+    with pytest.raises(UsageError, match=message):
+        run_sweep(plan(folder, settings), engine, progress=lambda row, _: measured.append(row))
+    assert not measured
 
 
 def test_an_interrupted_sweep_goes_on(

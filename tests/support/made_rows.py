@@ -20,12 +20,14 @@ def our_row(
     router: str = "fast",
     allocation: str = "block",
     weights: str = "0" * 64,
+    segment_frames: int = 32,
 ) -> ClipResult:
     """A row of ours; SSIM and MS-SSIM rise with PSNR."""
     return ClipResult(
         **_shared(clip, bpp, psnr_db), codec="infotok", model="small", weights_sha256=weights, rate=rate,
         router=router, allocation=allocation, crf=None, encoder=None, bpp16_nominal=rate + 1 / 16,
         token_rate=rate, map_bytes=20, token_bytes=round(200 * rate), tokens=round(100 * rate), positions=200,
+        segment_frames=segment_frames,
     )  # fmt: skip
 
 

@@ -68,12 +68,14 @@ def test_negative_elbo_is_affine_in_the_error_with_an_intercept() -> None:
     assert (intercept + slope * 0.2) / (intercept + slope * 0.1) != pytest.approx(2, rel=0.1)
 
 
-def test_equal_errors_do_not_mean_equal_code_lengths() -> None:
+def test_equal_errors_do_not_mean_equal_code_lengths(page: str) -> None:
     """A value in the middle of the range and one at its end, both one step from their centre."""
     inside, outside = 4, 0
     error = abs(np.arange(VALUES) - CENTRES[NEAREST])
     assert error[inside] == error[outside] == 1
-    assert abs(float(bits(MODEL)[inside] - bits(MODEL)[outside])) > 0.1
+    difference = abs(float(bits(MODEL)[inside] - bits(MODEL)[outside]))
+    assert round(difference, 2) == 0.13
+    assert f"two values with error 1 differ by {difference:.2f} bits." in page
 
 
 def test_the_error_part_is_the_residuals_cost_not_the_tokens() -> None:
