@@ -8,6 +8,7 @@ took. What one group leaves over, the next may spend. Planners that need to know
 from __future__ import annotations
 
 import math
+from collections import deque
 from fractions import Fraction
 
 import numpy as np
@@ -80,7 +81,7 @@ class _OnePass:
 
     surveys = False
 
-    def survey(self, group: Group) -> None:
+    def survey(self, group: Group, measure: Measure | None) -> None:
         raise NotImplementedError(f"{type(self).__name__} needs no survey")
 
     def wrote(self, written: Written) -> None:
@@ -143,12 +144,21 @@ class TokensPerSecondPlanner(_OnePass):
 
 
 class BitratePlanner(_OnePass):
-    """Real bits, headers and index included, in proportion to the time that has gone by."""
+    """Real bits, headers and index included, in proportion to the time that has gone by.
+
+    The floor of one token a block may take more. What the first groups left of their share pays for that; a
+    file that is over in the end, by more bytes than header and footer have, is refused.
+    """
 
     def __init__(self, header: Header, budget: Budget) -> None:
+        self.budget = budget
         self.fit = ByteFit(header)
         self.bytes_per_second = Fraction(budget.value) / 8
-        self.credit = Fraction(-_fixed_bytes(header))
+        self.fixed_bytes = _fixed_bytes(header)
+        self.credit = Fraction(-self.fixed_bytes)
+        self.seconds = Fraction(0)
+        self.is_least = True
+        """Whether all groups so far got the floor."""
         least = 8 * SEGMENT_OVERHEAD * header.frame_rate / header.segment_frames
         if budget.value < least:
             raise UsageError(
@@ -157,12 +167,32 @@ class BitratePlanner(_OnePass):
             )
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
+        self.seconds += group.seconds
         self.credit += group.seconds * self.bytes_per_second - group.side_bytes
-        return self.fit.allocate(group, int(self.credit), measure)
+        chosen = self.fit.allocate(group, int(self.credit), measure)
+        if self.is_least:
+            least = allocate_tokens(group, self.fit.kind, 1)
+            self.is_least = sum(one.tokens for one in chosen) == sum(one.tokens for one in least)
+        return chosen
 
     def wrote(self, written: Written) -> None:
         self.credit -= written.size_bytes
         self.fit.learn(written)
+
+    def check(self, size_bytes: int) -> None:
+        allowed = self.seconds * self.bytes_per_second
+        if not self.seconds or size_bytes <= allowed + self.fixed_bytes:
+            return
+        came = math.ceil(8 * size_bytes / self.seconds)
+        if self.is_least:
+            raise UsageError(
+                f"--bitrate {self.budget.value:.10g} is below the least of about {came} bits per second for "
+                "this video: give more, or a smaller --short-side"
+            )
+        raise UsageError(
+            f"--bitrate {self.budget.value:.10g} is exceeded by {came} bits per second, as the last parts of "
+            f"this video take more than was left: give more, or --target-size {int(allowed)}, which looks ahead"
+        )
 
 
 _CORRECTIONS = 2
@@ -218,7 +248,7 @@ class _Surveyed:
         self.rest = StepHistogram(kind)
         self.rest_segments = 0
 
-    def survey(self, group: Group) -> None:
+    def survey(self, group: Group, measure: Measure | None) -> None:
         self.rest.add(group.errors)
         self.rest_segments += len(group.errors)
 
@@ -255,32 +285,49 @@ class MaxTokensPlanner(_Surveyed):
 
 
 class TargetSizePlanner(_Surveyed):
-    """A file of at most so many bytes, as near to it as a few tries come."""
+    """A file of at most so many bytes, as near to it as a few tries come.
+
+    Groups get tokens by what those before them took, as far as that leaves all that follow their floor. Where
+    less than a group of the same size is left, which may be too little to make up for a miss, the group is
+    fitted to its share of the bytes, and the last one to what there is.
+    """
 
     def __init__(self, header: Header, size_bytes: int) -> None:
         super().__init__(header.allocation)
         self.size_bytes = size_bytes
         self.left = size_bytes - _fixed_bytes(header)
         self.fit = ByteFit(header)
+        self.floors: deque[int] = deque()
+        """Bytes that each group to come takes at least; empty where there is only one."""
 
-    def survey(self, group: Group) -> None:
-        super().survey(group)
+    def survey(self, group: Group, measure: Measure | None) -> None:
+        super().survey(group, measure)
         self.left -= group.side_bytes
+        if measure is not None:
+            self.floors.append(measure(allocate_tokens(group, self.kind, 1)).size_bytes)
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
-        if self.left < self.rest_segments * SEGMENT_OVERHEAD:
-            least = measure(allocate_tokens(group, self.kind, 1)).size_bytes
-            rest = math.ceil(least * self.rest.positions / group.positions)
-            raise self._too_small(self.size_bytes - self.left + rest)
-        if self.rest_segments == len(group.errors):
-            self.rest_segments = 0
+        if sum(self.floors) > self.left:
+            raise self._too_small(self.size_bytes - self.left + sum(self.floors))
+        floor = self.floors.popleft() if self.floors else 0
+        if not self.floors:
             return self.fit.allocate(group, self.left, measure)
+        rest_floor = sum(self.floors)
         room = self.left - self.rest_segments * SEGMENT_OVERHEAD
         if not self.fit.learned:
             guess = min(1.0, self.fit.tokens_for(room, self.rest.positions) / self.rest.positions)
             self.fit.learn(measure(allocate(group.errors, self.kind, guess)))
         tokens = self.fit.tokens_for(room, self.rest.positions)
-        return allocate_tokens(group, self.kind, self._take(group, tokens))
+        share = self._take(group, tokens)
+        if self.rest.positions < group.positions:
+            rest = self.fit.bytes_for(min(tokens - share, self.rest.positions), self.rest.positions)
+            rest += self.rest_segments * SEGMENT_OVERHEAD
+            return self.fit.allocate(group, self.left - max(rest, rest_floor), measure)
+        chosen = allocate_tokens(group, self.kind, share)
+        if measure(chosen).size_bytes <= self.left - rest_floor:
+            return chosen
+        # At least its floor, and as much over the rest's, as `left` is no less than both.
+        return self.fit.allocate(group, self.left * floor // (floor + rest_floor), measure)
 
     def wrote(self, written: Written) -> None:
         self.left -= written.size_bytes

@@ -74,7 +74,8 @@ class Planner(Protocol):
     surveys: bool
     """Whether `survey` must have seen every group before the first `plan`."""
 
-    def survey(self, group: Group) -> None: ...
+    def survey(self, group: Group, measure: Measure | None) -> None:
+        """`measure` is None where the group is the whole video."""
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]: ...
 

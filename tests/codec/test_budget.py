@@ -147,8 +147,8 @@ def test_target_size_over_groups_whose_tokens_cost_unlike_bytes(
     ]
     size_bytes = sum(written.size_bytes for written in even) + 400
     planner = TargetSizePlanner(itk_header(token_coding=1), size_bytes)
-    for group in film:
-        planner.survey(group)
+    for factor, group in zip(costs, film, strict=True):
+        planner.survey(group, lambda tried, factor=factor: cost(factor, tried))  # type: ignore[misc]
     spent = []
     for factor, group in zip(costs, film, strict=True):
         chosen = planner.plan(group, lambda tried, factor=factor: cost(factor, tried))  # type: ignore[misc]
