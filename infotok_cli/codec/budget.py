@@ -11,8 +11,6 @@ import math
 from collections import deque
 from fractions import Fraction
 
-import numpy as np
-
 from infotok_cli.blocks import block_grid
 from infotok_cli.codec.byte_fit import ByteFit
 from infotok_cli.codec.elastic import allocate_prefixes
@@ -20,16 +18,17 @@ from infotok_cli.codec.planning import (
     SEGMENT_OVERHEAD,
     Group,
     Measure,
+    OnePass,
     Planner,
     Written,
     allocate_tokens,
 )
+from infotok_cli.codec.psnr_budget import TargetPsnrPlanner
 from infotok_cli.config import AllocationName, Budget, EncodeOptions, RouterName
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
 from infotok_cli.errors import ModelError, UsageError
 from infotok_cli.model.allocation import Allocation, allocate
-from infotok_cli.model.distortion import Distortion
 from infotok_cli.model.rate_scale import RateScale
 from infotok_cli.model.step_histogram import StepHistogram
 from infotok_cli.model.weights import LoadedModel
@@ -76,22 +75,7 @@ def fitted_planner(router: RouterName, budget: Budget, loaded: LoadedModel) -> P
     )
 
 
-class _OnePass:
-    """What planners that see each group once have in common."""
-
-    surveys = False
-
-    def survey(self, group: Group, measure: Measure | None) -> None:
-        raise NotImplementedError(f"{type(self).__name__} needs no survey")
-
-    def wrote(self, written: Written) -> None:
-        """Most planners know what they asked for."""
-
-    def check(self, size_bytes: int) -> None:
-        """What is spread over time is met as far as the floor of one token a block allows."""
-
-
-class RatePlanner(_OnePass):
+class RatePlanner(OnePass):
     """The same token rate for every group."""
 
     def __init__(self, kind: AllocationName, rate: float) -> None:
@@ -101,7 +85,7 @@ class RatePlanner(_OnePass):
         return allocate(group.errors, self.kind, self.rate)
 
 
-class CalibratedRatePlanner(_OnePass):
+class CalibratedRatePlanner(OnePass):
     """Every segment by itself, by how its error compares with the calibration's."""
 
     def __init__(self, scale: RateScale, rate: float) -> None:
@@ -111,7 +95,7 @@ class CalibratedRatePlanner(_OnePass):
         return [self.scale.allocate(error, self.rate) for error in group.errors]
 
 
-class ElasticPlanner(_OnePass):
+class ElasticPlanner(OnePass):
     """The same token rate for every group, spent on prefixes of about the same measured error."""
 
     def __init__(self, rate: float) -> None:
@@ -121,7 +105,7 @@ class ElasticPlanner(_OnePass):
         return allocate_prefixes(group.prefixes, self.rate)
 
 
-class TokensPerSecondPlanner(_OnePass):
+class TokensPerSecondPlanner(OnePass):
     """Tokens in proportion to the time that has gone by."""
 
     def __init__(self, header: Header, budget: Budget) -> None:
@@ -143,7 +127,7 @@ class TokensPerSecondPlanner(_OnePass):
         self.credit -= written.tokens
 
 
-class BitratePlanner(_OnePass):
+class BitratePlanner(OnePass):
     """Real bits, headers and index included, in proportion to the time that has gone by.
 
     The floor of one token a block may take more. What the first groups left of their share pays for that; a
@@ -190,52 +174,9 @@ class BitratePlanner(_OnePass):
                 "this video: give more, or a smaller --short-side"
             )
         raise UsageError(
-            f"--bitrate {self.budget.value:.10g} is exceeded by {came} bits per second, as the last parts of "
-            f"this video take more than was left: give more, or --target-size {int(allowed)}, which looks ahead"
+            f"--bitrate {self.budget.value:.10g} became {came}, as the end of this video takes more than was left "
+            f"for it: give more, or --target-size {int(allowed)}, which looks ahead"
         )
-
-
-_CORRECTIONS = 2
-"""Times that a group's samples are decoded to correct what is predicted for it."""
-
-
-class TargetPsnrPlanner(_OnePass):
-    """Every group gets the tokens that are predicted to give it the PSNR asked for.
-
-    The prediction is off by a decibel or two for pictures unlike those it was fitted on, by about the same
-    at all rates: it is corrected by what the group's samples show.
-    """
-
-    def __init__(self, distortion: Distortion, psnr_db: float) -> None:
-        self.distortion, self.psnr_db = distortion, psnr_db
-        self.predicted_sum, self.frames = 0.0, 0
-
-    def plan(self, group: Group, measure: Measure) -> list[Allocation]:
-        correction = 0.0
-        for _ in range(_CORRECTIONS):
-            chosen, _ = self.distortion.allocate_for(group.errors, group.frames, self.psnr_db - correction)
-            correction = self._shown_less_predicted(group, chosen)
-        chosen, predicted = self.distortion.allocate_for(
-            group.errors, group.frames, self.psnr_db - correction
-        )
-        self.predicted_sum += (predicted + correction) * sum(group.frames)
-        self.frames += sum(group.frames)
-        return chosen
-
-    def _shown_less_predicted(self, group: Group, chosen: list[Allocation]) -> float:
-        """Mean over the frames, dB, each sample standing for the segments up to the next one."""
-        gaps, frames = [], []
-        numbers = sorted(group.samples)
-        for number, end in zip(numbers, [*numbers[1:], len(group.frames)], strict=False):
-            predicted = self.distortion.psnr_db(group.errors[number], chosen[number])
-            gaps.append(group.samples[number].psnr_db(chosen[number]) - predicted)
-            frames.append(sum(group.frames[number:end]))
-        return float(np.average(gaps, weights=frames)) if gaps else 0.0
-
-    @property
-    def predicted_psnr_db(self) -> float:
-        """Predicted mean over all frames so far."""
-        return self.predicted_sum / self.frames
 
 
 class _Surveyed:

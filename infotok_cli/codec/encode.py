@@ -19,11 +19,12 @@ from typing import BinaryIO
 
 from infotok_cli import __version__
 from infotok_cli.codec.batches import batches, started_early
-from infotok_cli.codec.budget import TargetPsnrPlanner, make_planner
+from infotok_cli.codec.budget import make_planner
 from infotok_cli.codec.elastic import check_masking
 from infotok_cli.codec.groups import Pending, group_size, group_view
 from infotok_cli.codec.passes import Passes, audio_track
 from infotok_cli.codec.planning import NOTHING, Written
+from infotok_cli.codec.psnr_budget import TargetPsnrPlanner
 from infotok_cli.codec.tokens import pack_tokens
 from infotok_cli.config import Budget, EncodeOptions, check_source
 from infotok_cli.container.atomic import atomic_output

@@ -48,7 +48,8 @@ class Passes:
     ) -> Generator[list[Pending], None, None]:
         """Groups to be written, after a pass over all of them if `planner` asks for one.
 
-        `measure_of` gives what measures a group that is surveyed for a pass to come. A video shorter than a group is read once: the planner has seen it whole.
+        `measure_of` gives what measures a group that is surveyed for a pass to come. A video shorter than a
+        group is read once: the planner has seen it whole.
         """
         with closing(self._read(self.video)) as groups:
             if not planner.surveys:

@@ -85,6 +85,21 @@ class Planner(Protocol):
         """Raise UsageError when a finished file of this size breaks the budget."""
 
 
+class OnePass:
+    """What planners that see each group once have in common."""
+
+    surveys = False
+
+    def survey(self, group: Group, measure: Measure | None) -> None:
+        raise NotImplementedError(f"{type(self).__name__} needs no survey")
+
+    def wrote(self, written: Written) -> None:
+        """Most planners know what they asked for."""
+
+    def check(self, size_bytes: int) -> None:
+        """What is spread over time is met as far as the floor of one token a block allows."""
+
+
 def allocate_tokens(group: Group, kind: AllocationName, tokens: int) -> list[Allocation]:
     """The most tokens that do not exceed `tokens`, as far as the floor and the positions allow."""
     return allocate(group.errors, kind, Fraction(min(max(tokens, 1), group.positions), group.positions))
