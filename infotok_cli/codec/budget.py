@@ -141,6 +141,7 @@ class BitratePlanner(OnePass):
         self.fixed_bytes = _fixed_bytes(header)
         self.credit = Fraction(-self.fixed_bytes)
         self.seconds = Fraction(0)
+        self.no_sound = "" if header.audio is None else ", or --no-audio"
         self.is_least = True
         """Whether all groups so far got the floor."""
         least = 8 * SEGMENT_OVERHEAD * header.frame_rate / header.segment_frames
@@ -171,11 +172,11 @@ class BitratePlanner(OnePass):
         if self.is_least:
             raise UsageError(
                 f"--bitrate {self.budget.value:.10g} is below the least of about {came} bits per second for "
-                "this video: give more, or a smaller --short-side"
+                f"this video: give more, or a smaller --short-side{self.no_sound}"
             )
         raise UsageError(
-            f"--bitrate {self.budget.value:.10g} became {came}, as the end of this video takes more than was left "
-            f"for it: give more, or --target-size {int(allowed)}, which looks ahead"
+            f"--bitrate {self.budget.value:.10g} became {came}, as the end of this video takes more than was "
+            f"left for it: give more, or --target-size {int(allowed)}, which looks ahead"
         )
 
 
