@@ -8,9 +8,8 @@ took. What one group leaves over, the next may spend. Planners that need to know
 from __future__ import annotations
 
 import math
+from collections import deque
 from fractions import Fraction
-
-import numpy as np
 
 from infotok_cli.blocks import block_grid
 from infotok_cli.codec.byte_fit import ByteFit
@@ -19,16 +18,17 @@ from infotok_cli.codec.planning import (
     SEGMENT_OVERHEAD,
     Group,
     Measure,
+    OnePass,
     Planner,
     Written,
     allocate_tokens,
 )
+from infotok_cli.codec.psnr_budget import TargetPsnrPlanner
 from infotok_cli.config import AllocationName, Budget, EncodeOptions, RouterName
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
 from infotok_cli.errors import ModelError, UsageError
 from infotok_cli.model.allocation import Allocation, allocate
-from infotok_cli.model.distortion import Distortion
 from infotok_cli.model.rate_scale import RateScale
 from infotok_cli.model.step_histogram import StepHistogram
 from infotok_cli.model.weights import LoadedModel
@@ -75,22 +75,7 @@ def fitted_planner(router: RouterName, budget: Budget, loaded: LoadedModel) -> P
     )
 
 
-class _OnePass:
-    """What planners that see each group once have in common."""
-
-    surveys = False
-
-    def survey(self, group: Group) -> None:
-        raise NotImplementedError(f"{type(self).__name__} needs no survey")
-
-    def wrote(self, written: Written) -> None:
-        """Most planners know what they asked for."""
-
-    def check(self, size_bytes: int) -> None:
-        """What is spread over time is met as far as the floor of one token a block allows."""
-
-
-class RatePlanner(_OnePass):
+class RatePlanner(OnePass):
     """The same token rate for every group."""
 
     def __init__(self, kind: AllocationName, rate: float) -> None:
@@ -100,7 +85,7 @@ class RatePlanner(_OnePass):
         return allocate(group.errors, self.kind, self.rate)
 
 
-class CalibratedRatePlanner(_OnePass):
+class CalibratedRatePlanner(OnePass):
     """Every segment by itself, by how its error compares with the calibration's."""
 
     def __init__(self, scale: RateScale, rate: float) -> None:
@@ -110,7 +95,7 @@ class CalibratedRatePlanner(_OnePass):
         return [self.scale.allocate(error, self.rate) for error in group.errors]
 
 
-class ElasticPlanner(_OnePass):
+class ElasticPlanner(OnePass):
     """The same token rate for every group, spent on prefixes of about the same measured error."""
 
     def __init__(self, rate: float) -> None:
@@ -120,7 +105,7 @@ class ElasticPlanner(_OnePass):
         return allocate_prefixes(group.prefixes, self.rate)
 
 
-class TokensPerSecondPlanner(_OnePass):
+class TokensPerSecondPlanner(OnePass):
     """Tokens in proportion to the time that has gone by."""
 
     def __init__(self, header: Header, budget: Budget) -> None:
@@ -142,13 +127,23 @@ class TokensPerSecondPlanner(_OnePass):
         self.credit -= written.tokens
 
 
-class BitratePlanner(_OnePass):
-    """Real bits, headers and index included, in proportion to the time that has gone by."""
+class BitratePlanner(OnePass):
+    """Real bits, headers and index included, in proportion to the time that has gone by.
+
+    The floor of one token a block may take more. What the first groups left of their share pays for that; a
+    file that is over in the end, by more bytes than header and footer have, is refused.
+    """
 
     def __init__(self, header: Header, budget: Budget) -> None:
+        self.budget = budget
         self.fit = ByteFit(header)
         self.bytes_per_second = Fraction(budget.value) / 8
-        self.credit = Fraction(-_fixed_bytes(header))
+        self.fixed_bytes = _fixed_bytes(header)
+        self.credit = Fraction(-self.fixed_bytes)
+        self.seconds = Fraction(0)
+        self.no_sound = "" if header.audio is None else ", or --no-audio"
+        self.is_least = True
+        """Whether all groups so far got the floor."""
         least = 8 * SEGMENT_OVERHEAD * header.frame_rate / header.segment_frames
         if budget.value < least:
             raise UsageError(
@@ -157,55 +152,32 @@ class BitratePlanner(_OnePass):
             )
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
+        self.seconds += group.seconds
         self.credit += group.seconds * self.bytes_per_second - group.side_bytes
-        return self.fit.allocate(group, int(self.credit), measure)
+        chosen = self.fit.allocate(group, int(self.credit), measure)
+        if self.is_least:
+            least = allocate_tokens(group, self.fit.kind, 1)
+            self.is_least = sum(one.tokens for one in chosen) == sum(one.tokens for one in least)
+        return chosen
 
     def wrote(self, written: Written) -> None:
         self.credit -= written.size_bytes
         self.fit.learn(written)
 
-
-_CORRECTIONS = 2
-"""Times that a group's samples are decoded to correct what is predicted for it."""
-
-
-class TargetPsnrPlanner(_OnePass):
-    """Every group gets the tokens that are predicted to give it the PSNR asked for.
-
-    The prediction is off by a decibel or two for pictures unlike those it was fitted on, by about the same
-    at all rates: it is corrected by what the group's samples show.
-    """
-
-    def __init__(self, distortion: Distortion, psnr_db: float) -> None:
-        self.distortion, self.psnr_db = distortion, psnr_db
-        self.predicted_sum, self.frames = 0.0, 0
-
-    def plan(self, group: Group, measure: Measure) -> list[Allocation]:
-        correction = 0.0
-        for _ in range(_CORRECTIONS):
-            chosen, _ = self.distortion.allocate_for(group.errors, group.frames, self.psnr_db - correction)
-            correction = self._shown_less_predicted(group, chosen)
-        chosen, predicted = self.distortion.allocate_for(
-            group.errors, group.frames, self.psnr_db - correction
+    def check(self, size_bytes: int) -> None:
+        allowed = self.seconds * self.bytes_per_second
+        if not self.seconds or size_bytes <= allowed + self.fixed_bytes:
+            return
+        came = math.ceil(8 * size_bytes / self.seconds)
+        if self.is_least:
+            raise UsageError(
+                f"--bitrate {self.budget.value:.10g} is below the least of about {came} bits per second for "
+                f"this video: give more, or a smaller --short-side{self.no_sound}"
+            )
+        raise UsageError(
+            f"--bitrate {self.budget.value:.10g} became {came}, as the end of this video takes more than was "
+            f"left for it: give more, or --target-size {int(allowed)}, which looks ahead"
         )
-        self.predicted_sum += (predicted + correction) * sum(group.frames)
-        self.frames += sum(group.frames)
-        return chosen
-
-    def _shown_less_predicted(self, group: Group, chosen: list[Allocation]) -> float:
-        """Mean over the frames, dB, each sample standing for the segments up to the next one."""
-        gaps, frames = [], []
-        numbers = sorted(group.samples)
-        for number, end in zip(numbers, [*numbers[1:], len(group.frames)], strict=False):
-            predicted = self.distortion.psnr_db(group.errors[number], chosen[number])
-            gaps.append(group.samples[number].psnr_db(chosen[number]) - predicted)
-            frames.append(sum(group.frames[number:end]))
-        return float(np.average(gaps, weights=frames)) if gaps else 0.0
-
-    @property
-    def predicted_psnr_db(self) -> float:
-        """Predicted mean over all frames so far."""
-        return self.predicted_sum / self.frames
 
 
 class _Surveyed:
@@ -218,7 +190,7 @@ class _Surveyed:
         self.rest = StepHistogram(kind)
         self.rest_segments = 0
 
-    def survey(self, group: Group) -> None:
+    def survey(self, group: Group, measure: Measure | None) -> None:
         self.rest.add(group.errors)
         self.rest_segments += len(group.errors)
 
@@ -255,32 +227,49 @@ class MaxTokensPlanner(_Surveyed):
 
 
 class TargetSizePlanner(_Surveyed):
-    """A file of at most so many bytes, as near to it as a few tries come."""
+    """A file of at most so many bytes, as near to it as a few tries come.
+
+    Groups get tokens by what those before them took, as far as that leaves all that follow their floor. Where
+    less than a group of the same size is left, which may be too little to make up for a miss, the group is
+    fitted to its share of the bytes, and the last one to what there is.
+    """
 
     def __init__(self, header: Header, size_bytes: int) -> None:
         super().__init__(header.allocation)
         self.size_bytes = size_bytes
         self.left = size_bytes - _fixed_bytes(header)
         self.fit = ByteFit(header)
+        self.floors: deque[int] = deque()
+        """Bytes that each group to come takes at least; empty where there is only one."""
 
-    def survey(self, group: Group) -> None:
-        super().survey(group)
+    def survey(self, group: Group, measure: Measure | None) -> None:
+        super().survey(group, measure)
         self.left -= group.side_bytes
+        if measure is not None:
+            self.floors.append(measure(allocate_tokens(group, self.kind, 1)).size_bytes)
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
-        if self.left < self.rest_segments * SEGMENT_OVERHEAD:
-            least = measure(allocate_tokens(group, self.kind, 1)).size_bytes
-            rest = math.ceil(least * self.rest.positions / group.positions)
-            raise self._too_small(self.size_bytes - self.left + rest)
-        if self.rest_segments == len(group.errors):
-            self.rest_segments = 0
+        if sum(self.floors) > self.left:
+            raise self._too_small(self.size_bytes - self.left + sum(self.floors))
+        floor = self.floors.popleft() if self.floors else 0
+        if not self.floors:
             return self.fit.allocate(group, self.left, measure)
+        rest_floor = sum(self.floors)
         room = self.left - self.rest_segments * SEGMENT_OVERHEAD
         if not self.fit.learned:
             guess = min(1.0, self.fit.tokens_for(room, self.rest.positions) / self.rest.positions)
             self.fit.learn(measure(allocate(group.errors, self.kind, guess)))
         tokens = self.fit.tokens_for(room, self.rest.positions)
-        return allocate_tokens(group, self.kind, self._take(group, tokens))
+        share = self._take(group, tokens)
+        if self.rest.positions < group.positions:
+            rest = self.fit.bytes_for(min(tokens - share, self.rest.positions), self.rest.positions)
+            rest += self.rest_segments * SEGMENT_OVERHEAD
+            return self.fit.allocate(group, self.left - max(rest, rest_floor), measure)
+        chosen = allocate_tokens(group, self.kind, share)
+        if measure(chosen).size_bytes <= self.left - rest_floor:
+            return chosen
+        # At least its floor, and as much over the rest's, as `left` is no less than both.
+        return self.fit.allocate(group, self.left * floor // (floor + rest_floor), measure)
 
     def wrote(self, written: Written) -> None:
         self.left -= written.size_bytes

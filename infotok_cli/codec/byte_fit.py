@@ -37,6 +37,10 @@ class ByteFit:
         """Tokens that fit with the maps of so many positions into so many bytes, segment overhead aside."""
         return int((size_bytes - positions * self.map_bytes_per_position) / self.bytes_per_token)
 
+    def bytes_for(self, tokens: int, positions: int) -> int:
+        """Bytes of so many tokens with the maps of so many positions, segment overhead aside."""
+        return math.ceil(positions * self.map_bytes_per_position + tokens * self.bytes_per_token)
+
     def allocate(self, group: Group, size_bytes: int, measure: Measure) -> list[Allocation]:
         """The most tokens, to within a tolerance, with which the group's segments fit into so many bytes.
 

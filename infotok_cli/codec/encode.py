@@ -13,22 +13,24 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from infotok_cli import __version__
 from infotok_cli.codec.batches import batches, started_early
-from infotok_cli.codec.budget import TargetPsnrPlanner, make_planner
+from infotok_cli.codec.budget import make_planner
 from infotok_cli.codec.elastic import check_masking
 from infotok_cli.codec.groups import Pending, group_size, group_view
 from infotok_cli.codec.passes import Passes, audio_track
 from infotok_cli.codec.planning import NOTHING, Written
+from infotok_cli.codec.psnr_budget import TargetPsnrPlanner
 from infotok_cli.codec.tokens import pack_tokens
 from infotok_cli.config import Budget, EncodeOptions, check_source
 from infotok_cli.container.atomic import atomic_output
 from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
-from infotok_cli.errors import InputError
+from infotok_cli.errors import InputError, UsageError
 from infotok_cli.metrics import bits_per_pixel, bpp16
 from infotok_cli.model.allocation import Allocation
 from infotok_cli.model.engine import Engine, Ids
@@ -94,7 +96,7 @@ class EncodeReport:
     seconds: float
     """Wall-clock time of the encode, without loading the model."""
     warnings: tuple[str, ...] = ()
-    """What was left out of it though it was asked for, a line for each."""
+    """What was asked for and not done, a line for each."""
 
     @property
     def speed(self) -> float:
@@ -148,16 +150,26 @@ def encode_file(
             analyzed=meter.analyzed,
         )
         meter.passes = lambda: passes.count
+        coder_of = partial(
+            _GroupCoder, engine=engine, header=header, batch=passes.batch, refine=options.refine
+        )
         # Closed before the video is: a thread reads ahead of them.
-        with closing(passes.groups(planner)) as groups:
+        with closing(passes.groups(planner, lambda group: coder_of(group).measure)) as groups:
             for group in groups:
-                coder = _GroupCoder(group, engine, header, passes.batch, options.refine)
+                coder = coder_of(group)
                 allocations = planner.plan(group_view(group, header), coder.measure)
                 planner.wrote(coder.write(allocations, writer, meter))
                 if is_stream:
                     writer.flush()
         size_bytes = writer.finish()
-        planner.check(size_bytes)
+        warnings = video.warnings
+        try:
+            planner.check(size_bytes)
+        except UsageError as error:
+            if isinstance(target, Path) or planner.surveys:
+                raise
+            # What came is in the pipe already, and whole.
+            warnings = (*warnings, str(error))
     totals = meter.total
     return EncodeReport(
         input=str(source) if isinstance(source, Path) else STANDARD_INPUT,
@@ -196,7 +208,7 @@ def encode_file(
         batch_segments=min(passes.batch, engine.batch(header.positions())),
         compiled=engine.runtime.compiled,
         seconds=time.perf_counter() - began,
-        warnings=video.warnings,
+        warnings=warnings,
     )
 
 

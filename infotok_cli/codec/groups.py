@@ -20,7 +20,7 @@ from infotok_cli.codec.ahead import ahead
 from infotok_cli.codec.batches import batches
 from infotok_cli.codec.elastic import PrefixErrors
 from infotok_cli.codec.planning import SEGMENT_OVERHEAD, Group
-from infotok_cli.codec.samples import SAMPLE_EVERY, Sample, takes_samples
+from infotok_cli.codec.samples import Sample, is_sample, may_be_sample, takes_samples
 from infotok_cli.config import EncodeOptions
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
@@ -54,7 +54,7 @@ class Pending:
     prefixes: PrefixErrors | None
     """Set for the elastic router, which asks for more than one error map."""
     sample: Sample | None = None
-    """Set for some segments when quality is asked for."""
+    """Set for segments that may be decoded when quality is asked for."""
     pixels: Frame | None = None
     """Set when tokens are refined."""
     durations: tuple[int, ...] = ()
@@ -137,7 +137,7 @@ def _pending(
             analysis=analysis,
             error=error,
             prefixes=PrefixErrors(engine, frames, analysis) if options.router == "elastic" else None,
-            sample=sampled(frames, analysis) if samples and place % SAMPLE_EVERY == 0 else None,
+            sample=sampled(frames, analysis) if samples and may_be_sample(place) else None,
             pixels=frames if options.refine else None,
             durations=segment.durations,
             packets=segment.packets,
@@ -150,7 +150,11 @@ def group_view(group: list[Pending], header: Header) -> Group:
         errors=[pending.error for pending in group],
         frames=[pending.frames for pending in group],
         prefixes=[pending.prefixes for pending in group if pending.prefixes is not None],
-        samples={number: pending.sample for number, pending in enumerate(group) if pending.sample},
+        samples={
+            number: pending.sample
+            for number, pending in enumerate(group)
+            if pending.sample and is_sample(number, len(group))
+        },
         side_bytes=sum(_side_bytes(pending, header) for pending in group),
         seconds=sum((_seconds(pending, header) for pending in group), start=Fraction(0)),
     )

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from infotok_cli.codec.batches import even_size
 from infotok_cli.codec.groups import Pending, group_view, read_groups
-from infotok_cli.codec.planning import Planner
+from infotok_cli.codec.planning import Measure, Planner
 from infotok_cli.config import EncodeOptions
 from infotok_cli.container.header import Header
 from infotok_cli.model.engine import Engine
@@ -43,10 +43,13 @@ class Passes:
         self.count = 1
         """Passes that are needed, as far as is known."""
 
-    def groups(self, planner: Planner) -> Generator[list[Pending], None, None]:
+    def groups(
+        self, planner: Planner, measure_of: Callable[[list[Pending]], Measure]
+    ) -> Generator[list[Pending], None, None]:
         """Groups to be written, after a pass over all of them if `planner` asks for one.
 
-        A video shorter than a group is read once: the planner has seen it whole.
+        `measure_of` gives what measures a group that is surveyed for a pass to come. A video shorter than a
+        group is read once: the planner has seen it whole.
         """
         with closing(self._read(self.video)) as groups:
             if not planner.surveys:
@@ -54,12 +57,12 @@ class Passes:
                 return
             first = next(groups, [])
             if len(first) < self.size:
-                planner.survey(group_view(first, self.header))
+                planner.survey(group_view(first, self.header), None)
                 yield first
                 return
             self.count = 2
             for group in chain([first], groups):
-                planner.survey(group_view(group, self.header))
+                planner.survey(group_view(group, self.header), measure_of(group))
                 group.clear()
         assert isinstance(self.source, Path)
         with open_video(self.source) as again, closing(self._read(again)) as groups:

@@ -74,7 +74,8 @@ class Planner(Protocol):
     surveys: bool
     """Whether `survey` must have seen every group before the first `plan`."""
 
-    def survey(self, group: Group) -> None: ...
+    def survey(self, group: Group, measure: Measure | None) -> None:
+        """`measure` is None where the group is the whole video."""
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]: ...
 
@@ -82,6 +83,21 @@ class Planner(Protocol):
 
     def check(self, size_bytes: int) -> None:
         """Raise UsageError when a finished file of this size breaks the budget."""
+
+
+class OnePass:
+    """What planners that see each group once have in common."""
+
+    surveys = False
+
+    def survey(self, group: Group, measure: Measure | None) -> None:
+        raise NotImplementedError(f"{type(self).__name__} needs no survey")
+
+    def wrote(self, written: Written) -> None:
+        """Most planners know what they asked for."""
+
+    def check(self, size_bytes: int) -> None:
+        """What is spread over time is met as far as the floor of one token a block allows."""
 
 
 def allocate_tokens(group: Group, kind: AllocationName, tokens: int) -> list[Allocation]:

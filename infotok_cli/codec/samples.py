@@ -10,7 +10,17 @@ from infotok_cli.model.tokenizer import Analysis
 from infotok_cli.video.clip import Frame
 
 SAMPLE_EVERY = 4
-"""One segment in so many of a group is a sample."""
+"""One segment in so many of a group is a sample; all are in a group of no more than these."""
+
+
+def may_be_sample(number: int) -> bool:
+    """Whether a segment of this number in its group is a sample in a group of some length."""
+    return number < SAMPLE_EVERY or number % SAMPLE_EVERY == 0
+
+
+def is_sample(number: int, segments: int) -> bool:
+    """Whether it is one in a group of so many segments."""
+    return segments <= SAMPLE_EVERY or number % SAMPLE_EVERY == 0
 
 
 class Sample:

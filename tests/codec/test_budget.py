@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,12 +12,14 @@ import pytest
 from numpy.typing import NDArray
 
 from infotok_cli.codec import groups
-from infotok_cli.codec.budget import TargetPsnrPlanner, TargetSizePlanner
+from infotok_cli.codec.budget import BitratePlanner, TargetSizePlanner
 from infotok_cli.codec.encode import EncodeReport, encode_file
 from infotok_cli.codec.planning import Group, Written
+from infotok_cli.codec.psnr_budget import TargetPsnrPlanner
 from infotok_cli.config import AllocationName, Budget, BudgetKind, EncodeOptions
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import ModelError, UsageError
+from infotok_cli.evaluate.measure import measure_clip
 from infotok_cli.model.allocation import Allocation, allocate
 from infotok_cli.model.distortion import Distortion
 from infotok_cli.model.engine import Engine, choose_runtime
@@ -147,8 +150,8 @@ def test_target_size_over_groups_whose_tokens_cost_unlike_bytes(
     ]
     size_bytes = sum(written.size_bytes for written in even) + 400
     planner = TargetSizePlanner(itk_header(token_coding=1), size_bytes)
-    for group in film:
-        planner.survey(group)
+    for factor, group in zip(costs, film, strict=True):
+        planner.survey(group, lambda tried, factor=factor: cost(factor, tried))  # type: ignore[misc]
     spent = []
     for factor, group in zip(costs, film, strict=True):
         chosen = planner.plan(group, lambda tried, factor=factor: cost(factor, tried))  # type: ignore[misc]
@@ -158,6 +161,68 @@ def test_target_size_over_groups_whose_tokens_cost_unlike_bytes(
     assert 0.98 * size_bytes - 400 < total < size_bytes
     tokens = [written.tokens for written in spent]
     assert max(tokens) / min(tokens) < 2.7, tokens
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six segments of 16 frames and one of 4."""
+    noise = np.random.default_rng(0).normal(0, 6, (100, HEIGHT, WIDTH, 3))
+    pictures = np.clip(moving_shapes(100, HEIGHT, WIDTH) + noise, 0, 255).astype(np.uint8)
+    return make_video(tmp_path_factory.mktemp("long") / "clip.mkv", pictures, rate=Fraction(25))
+
+
+@pytest.mark.parametrize("allocation", ["block", "position"])
+def test_target_size_with_a_last_group_too_short_to_make_up_for_a_miss(
+    allocation: AllocationName,
+    long_clip: Path,
+    engine: Engine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(groups, "GROUP_POSITIONS", GROUP_SIZES["many groups"])
+
+    def size(**options: object) -> int:
+        wanted = EncodeOptions(segment_frames=16, allocation=allocation, **options)  # type: ignore[arg-type]
+        return encode_file(long_clip, tmp_path / "out.itk", engine, wanted, overwrite=True).size_bytes
+
+    def floor_size() -> int:
+        with pytest.raises(UsageError, match="below the least of about") as refused:
+            size(budget=Budget("target-size", 400))
+        return int(str(refused.value).split("about ")[1].split()[0])
+
+    least, most = floor_size(), size(rate=1)
+    for share in (0, 0.01, 0.03, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9):
+        wanted = round(least + share * (most - least))
+        got = size(budget=Budget("target-size", wanted))
+        assert wanted - max(24, 0.004 * wanted) <= got <= wanted, (share, least, most)
+    with pytest.raises(UsageError, match=f"--target-size {least - 1} is below the least of about {least} "):
+        size(budget=Budget("target-size", least - 1))
+
+
+def test_target_size_keeps_the_floor_for_dear_groups_at_the_end() -> None:
+    """What comes first looks as if it could have it all."""
+    random = np.random.default_rng(0)
+    errors = [random.gamma(1, 0.05, (8, 16, 20)).astype(np.float32) for _ in range(5)]
+    factors = (1, 1, 1, 6, 6)
+
+    def cost(factor: int, chosen: list[Allocation]) -> Written:
+        tokens = chosen[0].tokens
+        return Written(1, chosen[0].keep.size, tokens, map_bytes=30, token_bytes=int(factor * tokens**0.75))
+
+    least = [
+        cost(factor, allocate([error], "block", 0)).size_bytes
+        for factor, error in zip(factors, errors, strict=True)
+    ]
+    for more in (1.0, 1.1, 1.5):
+        planner = TargetSizePlanner(itk_header(token_coding=1), 400 + int(more * sum(least)))
+        left = planner.left
+        for factor, error in zip(factors, errors, strict=True):
+            planner.survey(Group([error], [32]), lambda tried, factor=factor: cost(factor, tried))  # type: ignore[misc]
+        for factor, error in zip(factors, errors, strict=True):
+            group = Group([error], [32])
+            chosen = planner.plan(group, lambda tried, factor=factor: cost(factor, tried))  # type: ignore[misc]
+            planner.wrote(cost(factor, chosen))
+        assert 0 <= planner.left <= 0.01 * left
 
 
 @pytest.mark.usefixtures("group_size")
@@ -190,6 +255,59 @@ def test_too_little_is_refused_and_nothing_is_written(
     with pytest.raises(UsageError, match=rf"--{kind} .* below the least of .*: give more, or a "):
         encode(clip, tmp_path, engine, Budget(kind, 20))
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("group_size")
+def test_a_bitrate_below_the_floor_is_refused(clip: Path, engine: Engine, tmp_path: Path) -> None:
+    """The least that is named can be had."""
+    with pytest.raises(
+        UsageError, match=r"--bitrate 1500 is below the least of about \d+ bits .*: give"
+    ) as told:
+        encode(clip, tmp_path, engine, Budget("bitrate", 1500))
+    assert not list(tmp_path.iterdir())
+    least = int(str(told.value).split("about ")[1].split()[0])
+    assert least > 1500
+    report = encode(clip, tmp_path, engine, Budget("bitrate", least))
+    assert report.size_bytes <= least / 8 * FRAMES / 25
+
+
+def test_a_bitrate_that_sound_alone_exceeds_is_refused(engine: Engine, tmp_path: Path) -> None:
+    source = make_media(tmp_path / "clip.mkv", frames=FRAMES, size=(HEIGHT, WIDTH))
+    wanted = EncodeOptions(budget=Budget("bitrate", 8000), segment_frames=16, audio=True)
+    with pytest.raises(UsageError, match=r"--bitrate 8000 is below the least of about 135\d{3} .*--no-audio"):
+        encode_file(source, tmp_path / "out.itk", engine, wanted)
+    assert not (tmp_path / "out.itk").exists()
+    silent = dataclasses.replace(wanted, audio=False)
+    assert not encode_file(source, tmp_path / "out.itk", engine, silent).warnings
+
+
+def test_into_a_pipe_a_bitrate_below_the_floor_is_warned_of(
+    clip: Path, engine: Engine, tmp_path: Path
+) -> None:
+    stream = io.BytesIO()
+    wanted = EncodeOptions(budget=Budget("bitrate", 1500), segment_frames=16)
+    report = encode_file(clip, stream, engine, wanted)
+    (warning,) = report.warnings
+    assert "--bitrate 1500 is below the least of about" in warning
+    (tmp_path / "out.itk").write_bytes(stream.getvalue())
+    with ItkReader(tmp_path / "out.itk") as reader:
+        assert reader.total_frames == FRAMES
+
+
+def test_a_bitrate_that_only_the_end_exceeds_is_no_least() -> None:
+    """What easy parts took was theirs; another budget looks ahead."""
+    errors = [np.random.default_rng(5).gamma(1, 0.05, (8, 16, 20)).astype(np.float32)]
+    planner = BitratePlanner(itk_header(token_coding=1), Budget("bitrate", 16000))
+    for factor in (1, 1, 20, 20):
+
+        def cost(chosen: list[Allocation], factor: int = factor) -> Written:
+            return Written(1, chosen[0].keep.size, chosen[0].tokens, 30, factor * chosen[0].tokens)
+
+        planner.wrote(cost(planner.plan(Group(errors, [32], seconds=Fraction(1)), cost)))
+    spent = 8000 - int(planner.credit)
+    with pytest.raises(UsageError, match=r"--bitrate 16000 became 33940, .*, or --target-size 8000, which"):
+        planner.check(spent)
+    planner.check(8000 + planner.fixed_bytes)
 
 
 MADE_UP = Distortion(offsets=(-0.5, -1.0, -1.5, -2.0), slopes=(2.2, 2.1, 2.0, 2.0), bias_db=0.3)
@@ -238,6 +356,39 @@ def test_samples_correct_the_expectation(bias_db: float) -> None:
     assert corrected[0] == pytest.approx(wanted, abs=0.02)
     assert corrected[1] == plan_quality(wanted - bias_db)[1]
     assert (corrected[1] > plain[1]) == (bias_db < 0)
+
+
+@pytest.mark.parametrize("slope", [0.6, 1.5, 1.8])
+def test_samples_correct_what_differs_with_the_rate(slope: float) -> None:
+    """Quality that grows slower or faster with tokens than predicted."""
+    random = np.random.default_rng(5)
+    errors = [random.gamma(1, 0.05, (8, 16, 20)).astype(np.float32) for _ in range(2)]
+
+    class SteepSample(BiasedSample):
+        def psnr_db(self, allocation: Allocation) -> float:
+            return 18 + slope * (super().psnr_db(allocation) - 20)
+
+    samples = {number: SteepSample(error, 0) for number, error in enumerate(errors)}
+    low, high = (MADE_UP.allocate_for(errors, [32, 32], psnr_db)[1] for psnr_db in (0, 99))
+    for share in (0.2, 0.4, 0.6, 0.8):
+        wanted = 18 + slope * (low + share * (high - low) - 20)
+        planner = TargetPsnrPlanner(MADE_UP, wanted)
+        chosen = planner.plan(Group(errors, [32, 32], samples=samples), no_measure)  # type: ignore[arg-type]
+        shown = np.mean([samples[number].psnr_db(one) for number, one in enumerate(chosen)])
+        assert shown == pytest.approx(wanted, abs=0.1)
+        assert planner.predicted_psnr_db == pytest.approx(shown, abs=0.05)
+
+
+def test_every_segment_of_a_short_clip_is_a_sample(engine: Engine, tmp_path: Path) -> None:
+    """An untrained model makes still and busy parts unlike: the first tells nothing of the rest."""
+    still = np.repeat(moving_shapes(1, HEIGHT, WIDTH), 16, axis=0)
+    busy = np.random.default_rng(0).integers(0, 256, (48, HEIGHT, WIDTH, 3), np.uint8)
+    for count in (32, 64):
+        pictures = np.concatenate([still, busy])[:count]
+        path = make_video(tmp_path / f"{count}.mkv", pictures, rate=Fraction(25))
+        wanted = EncodeOptions(budget=Budget("target-psnr", 40), segment_frames=16)
+        expected = encode_file(path, tmp_path / f"{count}.itk", engine, wanted).predicted_psnr_db
+        assert expected == pytest.approx(measure_clip(path, engine, wanted).psnr_db, abs=0.01)
 
 
 def test_samples_count_for_the_frames_they_stand_for() -> None:
