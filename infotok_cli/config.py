@@ -31,6 +31,9 @@ MASKINGS: tuple[MaskingName, ...] = ("error", "elastic")
 PATCH: tuple[int, int, int] = (4, 8, 8)
 """Frames, rows and columns of pixels behind one position of the token grid."""
 
+MAX_NAME_BYTES = 64
+"""Of a model's name in UTF-8."""
+
 MAX_OVERLAP = 4
 """More would reach beyond the next position."""
 
@@ -69,8 +72,10 @@ class ModelConfig:
     """What training dropped: positions and blocks of low noisy error, or tails of the token sequence."""
 
     def __post_init__(self) -> None:
-        if not self.name.isprintable() or not 1 <= len(self.name.encode()) <= 64:
-            raise ModelError(f"model name {self.name!r} does not fit: choose 1 to 64 bytes of printable text")
+        if not self.name.isprintable() or not 1 <= len(self.name.encode()) <= MAX_NAME_BYTES:
+            raise ModelError(
+                f"model name {self.name!r} does not fit: choose 1 to {MAX_NAME_BYTES} bytes of printable text"
+            )
         if self.width % self.head_dim:
             raise ModelError(f"model width {self.width} is not a multiple of head size {self.head_dim}")
         product = 1

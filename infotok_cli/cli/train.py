@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +34,13 @@ def train_command(
     init: Annotated[
         str | None, typer.Option(help="Start from this model (name or file) instead of from scratch.")
     ] = None,
-    name: Annotated[str, typer.Option(help="Name the new model carries.")] = "small",
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Name the new model carries.",
+            show_default="that of --init if it is no packaged model, else the name of OUTPUT",
+        ),
+    ] = None,
     masking: Annotated[
         str | None,
         typer.Option(
@@ -121,13 +128,16 @@ def train_command(
 
     from infotok_cli.config import MASKINGS, ModelConfig
     from infotok_cli.model.engine import choose_runtime
+    from infotok_cli.model.weights import read_config
     from infotok_cli.train.data import CropShape
+    from infotok_cli.train.naming import default_name
     from infotok_cli.train.options import (
         CHECKPOINT_SUFFIX,
         DEFAULT_CROP,
         DEFAULT_OVERLAP,
         TrainOptions,
     )
+    from infotok_cli.train.start import check_overlap
 
     if masking not in (None, *MASKINGS):
         raise UsageError(f"--masking {masking!r} is unknown: choose {', '.join(MASKINGS)}")
@@ -141,10 +151,14 @@ def train_command(
         from infotok_cli.codec.weights_files import find_model
 
         start = find_model(init)
+        if overlap is not None:
+            check_overlap(read_config(start), overlap)
     options = TrainOptions(
-        cache=train_view.cache_of(clips, output),
+        cache=clips,
         output=output,
-        config=ModelConfig(name=name, overlap=DEFAULT_OVERLAP),
+        config=ModelConfig(
+            name=default_name(output, start) if name is None else name, overlap=DEFAULT_OVERLAP
+        ),
         init=start,
         masking=masking,
         overlap=overlap,
@@ -163,4 +177,5 @@ def train_command(
         compile=compile_blocks,
         seed=seed,
     )
-    train_view.run(options)
+    # Cutting may take long: only once all that was asked for is known to be possible.
+    train_view.run(replace(options, cache=train_view.cache_of(clips, output)))

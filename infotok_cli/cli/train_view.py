@@ -66,6 +66,9 @@ def run(options: TrainOptions) -> None:
             now = report.progress
             text = f"step {now.step}, PSNR {report.psnr_full:.2f} full, {report.psnr_masked:.2f} masked"
             progress.update(task, completed=report.share_done, description=text)
+            if report.warning is not None:
+                warning = f"infotok: warning: {report.warning}"
+                progress.console.print(warning, highlight=False, markup=False, soft_wrap=True)
             if report.held is not None:
                 held = ", ".join(f"{rate:g}: {value:.2f} dB" for rate, value in report.held.items())
                 progress.console.print(

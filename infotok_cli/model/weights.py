@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +15,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from infotok_cli.config import CONFIG_KEY, ModelConfig
+from infotok_cli.container.atomic import atomic_path
 from infotok_cli.entropy.token_net import TENSOR_PREFIX, TokenNet
-from infotok_cli.errors import InputError, ModelError
+from infotok_cli.errors import InputError, ModelError, OutputError
 from infotok_cli.model.distortion import Distortion
 from infotok_cli.model.rate_scale import RateScale
 from infotok_cli.model.tokenizer import Tokenizer
@@ -63,7 +64,7 @@ def save_model(
     """Write `tensors` (a state dict of `model`) in half precision; returns the file's sha256.
 
     mean_error, distortions, rate_scales, token_net: see `LoadedModel`. training: JSON text on how the
-    weights came about.
+    weights came about. Raises OutputError as `write_tensors`.
     """
     stored = {
         name: tensor.detach().cpu().to(torch.float16).contiguous()
@@ -83,13 +84,24 @@ def save_model(
         CALIBRATION_KEY: json.dumps(calibration),
         TRAINING_KEY: training,
     }
-    temporary = path.with_name(f".{path.name}.partial")
-    save_file(stored, temporary, metadata)
-    umask = os.umask(0)
-    os.umask(umask)
-    temporary.chmod(0o666 & ~umask)
-    os.replace(temporary, path)
+    write_tensors(path, stored, metadata)
     return file_sha256(path)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file, whole or not at all, in the place of what stands at `path`.
+
+    Raises OutputError when it cannot be written.
+    """
+    with atomic_path(path, overwrite=True) as temporary:
+        mode = temporary.stat().st_mode
+        try:
+            save_file(dict(tensors), temporary, dict(metadata))
+            # The library puts a file of its own there, which nobody else may read.
+            temporary.chmod(stat.S_IMODE(mode))
+        except (SafetensorError, OSError) as error:
+            reason = str(error).rpartition(": ")[2]
+            raise OutputError(f"{path}: cannot be written ({reason}): check the disk") from error
 
 
 def holds_token_net(path: Path) -> bool:
@@ -105,6 +117,15 @@ def training_history(path: Path) -> dict[str, object]:
     return history
 
 
+def read_config(path: Path) -> ModelConfig:
+    """Shape and name of the model at `path`; ModelError when there is none."""
+    try:
+        with safe_open(path, framework="pt") as reader:
+            return _config_of(path, reader.metadata() or {})
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
 def load_model(path: Path) -> LoadedModel:
     """Read a weights file onto the CPU in float32.
 
@@ -116,9 +137,7 @@ def load_model(path: Path) -> LoadedModel:
     try:
         with safe_open(path, framework="pt") as reader:
             metadata = reader.metadata() or {}
-            if CONFIG_KEY not in metadata:
-                raise ModelError(f"model file {path} holds no infotok model: its metadata lacks {CONFIG_KEY}")
-            config = ModelConfig.from_json(metadata[CONFIG_KEY])
+            config = _config_of(path, metadata)
             calibration = json.loads(metadata[CALIBRATION_KEY])
             mean_error = float(calibration["mean_error"])
             fitted = dict(calibration.get("distortion", {}))
@@ -127,7 +146,7 @@ def load_model(path: Path) -> LoadedModel:
             rate_scales = {router: RateScale.from_json(scale) for router, scale in scales.items()}
             tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-        raise ModelError(f"model file {path} cannot be read: {str(error).splitlines()[0]}") from error
+        raise _unreadable(path, error) from error
     whole = [name for name in tensors if name.startswith(TENSOR_PREFIX)]
     arrays = {name.removeprefix(TENSOR_PREFIX): tensors.pop(name).numpy() for name in whole}
     try:
@@ -145,6 +164,16 @@ def load_model(path: Path) -> LoadedModel:
         rate_scales=rate_scales,
         token_net=token_net,
     )
+
+
+def _config_of(path: Path, metadata: Mapping[str, str]) -> ModelConfig:
+    if CONFIG_KEY not in metadata:
+        raise ModelError(f"model file {path} holds no infotok model: its metadata lacks {CONFIG_KEY}")
+    return ModelConfig.from_json(metadata[CONFIG_KEY])
+
+
+def _unreadable(path: Path, error: Exception) -> ModelError:
+    return ModelError(f"model file {path} cannot be read: {str(error).splitlines()[0]}")
 
 
 def build_model(config: ModelConfig, tensors: Mapping[str, Tensor], source: str) -> Tokenizer:

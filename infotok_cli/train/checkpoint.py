@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from infotok_cli.errors import ModelError
+from infotok_cli.model.weights import write_tensors
 
 
 @dataclass
@@ -40,7 +39,10 @@ def save_checkpoint(
     progress: Progress,
     config_json: str,
 ) -> None:
-    """Write all that a run needs to go on; the old file stays until the new one is whole."""
+    """Write all that a run needs to go on; the old file stays until the new one is whole.
+
+    Raises OutputError when it cannot be written.
+    """
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"average.{name}": tensor for name, tensor in averages.items()}
     for number, optimizer in enumerate(optimizers):
@@ -48,9 +50,7 @@ def save_checkpoint(
             for key, value in state.items():
                 tensors[f"optimizer.{number}.{index}.{key}"] = torch.as_tensor(value)
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    temporary = path.with_name(f".{path.name}.partial")
-    save_file(tensors, temporary, {"progress": json.dumps(asdict(progress)), "config": config_json})
-    os.replace(temporary, path)
+    write_tensors(path, tensors, {"progress": json.dumps(asdict(progress)), "config": config_json})
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress, str]:

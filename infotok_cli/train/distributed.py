@@ -125,5 +125,17 @@ class StopSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Let signals act as they did before, where nobody looks at `received`; one that waits acts now."""
+        try:
+            self.__exit__()
+            if self.received:
+                signal.raise_signal(self.received)
+            yield
+        finally:
+            for number in self._before:
+                signal.signal(number, self._remember)
+
     def _remember(self, number: int, _: FrameType | None) -> None:
         self.received = number

@@ -9,7 +9,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from infotok_cli.config import ModelConfig
 from infotok_cli.entropy.token_net import TokenNet
-from infotok_cli.errors import UsageError
+from infotok_cli.errors import OutputError, UsageError
 from infotok_cli.model.compiling import compile_blocks, compiler_blamed
 from infotok_cli.model.engine import choose_runtime, keep_freed_memory
 from infotok_cli.model.tokenizer import Tokenizer
@@ -60,8 +60,11 @@ def train(options: TrainOptions, report: Callable[[Report], None]) -> str:
 
     Goes on from `options.checkpoint` when it exists. KeyboardInterrupt ends the run cleanly: the
     checkpoint and the weights so far are written, these without token coder and expected quality, which
-    take minutes to fit. Under torchrun all processes call this with equal
-    options; the first alone writes and reports, and a signal to any of them ends the run in all.
+    take minutes to fit; so it does while these are fitted. Under torchrun all processes call this with
+    equal options; the first alone writes and reports, and a signal to any of them ends the run in all.
+
+    Raises OutputError when the checkpoint or the weights cannot be written at the end; a checkpoint that
+    cannot be written on the way is a report's warning.
     """
     with join_world(options.device) as world, StopSignals(world) as signals:
         run = _Run(options, world)
@@ -77,11 +80,23 @@ def train(options: TrainOptions, report: Callable[[Report], None]) -> str:
             raise
         finally:
             run.loader.close()
-        run.save()
+        unsaved = run.try_save()
         if run.stopped_by not in (0, signal.SIGINT):
+            if unsaved is not None:
+                raise unsaved
             raise SystemExit(128 + run.stopped_by)
         done = not interrupted and not run.stopped_by
-        return world.from_leader(run.finish(report, fit=done) if world.leads else "")
+        digest = ""
+        try:
+            if world.leads:
+                digest = run.finish(report, signals, fit=done)
+        finally:
+            # After a failure too: the others wait for it.
+            digest = world.from_leader(digest)
+        if unsaved is not None:
+            # The weights are much smaller, and found room.
+            raise OutputError(f"{unsaved}; the weights are in {options.output}")
+        return digest
 
 
 class _Run:
@@ -234,8 +249,9 @@ class _Run:
 
     def _tell(self, report: Callable[[Report], None]) -> None:
         if time.monotonic() >= self.next_report:
-            self.save()
-            report(self._news(self.held.psnr(self.averaged())))
+            unsaved = self.try_save()
+            warning = None if unsaved is None else f"{unsaved}; training goes on"
+            report(self._news(self.held.psnr(self.averaged()), warning))
             self.next_report = time.monotonic() + self.options.report_seconds
         elif self.progress.step % 10 == 0:
             report(self._news(None))
@@ -249,7 +265,7 @@ class _Run:
             if tensor.is_floating_point():
                 self.averages[name].lerp_(tensor, 1 - decay)
 
-    def _news(self, held: dict[float, float] | None) -> Report:
+    def _news(self, held: dict[float, float] | None, warning: str | None = None) -> Report:
         rows = np.array(self.recent or [(math.nan,) * 3])
         full, masked, head = rows.mean(axis=0).tolist()
         return Report(
@@ -259,13 +275,14 @@ class _Run:
             psnr_masked=10 * math.log10(4 / masked) if masked > 0 else math.nan,
             head_error=head,
             held=held,
+            warning=warning,
         )
 
     def averaged(self) -> Tokenizer:
         return build_model(self.model.config, self.averages, "average").to(self.options.device)
 
     def save(self) -> None:
-        """Write the checkpoint, in the leading process."""
+        """Write the checkpoint, in the leading process; OutputError when that fails."""
         if self.world.leads:
             save_checkpoint(
                 self.options.checkpoint,
@@ -276,7 +293,15 @@ class _Run:
                 config_json=self.model.config.to_json(),
             )
 
-    def finish(self, report: Callable[[Report], None], *, fit: bool) -> str:
+    def try_save(self) -> OutputError | None:
+        """As `save`, but hands back the failure."""
+        try:
+            self.save()
+        except OutputError as error:
+            return error
+        return None
+
+    def finish(self, report: Callable[[Report], None], signals: StopSignals, *, fit: bool) -> str:
         """Write the averaged weights with their calibration and, if `fit`, what else is fitted to them."""
         options = self.options
         model = self.averaged()
@@ -297,7 +322,10 @@ class _Run:
         error = self.held.mean_error(model)
         if self.progress.started_from is not None:
             history["started_from"] = self.progress.started_from
-        companions = self._companions(error) if fit else Companions()
+        companions = Companions()
+        if fit:
+            with suppress(KeyboardInterrupt), signals.suspended():
+                companions = self._companions(error)
         return save_model(
             options.output,
             model,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from infotok_cli.config import MAX_OVERLAP, MaskingName, ModelConfig
@@ -23,7 +23,8 @@ class TrainOptions:
     cache: Path
     output: Path
     """The weights file to write; the checkpoint lies beside it."""
-    config: ModelConfig = field(default_factory=lambda: ModelConfig(name="small", overlap=DEFAULT_OVERLAP))
+    config: ModelConfig
+    """Shape of a model from scratch; its name is the new model's in any case."""
     init: Path | None = None
     """Weights to start from instead of fitting a new transform."""
     masking: MaskingName | None = None
@@ -84,6 +85,8 @@ class Report:
     psnr_masked: float
     head_error: float
     held: dict[float, float] | None = None
+    warning: str | None = None
+    """What went wrong without ending the run."""
 
     @property
     def waiting_share(self) -> float:

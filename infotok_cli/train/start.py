@@ -7,23 +7,29 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from infotok_cli.config import ModelConfig
 from infotok_cli.errors import UsageError
 from infotok_cli.model.grid import patch_values, patchify, widened
 from infotok_cli.model.tokenizer import Tokenizer
+
+
+def check_overlap(config: ModelConfig, overlap: int) -> None:
+    """UsageError when a model of `config` has margins other than `overlap` pixels already."""
+    if config.overlap not in (0, overlap):
+        raise UsageError(
+            f"--overlap {overlap}: the model to start from has {config.overlap}: leave --overlap out"
+        )
 
 
 @torch.no_grad()
 def with_overlap(model: Tokenizer, overlap: int) -> Tokenizer:
     """A model that does the same, whose patches have margins of `overlap` pixels to learn.
 
-    Raises UsageError when the model has other margins already.
+    Raises UsageError as `check_overlap`.
     """
+    check_overlap(model.config, overlap)
     if model.config.overlap == overlap:
         return model
-    if model.config.overlap:
-        raise UsageError(
-            f"--overlap {overlap}: the model to start from has {model.config.overlap}: leave --overlap out"
-        )
     out = nn.Linear(model.config.width, patch_values(overlap))
     out.weight.copy_(widened(model.patch_out.weight, overlap))
     out.bias.copy_(widened(model.patch_out.bias, overlap))

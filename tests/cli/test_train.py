@@ -12,6 +12,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from file_limit import largest_file
+from infotok_cli.cli import train_view
 from infotok_cli.model.weights import load_model
 
 Run = Callable[..., Any]
@@ -45,6 +47,45 @@ def test_options_reach_the_run(run: Run, cache: Path, model_file: Path, tmp_path
     assert (history["steps"], history["clips"], history["clips_per_step"]) == (2, 12, 6)
     assert 0 <= history["waiting_share"] <= 1
     assert loaded.token_net is not None
+
+
+def test_a_model_keeps_its_name(run: Run, cache: Path, model_file: Path, tmp_path: Path) -> None:
+    words = ("--crop", "8x32", "--no-compile", "--device", "cpu", "--steps", 0, "--coder-steps", 0)
+    output = tmp_path / "another.safetensors"
+    run("train", cache, "-o", output, "--init", model_file, *words)
+    assert load_model(output).config.name == "tiny"
+
+
+def test_a_full_disk_is_an_output_that_cannot_be_written(
+    refused: Callable[..., str], cache: Path, model_file: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "mine.safetensors"
+    words = ("--crop", "8x32", "--no-compile", "--device", "cpu", "--steps", 0, "--coder-steps", 0)
+    with largest_file(4096), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train_view._console, "quiet", True)  # the progress is not what is told
+        told = refused(5, "train", cache, "-o", output, "--init", model_file, *words)
+    assert told.startswith(f"{output}: cannot be written (File too large")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("--final-share", "5"), 2, "--final-share 5 is out of range"),
+        (("--average-decay", "2"), 2, "--average-decay 2 is out of range"),
+        (("--overlap", "9"), 2, "--overlap 9 is out of range"),
+        (("--crop", "7x7"), 2, "--crop"),
+        (("--device", "toaster"), 2, "toaster"),
+        (("--name", ""), 4, "model name '' does not fit"),
+        (("--init", __file__), 4, "cannot be read"),
+        (("--init", "small", "--overlap", "1"), 2, "the model to start from has 2"),
+    ],
+)
+def test_options_are_checked_before_videos_are_cut(
+    refused: Callable[..., str], clip: Path, tmp_path: Path, words: tuple[str, ...], code: int, message: str
+) -> None:
+    assert message in refused(
+        code, "train", clip.parent, "-o", tmp_path / "a.safetensors", "--steps", 1, *words
+    )
 
 
 def test_no_steps_only_fit_what_belongs_to_the_weights(

@@ -23,6 +23,7 @@ from infotok_cli.config import ModelConfig
 from infotok_cli.model.engine import Runtime
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.train import loader, loop, masking, step
+from infotok_cli.train.companions import Companions
 from infotok_cli.train.data import CropShape
 from infotok_cli.train.distributed import World, join_world
 from infotok_cli.train.masking import keep_at_rate
@@ -139,7 +140,14 @@ def _run(world: World, cache: Path, out: Path) -> None:
 
         return act
 
+    def interrupted_fit(*_: object, **__: object) -> Companions:
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("nobody heard the signal")
+
+    with mock.patch.object(loop, "fit_companions", interrupted_fit):
+        fitting = _watched(cache, out / "fitting.safetensors", 1, None)
     facts = {
+        "fitting": fitting,
         "plain": _watched(cache, out / "plain.safetensors", 3, None),
         "nan": _watched(cache, out / "nan.safetensors", 3, nan_here),
         "interrupted": _watched(cache, out / "interrupted.safetensors", 50, stop_here(signal.SIGINT)),

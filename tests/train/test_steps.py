@@ -198,7 +198,7 @@ def test_held_out_rates_follow_the_masking() -> None:
 
 
 def test_options_that_make_no_run_are_refused(tmp_path: Path) -> None:
-    good = TrainOptions(cache=tmp_path, output=tmp_path / "a.safetensors")
+    good = TrainOptions(cache=tmp_path, output=tmp_path / "a.safetensors", config=TINY)
     for change, message in (
         ({"accumulate": 0}, "--accumulate 0"),
         ({"final_share": 1.5}, "--final-share 1.5"),

@@ -111,6 +111,16 @@ def test_a_signal_to_one_process_ends_all_after_the_same_step(
     assert read_checkpoint(folder / "terminated.checkpoint.safetensors")[1].step == 2
 
 
+def test_a_signal_while_the_first_process_fits_is_heard(
+    together: tuple[Path, list[dict[str, Facts]]],
+) -> None:
+    folder, (first, second) = together
+    weights = folder / "fitting.safetensors"
+    assert first["fitting"]["digest"] == second["fitting"]["digest"] == file_sha256(weights)
+    assert not load_model(weights).distortions
+    assert load_model(folder / "plain.safetensors").distortions
+
+
 def test_the_command_runs_under_torchrun(cache: Path, tmp_path: Path) -> None:
     output = tmp_path / "small.safetensors"
     result = torchrun(

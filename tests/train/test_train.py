@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from infotok_cli.config import EncodeOptions, ModelConfig
 from infotok_cli.errors import InputError, OutputError, UsageError
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
+from infotok_cli.train import loop
 from infotok_cli.train.cache import make_cache
 from infotok_cli.train.checkpoint import read_checkpoint
+from infotok_cli.train.companions import Companions
 from infotok_cli.train.data import CropShape, FrameCache
+from infotok_cli.train.distributed import StopSignals, World
 from infotok_cli.train.loop import train
 from infotok_cli.train.masking import blocks_by_error, draw_keep
 from infotok_cli.train.optimizing import learning_rate_factor
@@ -75,6 +79,39 @@ def test_an_interrupted_run_leaves_weights_without_what_takes_minutes(cache: Pat
     assert not stopped.distortions
     train(options(cache, output, 2), lambda report: None)
     assert load_model(output).token_net is not None
+
+
+def test_a_run_interrupted_while_it_fits_leaves_these_weights_too(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> Companions:
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("nobody heard the signal")
+
+    output = tmp_path / "tiny.safetensors"
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "fit_companions", interrupted)
+        train(options(cache, output, 1), lambda report: None)
+    stopped = load_model(output)
+    assert stopped.token_net is None
+    assert not stopped.distortions
+    train(options(cache, output, 1), lambda report: None)
+    assert load_model(output).token_net is not None
+
+
+def test_signals_that_are_kept_act_again_while_that_is_suspended() -> None:
+    with StopSignals(World(rank=0, size=2)) as signals:
+        with pytest.raises(KeyboardInterrupt), signals.suspended():
+            signal.raise_signal(signal.SIGINT)
+        assert not signals.received
+        signal.raise_signal(signal.SIGINT)
+        assert signals.received == signal.SIGINT
+        reached = False
+        with pytest.raises(KeyboardInterrupt), signals.suspended():
+            reached = True
+        assert not reached, "a signal that waited"
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_samples_have_the_asked_shape_whatever_the_tiles(cache: Path) -> None:
