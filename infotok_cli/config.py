@@ -47,6 +47,11 @@ MAX_REFINE_STEPS = 1000
 MAX_SEGMENT_FRAMES = 64
 
 
+def is_model_name(text: str) -> bool:
+    """Whether a model can carry this name: 1 to `MAX_NAME_BYTES` bytes of printable text."""
+    return text.isprintable() and 1 <= len(text.encode()) <= MAX_NAME_BYTES
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """Shape of a model. A model is rebuilt from this and its tensors, nothing else."""
@@ -72,7 +77,7 @@ class ModelConfig:
     """What training dropped: positions and blocks of low noisy error, or tails of the token sequence."""
 
     def __post_init__(self) -> None:
-        if not self.name.isprintable() or not 1 <= len(self.name.encode()) <= MAX_NAME_BYTES:
+        if not is_model_name(self.name):
             raise ModelError(
                 f"model name {self.name!r} does not fit: choose 1 to {MAX_NAME_BYTES} bytes of printable text"
             )

@@ -126,7 +126,7 @@ def train_command(
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"{option} {value:g} must be more than 0")
 
-    from infotok_cli.config import MASKINGS, ModelConfig
+    from infotok_cli.config import MASKINGS, MAX_NAME_BYTES, ModelConfig, is_model_name
     from infotok_cli.model.engine import choose_runtime
     from infotok_cli.model.weights import read_config
     from infotok_cli.train.data import CropShape
@@ -141,6 +141,10 @@ def train_command(
 
     if masking not in (None, *MASKINGS):
         raise UsageError(f"--masking {masking!r} is unknown: choose {', '.join(MASKINGS)}")
+    if name is not None and not is_model_name(name):
+        raise UsageError(
+            f"--name {name!r} does not fit: choose 1 to {MAX_NAME_BYTES} bytes of printable text"
+        )
     runtime = choose_runtime(device, kernels)
     crops = tuple(CropShape.parse(text) for text in crop) if crop else (DEFAULT_CROP,)
 

@@ -75,7 +75,7 @@ def test_a_full_disk_is_an_output_that_cannot_be_written(
         (("--overlap", "9"), 2, "--overlap 9 is out of range"),
         (("--crop", "7x7"), 2, "--crop"),
         (("--device", "toaster"), 2, "toaster"),
-        (("--name", ""), 4, "model name '' does not fit"),
+        (("--name", ""), 2, "--name '' does not fit"),
         (("--init", __file__), 4, "cannot be read"),
         (("--init", "small", "--overlap", "1"), 2, "the model to start from has 2"),
     ],
