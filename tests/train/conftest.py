@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,3 +29,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory, clips: list[Path]) -> Path:
     # Of each video one whole run of 32 frames and a rest of 8; the wider one gives two tiles a run.
     assert tiles == 2 + 4
     return folder
+
+
+@pytest.fixture
+def hears_interrupts() -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt, also in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -81,6 +81,7 @@ def test_an_interrupted_run_leaves_weights_without_what_takes_minutes(cache: Pat
     assert load_model(output).token_net is not None
 
 
+@pytest.mark.usefixtures("hears_interrupts")
 def test_a_run_interrupted_while_it_fits_leaves_these_weights_too(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,6 +100,7 @@ def test_a_run_interrupted_while_it_fits_leaves_these_weights_too(
     assert load_model(output).token_net is not None
 
 
+@pytest.mark.usefixtures("hears_interrupts")
 def test_signals_that_are_kept_act_again_while_that_is_suspended() -> None:
     with StopSignals(World(rank=0, size=2)) as signals:
         with pytest.raises(KeyboardInterrupt), signals.suspended():
