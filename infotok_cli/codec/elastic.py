@@ -21,7 +21,6 @@ from infotok_cli.config import EncodeOptions
 from infotok_cli.errors import UsageError
 from infotok_cli.model.allocation import Allocation
 from infotok_cli.model.engine import Engine
-from infotok_cli.model.tokenizer import Analysis
 from infotok_cli.video.clip import Frame
 
 LENGTHS = 64
@@ -46,17 +45,15 @@ class Prefixes(Protocol):
 class PrefixErrors:
     """Errors as the decoder would make them, measured when asked for; holds the segment's pixels."""
 
-    def __init__(self, engine: Engine, frames: Frame, analysis: Analysis) -> None:
+    def __init__(self, engine: Engine, frames: Frame) -> None:
         self.grid = token_grid(*frames.shape[:3])
         self._engine = engine
         self._frames = frames
-        self._analysis = analysis
 
     def error(self, tokens: int) -> float:
         """Mean squared error, pixels in 0..255, of the picture from the first `tokens` positions."""
         keep = keep_from_prefix(tokens, self.grid)
-        ids = self._engine.compress(self._analysis, keep)
-        shown = self._engine.reconstruct(ids, keep, *self._frames.shape[:3])
+        shown = self._engine.encode(self._frames, keep).shown
         return float(np.square(shown.astype(np.float32) - self._frames).mean(dtype=np.float64))
 
 

@@ -1,7 +1,7 @@
 """Video to .itk, from a file or a pipe and to a file or a pipe.
 
-In groups of segments: every segment of a group is analyzed, tokens are allocated over the whole
-group, then its segments are compressed and written. Most budgets take one pass over the video; those
+In groups of segments: every segment of a group is routed, tokens are allocated over the whole
+group, then its segments are coded and written. Most budgets take one pass over the video; those
 of the whole file take a pass before, unless the video is a single group. With a pipe at either end groups
 are short and every segment leaves as soon as its group is written.
 """
@@ -33,7 +33,7 @@ from infotok_cli.container.writer import ItkWriter
 from infotok_cli.errors import InputError, UsageError
 from infotok_cli.metrics import bits_per_pixel, bpp16
 from infotok_cli.model.allocation import Allocation
-from infotok_cli.model.engine import Engine, Ids
+from infotok_cli.model.engine import Coded, Engine
 from infotok_cli.sound import AudioTrack
 from infotok_cli.video.clip import VideoInfo, scaled_size
 from infotok_cli.video.pipe import PipeReader
@@ -43,7 +43,7 @@ STANDARD_INPUT = "standard input"
 STANDARD_OUTPUT = "standard output"
 
 Progress = Callable[[int, int], None]
-"""Called with the frames done and the tokens written; a frame analyzed but not yet written counts half."""
+"""Called with the frames done and the tokens written; a frame routed but not yet written counts half."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,10 +144,9 @@ def encode_file(
             size=group_size(
                 header,
                 is_stream=is_stream,
-                holds_pixels=options.refine > 0,
                 alone=options.budget is not None and options.budget.kind == "calibrated-rate",
             ),
-            analyzed=meter.analyzed,
+            routed=meter.routed,
         )
         meter.passes = lambda: passes.count
         coder_of = partial(
@@ -238,12 +237,12 @@ class _Meter:
     def __init__(self, writer: ItkWriter, progress: Progress | None) -> None:
         self.passes: Callable[[], int] = lambda: 1
         self.total = NOTHING
-        self._analyzed = self._told = 0
+        self._routed = self._told = 0
         self._writer = writer
         self._progress = progress
 
-    def analyzed(self, frames: int) -> None:
-        self._analyzed += frames
+    def routed(self, frames: int) -> None:
+        self._routed += frames
         self._tell()
 
     def wrote(self, segment: Written) -> None:
@@ -252,7 +251,7 @@ class _Meter:
 
     def _tell(self) -> None:
         if self._progress is not None:
-            done = (self._analyzed + self._writer.frames) // (self.passes() + 1)
+            done = (self._routed + self._writer.frames) // (self.passes() + 1)
             # A second pass is only known to be needed when the first group is full.
             self._told = max(self._told, done)
             self._progress(self._told, self.total.tokens)
@@ -306,18 +305,15 @@ class _GroupCoder:
     def _coded(
         self, pairs: Iterable[tuple[Pending, Allocation]]
     ) -> Iterator[tuple[Pending, Allocation, _Payloads]]:
-        """Segments with their payloads; a CUDA device compresses a batch while the one before is packed."""
+        """Segments with their payloads; a CUDA device codes a batch while the one before is packed."""
         together = batches(pairs, self.batch, lambda pair: (pair[0].frames, pair[1].keep.shape))
         early = self.engine.runtime.device.type == "cuda"
-        for (pending, allocation), guessed in started_early(together, self._start, early=early):
-            ids = guessed
-            if pending.pixels is not None:
-                ids = self.engine.refine(pending.pixels, ids, allocation.keep, self.refine)
-            payloads = pack_tokens(allocation.keep, ids, self.header, self.engine.loaded.token_net)
+        for (pending, allocation), coded in started_early(together, self._start, early=early):
+            payloads = pack_tokens(allocation.keep, coded.ids, self.header, self.engine.loaded.token_net)
             yield pending, allocation, payloads
 
-    def _start(self, pairs: list[tuple[Pending, Allocation]]) -> Callable[[], list[Ids]]:
-        return self.engine.start_compress([(pending.analysis, chosen.keep) for pending, chosen in pairs])
+    def _start(self, pairs: list[tuple[Pending, Allocation]]) -> Callable[[], list[Coded]]:
+        return self.engine.start_encode([(pending.pixels, chosen.keep) for pending, chosen in pairs], self.refine)
 
 
 def _counted(allocation: Allocation, keep_payload: bytes, token_payload: bytes) -> Written:

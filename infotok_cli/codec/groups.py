@@ -1,6 +1,6 @@
-"""Reading a video as groups of analyzed segments, the unit over which tokens are shared out.
+"""Reading a video as groups of routed segments, the unit over which tokens are shared out.
 
-A group is as many segments as a fixed number of positions allows (about 40 seconds at 256 rows), so
+A group is as many segments as a fixed number of positions allows (about 30 seconds at 256 rows), so
 memory does not grow with length, and a still second pays for a busy one nearby. In a stream, where somebody
 waits for the first bytes, it is the segments of 2 seconds, or one if that is longer.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,18 +26,12 @@ from infotok_cli.container.header import Header
 from infotok_cli.container.tracks import pack_audio, pack_times
 from infotok_cli.model.allocation import even_map
 from infotok_cli.model.engine import Engine
-from infotok_cli.model.tokenizer import Analysis
 from infotok_cli.sound import AudioPacket
 from infotok_cli.video.clip import Frame
 from infotok_cli.video.segments import TimedSegment
 
-GROUP_POSITIONS = 1 << 19
-"""Token-grid positions whose analyses are held at once: about 280 MB with 256 channels in bfloat16."""
-
-
-GROUP_PIXEL_BYTES = 256 << 20
-"""Pixels that are held at once where tokens are refined, which needs them again: 24 seconds at 456x256 and
-30 frames per second."""
+GROUP_POSITIONS = 3 << 17
+"""Token-grid positions whose pixels are held at once: 302 MB."""
 
 STREAM_GROUP_SECONDS = 2
 """Video that is held back in a stream to share its tokens out."""
@@ -46,21 +39,23 @@ STREAM_GROUP_SECONDS = 2
 
 @dataclass(frozen=True)
 class Pending:
-    """An analyzed segment that waits for its allocation."""
+    """A segment that waits for its allocation."""
 
-    frames: int
-    analysis: Analysis
+    pixels: Frame
     error: NDArray[np.float32]
+    """The router's error map."""
     prefixes: PrefixErrors | None
     """Set for the elastic router, which asks for more than one error map."""
     sample: Sample | None = None
     """Set for segments that may be decoded when quality is asked for."""
-    pixels: Frame | None = None
-    """Set when tokens are refined."""
     durations: tuple[int, ...] = ()
     """Ticks that each frame is shown, in a file with frame times."""
     packets: Sequence[AudioPacket] = ()
     """Sound heard meanwhile, times from the start of the segment on."""
+
+    @property
+    def frames(self) -> int:
+        return len(self.pixels)
 
 
 @dataclass(frozen=True)
@@ -73,13 +68,9 @@ class _Read:
     packets: Sequence[AudioPacket]
 
 
-def group_size(
-    header: Header, *, is_stream: bool = False, holds_pixels: bool = False, alone: bool = False
-) -> int:
+def group_size(header: Header, *, is_stream: bool = False, alone: bool = False) -> int:
     """Segments in a group of a file, or of a stream; `alone`: where each is allocated by itself."""
     size = GROUP_POSITIONS // header.positions()
-    if holds_pixels:
-        size = min(size, GROUP_PIXEL_BYTES // (header.segment_frames * header.height * header.width * 3))
     if is_stream:
         size = (
             1 if alone else min(size, int(STREAM_GROUP_SECONDS * header.frame_rate / header.segment_frames))
@@ -95,11 +86,11 @@ def read_groups(
     *,
     batch: int = 1,
     sound: Callable[[TimedSegment], Sequence[AudioPacket]],
-    analyzed: Callable[[int], None],
+    routed: Callable[[int], None],
 ) -> Generator[list[Pending], None, None]:
-    """Analyze segments, `size` in a group and `batch` at a time; `sound` gives their packets.
+    """Route segments, `size` in a group and `batch` at a time; `sound` gives their packets.
 
-    `analyzed` is told of their frames. Batches lie within groups. A list that was yielded should be emptied
+    `routed` is told of their frames. Batches lie within groups. A list that was yielded should be emptied
     before the next one is asked for.
     """
     group: list[Pending] = []
@@ -113,7 +104,7 @@ def read_groups(
         ):
             for pending in _pending(together, engine, options, first=len(group)):
                 group.append(pending)
-                analyzed(pending.frames)
+                routed(pending.frames)
             if len(group) == size:
                 yield group
                 group = []
@@ -124,21 +115,16 @@ def read_groups(
 def _pending(
     together: Sequence[_Read], engine: Engine, options: EncodeOptions, *, first: int
 ) -> Iterator[Pending]:
-    """Segments of one shape, analyzed; `first` is the place of the first one in its group."""
-    shown = [segment.frames for segment in together]
-    analyses = engine.analyze_all(shown)
-    errors = _errors(shown, analyses, engine, options)
+    """Segments of one shape with their error maps; `first` is the place of the first one in its group."""
+    errors = _error_maps([segment.frames for segment in together], engine, options)
     samples = takes_samples(options)
-    sampled = partial(Sample, engine, refine=options.refine)
-    for place, (segment, analysis, error) in enumerate(zip(together, analyses, errors, strict=True), first):
+    for place, (segment, error) in enumerate(zip(together, errors, strict=True), first):
         frames = segment.frames
         yield Pending(
-            frames=len(frames),
-            analysis=analysis,
+            pixels=frames,
             error=error,
-            prefixes=PrefixErrors(engine, frames, analysis) if options.router == "elastic" else None,
-            sample=sampled(frames, analysis) if samples and may_be_sample(place) else None,
-            pixels=frames if options.refine else None,
+            prefixes=PrefixErrors(engine, frames) if options.router == "elastic" else None,
+            sample=Sample(engine, frames, options.refine) if samples and may_be_sample(place) else None,
             durations=segment.durations,
             packets=segment.packets,
         )
@@ -178,13 +164,13 @@ def _side_bytes(pending: Pending, header: Header) -> int:
     return total
 
 
-def _errors(
-    segments: Sequence[Frame], analyses: Sequence[Analysis], engine: Engine, options: EncodeOptions
+def _error_maps(
+    segments: Sequence[Frame], engine: Engine, options: EncodeOptions
 ) -> list[NDArray[np.float32]]:
     """Error maps of segments of one shape, as the router sees them."""
     everything = options.budget is None and options.rate == 1
     if options.router == "fixed" or everything:
         return [even_map(token_grid(*frames.shape[:3]), options.allocation) for frames in segments]
     if options.router == "exact":
-        return engine.exact_errors(segments, analyses)
-    return engine.predicted_errors(analyses)
+        return engine.exact_errors(segments)
+    return engine.predicted_errors(segments)

@@ -33,11 +33,11 @@ class Passes:
         options: EncodeOptions,
         header: Header,
         size: int,
-        analyzed: Callable[[int], None],
+        routed: Callable[[int], None],
     ) -> None:
-        """`size`: segments in a group; `analyzed` is told of frames, in every pass."""
+        """`size`: segments in a group; `routed` is told of frames, in every pass."""
         self.source, self.video, self.engine, self.options = source, video, engine, options
-        self.header, self.size, self.analyzed = header, size, analyzed
+        self.header, self.size, self.routed = header, size, routed
         self.batch = even_size(size, engine.batch(header.positions()))
         """Segments that go through the network at once, so that groups are cut evenly."""
         self.count = 1
@@ -82,7 +82,7 @@ class Passes:
                 options,
                 batch=self.batch,
                 sound=sound,
-                analyzed=self.analyzed,
+                routed=self.routed,
             )
             with closing(groups):
                 yield from groups

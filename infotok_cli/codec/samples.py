@@ -6,7 +6,6 @@ from infotok_cli.config import EncodeOptions
 from infotok_cli.metrics import average_psnr, psnr
 from infotok_cli.model.allocation import Allocation
 from infotok_cli.model.engine import Engine
-from infotok_cli.model.tokenizer import Analysis
 from infotok_cli.video.clip import Frame
 
 SAMPLE_EVERY = 4
@@ -24,17 +23,14 @@ def is_sample(number: int, segments: int) -> bool:
 
 
 class Sample:
-    """One segment, decoded when asked for."""
+    """One segment, coded when asked for."""
 
-    def __init__(self, engine: Engine, frames: Frame, analysis: Analysis, refine: int = 0) -> None:
-        self._engine, self._frames, self._analysis, self._refine = engine, frames, analysis, refine
+    def __init__(self, engine: Engine, frames: Frame, refine: int = 0) -> None:
+        self._engine, self._frames, self._refine = engine, frames, refine
 
     def psnr_db(self, allocation: Allocation) -> float:
         """Mean over frames of PSNR, dB, of what a decoder would show."""
-        ids = self._engine.compress(self._analysis, allocation.keep)
-        if self._refine:
-            ids = self._engine.refine(self._frames, ids, allocation.keep, self._refine)
-        shown = self._engine.reconstruct(ids, allocation.keep, *self._frames.shape[:3])
+        shown = self._engine.encode(self._frames, allocation.keep, self._refine).shown
         return average_psnr(psnr(self._frames, shown))
 
 

@@ -32,8 +32,6 @@ class LoadedModel:
 
     tokenizer: Tokenizer
     config: ModelConfig
-    mean_error: float
-    """Calibration E[err]: mean absolute error at full rate over held-out crops, pixels in [-1, 1]."""
     sha256: str
     """Hex digest of the weights file."""
     path: Path
@@ -54,7 +52,6 @@ def save_model(
     path: Path,
     model: Tokenizer,
     tensors: Mapping[str, Tensor],
-    mean_error: float,
     training: str,
     *,
     distortions: Mapping[str, Distortion] | None = None,
@@ -63,7 +60,7 @@ def save_model(
 ) -> str:
     """Write `tensors` (a state dict of `model`) in half precision; returns the file's sha256.
 
-    mean_error, distortions, rate_scales, token_net: see `LoadedModel`. training: JSON text on how the
+    distortions, rate_scales, token_net: see `LoadedModel`. training: JSON text on how the
     weights came about. Raises OutputError as `write_tensors`.
     """
     stored = {
@@ -75,7 +72,6 @@ def save_model(
     for name, array in (token_net.arrays() if token_net else {}).items():
         stored[TENSOR_PREFIX + name] = torch.from_numpy(array)
     calibration = {
-        "mean_error": mean_error,
         "distortion": {router: fit.to_json() for router, fit in (distortions or {}).items()},
         "rate_scale": {router: scale.to_json() for router, scale in (rate_scales or {}).items()},
     }
@@ -139,7 +135,6 @@ def load_model(path: Path) -> LoadedModel:
             metadata = reader.metadata() or {}
             config = _config_of(path, metadata)
             calibration = json.loads(metadata[CALIBRATION_KEY])
-            mean_error = float(calibration["mean_error"])
             fitted = dict(calibration.get("distortion", {}))
             distortions = {router: Distortion.from_json(fit) for router, fit in fitted.items()}
             scales = dict(calibration.get("rate_scale", {}))
@@ -157,7 +152,6 @@ def load_model(path: Path) -> LoadedModel:
     return LoadedModel(
         tokenizer=model,
         config=config,
-        mean_error=mean_error,
         sha256=file_sha256(path),
         path=path,
         distortions=distortions,

@@ -31,7 +31,6 @@ def adopt(source: Path) -> None:
         "sha256": loaded.sha256,
         "licence": "Apache-2.0",
         "config": json.loads(loaded.config.to_json()),
-        "mean_error": loaded.mean_error,
         "distortion": {router: fit.to_json() for router, fit in loaded.distortions.items()},
         "rate_scale": {router: scale.to_json() for router, scale in loaded.rate_scales.items()},
         "training": training,

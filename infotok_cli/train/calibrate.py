@@ -29,13 +29,10 @@ def fit_distortions(engine: Engine, clips: Sequence[NDArray[np.uint8]]) -> dict[
     """
     measured: dict[str, Measured] = {"fast": [], "exact": []}
     for clip in clips:
-        analysis = engine.analyze(clip)
-        maps = {"fast": engine.predicted_error(analysis), "exact": engine.exact_error(clip, analysis)}
-        for router, error in maps.items():
+        for router, error in _error_maps(engine, clip).items():
             for rate in RATES:
                 (allocation,) = allocate_blocks([error], rate)
-                ids = engine.compress(analysis, allocation.keep)
-                shown = engine.reconstruct(ids, allocation.keep, *clip.shape[:3])
+                shown = engine.encode(clip, allocation.keep).shown
                 row = (error, allocation, _block_mse(clip, shown), average_psnr(psnr(clip, shown)))
                 measured[router].append(row)
     return {router: _fit(rows) for router, rows in measured.items()}
@@ -45,10 +42,14 @@ def fit_rate_scales(engine: Engine, clips: Sequence[NDArray[np.uint8]]) -> dict[
     """Fit `RateScale` for the `fast` and the `exact` router on clips `[T, H, W, 3]`, as above."""
     maps: dict[str, list[ErrorMap]] = {"fast": [], "exact": []}
     for clip in clips:
-        analysis = engine.analyze(clip)
-        maps["fast"].append(engine.predicted_error(analysis))
-        maps["exact"].append(engine.exact_error(clip, analysis))
+        for router, error in _error_maps(engine, clip).items():
+            maps[router].append(error)
     return {router: RateScale.fit(errors) for router, errors in maps.items()}
+
+
+def _error_maps(engine: Engine, clip: NDArray[np.uint8]) -> dict[str, ErrorMap]:
+    """The clip's error maps by router."""
+    return {"fast": engine.predicted_errors([clip])[0], "exact": engine.exact_errors([clip])[0]}
 
 
 def _fit(rows: Measured) -> Distortion:

@@ -10,7 +10,6 @@ from infotok_cli.model.engine import Runtime
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.train.data import CropShape, centre_crop
 from infotok_cli.train.masking import keep_at_rate
-from infotok_kernels import error_map
 
 HELD_RATES = (1.0, 0.75, 0.5, 0.25)
 
@@ -31,23 +30,10 @@ class HeldOut:
         sums: dict[float, list[float]] = {rate: [] for rate in HELD_RATES}
         for video in self._batches():
             with self.runtime.autocast():
-                analysis = model.analyze(video)
+                log_error = model.predict(video)
                 for rate in HELD_RATES:
-                    keep = keep_at_rate(analysis.log_error, rate, model.config.masking)
-                    codes, _ = model.compress(analysis, keep)
-                    shown = ((model.reconstruct(codes, keep).clamp(-1, 1) + 1) * 127.5).round()
+                    keep = keep_at_rate(log_error, rate, model.config.masking)
+                    shown = ((model.encode(video, keep)[1].clamp(-1, 1) + 1) * 127.5).round()
                     error = (shown - (video + 1) * 127.5).square().mean(dim=(2, 3, 4)).clamp_min(1e-3)
                     sums[rate] += (10 * (255**2 / error).log10()).flatten().tolist()
         return {rate: float(np.mean(values)) for rate, values in sums.items()}
-
-    @torch.no_grad()
-    def mean_error(self, model: Tokenizer) -> float:
-        """Calibration E[err]: mean absolute error at full rate, [-1, 1] scale."""
-        errors = []
-        for video in self._batches():
-            with self.runtime.autocast():
-                analysis = model.analyze(video)
-                keep = torch.ones(analysis.log_error.shape, dtype=torch.bool, device=self.runtime.device)
-                codes, _ = model.compress(analysis, keep)
-                errors.append(error_map(video, model.reconstruct(codes, keep)))
-        return float(torch.cat(errors).mean())

@@ -124,7 +124,9 @@ class _Run:
         place = {"seed": options.seed, "step": self.progress.step, "rank": world.rank}
         self.module = world.parallel(TrainingModule(self.model, mask_generator(**place)))
         self.averages = {name: t.detach().clone() for name, t in self.model.state_dict().items()}
-        self.optimizers = make_optimizers(self.model, options.learning_rate)
+        self.optimizers = make_optimizers(
+            self.model, options.learning_rate, half=self.runtime.precision == "bf16"
+        )
         if saved:
             self.averages = {name: t.to(options.device) for name, t in select(saved, "average.").items()}
             restore_optimizers(self.optimizers, saved)
@@ -319,34 +321,30 @@ class _Run:
             "machine": f"{platform.machine()} {options.device}, torch {torch.__version__}",
             "held_psnr_db": {f"{rate:g}": round(held[rate], 3) for rate in HELD_RATES},
         }
-        error = self.held.mean_error(model)
         if self.progress.started_from is not None:
             history["started_from"] = self.progress.started_from
         companions = Companions()
         if fit:
             with suppress(KeyboardInterrupt), signals.suspended():
-                companions = self._companions(error)
+                companions = self._companions()
         return save_model(
             options.output,
             model,
             model.state_dict(),
-            error,
             json.dumps(history),
             distortions=companions.distortions,
             rate_scales=companions.rate_scales,
             token_net=companions.token_net,
         )
 
-    def _companions(self, error: float) -> Companions:
+    def _companions(self) -> Companions:
         options, model = self.options, self.averaged()
         # Tokens of whole segments: what a token says depends on how long its segment is.
         frames = max(8, model.config.segment_frames // 8 * 8)
         shape = CropShape(frames, max(crop.side for crop in options.crops))
         random = np.random.default_rng(options.seed)
         clips = self.cache.sample(clips_wanted(options.coder_steps), shape, random, whole=True)
-        loaded = LoadedModel(
-            tokenizer=model, config=model.config, mean_error=error, sha256="", path=options.output
-        )
+        loaded = LoadedModel(tokenizer=model, config=model.config, sha256="", path=options.output)
         return fit_companions(
             loaded,
             list(clips),

@@ -20,6 +20,9 @@ MSE_FLOOR = 2e-4
 
 HEAD_WEIGHT = 0.05
 
+ERROR_FLOOR = 1e-3
+"""Added to errors before their log, which the head learns; an eighth of a level of 0..255."""
+
 
 @dataclass(frozen=True)
 class StepLosses:
@@ -37,18 +40,17 @@ def training_losses(model: Tokenizer, video: Tensor, generator: torch.Generator)
     The reconstruction loss is the mean log of each sample's squared error, which is PSNR up to
     scale. The head learns the log error of the samples at rate 1.
     """
-    analysis = model.analyze(video)
+    log_error = model.predict(video)
     full = (len(video) + 1) // 2
-    keep = torch.ones(analysis.log_error.shape, dtype=torch.bool, device=video.device)
+    keep = torch.ones(log_error.shape, dtype=torch.bool, device=video.device)
     if full < len(video):
         draw = draw_tails if model.config.masking == "elastic" else draw_keep
-        keep[full:] = draw(analysis.log_error[full:].detach(), generator)
-    codes, _ = model.compress(analysis, keep)
-    reconstruction = model.reconstruct(codes, keep)
-    mse = (reconstruction - video).square().mean(dim=(1, 2, 3, 4))
+        keep[full:] = draw(log_error[full:].detach(), generator)
+    _, shown = model.encode(video, keep)
+    mse = (shown - video).square().mean(dim=(1, 2, 3, 4))
     with torch.no_grad():
-        target = (error_map(video[:full], reconstruction[:full]) + 1e-3).log()
-    head = (analysis.log_error[:full] - target).abs().mean()
+        target = (error_map(video[:full], shown[:full]) + ERROR_FLOOR).log()
+    head = (log_error[:full] - target).abs().mean()
     total = (mse + MSE_FLOOR).log().mean() + HEAD_WEIGHT * head
     return StepLosses(
         total=total,

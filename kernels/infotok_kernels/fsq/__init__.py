@@ -24,11 +24,18 @@ in the order of summation only, by about 1e-6 of the sum of magnitudes; this lea
 
 
 def fsq_encode(
-    hidden: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], *, backend: Backend | None = None
+    hidden: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    levels: Sequence[int],
+    gain: Tensor | None = None,
+    *,
+    backend: Backend | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Project, bound and round: codes are the levels nearest to hidden weight^T + bias.
+    """Project, bound and round: codes are the levels nearest to (hidden weight^T + bias) / gain.
 
-    hidden: `[..., D]`. weight: `[C, D]`. bias: `[C]`. levels: C level counts, each >= 2.
+    hidden: `[..., D]`. weight: `[C, D]`. bias: `[C]`. levels: C level counts, each >= 2. gain: positive,
+    `[..., C]`; None for 1.
     Returns codes `[..., C]` (differentiable, straight-through, float32 or better) and token ids
     `[...]` int64. The projection runs in float32 whatever autocast says: ids should not hang on
     the rounding of half precision.
@@ -42,7 +49,7 @@ def fsq_encode(
         )
     _check(levels, hidden, weight, bias)
     if resolve_backend(backend, hidden.device) == "reference":
-        return fsq_encode_reference(hidden, weight, bias, levels)
+        return fsq_encode_reference(hidden, weight, bias, levels, gain)
     _check_triton(levels, hidden, weight, bias)
     from infotok_kernels.fsq.fused import fsq_encode_fused
 

@@ -67,12 +67,14 @@ def ids_to_codes(ids: Tensor, levels: Sequence[int], dtype: torch.dtype = torch.
 
 
 def fsq_encode_reference(
-    hidden: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int]
+    hidden: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], gain: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """`infotok_kernels.fsq_encode` in torch, on any device and for every float dtype."""
     with torch.autocast(hidden.device.type, enabled=False):
         wide = hidden if hidden.dtype == torch.float64 else hidden.float()
         values = F.linear(wide, weight.to(wide.dtype), bias.to(wide.dtype))
+        if gain is not None:
+            values = values / gain.to(wide.dtype)
         codes: Tensor = BoundAndRound.apply(values, _steps(levels, values))  # type: ignore[no-untyped-call]
     return codes, codes_to_ids(codes.detach(), levels)
 
