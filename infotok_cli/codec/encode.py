@@ -313,7 +313,9 @@ class _GroupCoder:
             yield pending, allocation, payloads
 
     def _start(self, pairs: list[tuple[Pending, Allocation]]) -> Callable[[], list[Coded]]:
-        return self.engine.start_encode([(pending.pixels, chosen.keep) for pending, chosen in pairs], self.refine)
+        return self.engine.start_encode(
+            [(pending.pixels, chosen.keep) for pending, chosen in pairs], self.refine
+        )
 
 
 def _counted(allocation: Allocation, keep_payload: bytes, token_payload: bytes) -> Written:

@@ -244,7 +244,9 @@ class Engine:
 
         def start(some: Sequence[Video]) -> Callable[[], list[ErrorMap]]:
             video = self._video(some)
-            keep = torch.ones(len(some), *token_grid(count, height, width), dtype=torch.bool, device=video.device)
+            keep = torch.ones(
+                len(some), *token_grid(count, height, width), dtype=torch.bool, device=video.device
+            )
             with self.runtime.autocast():
                 _, shown = self._model.encode(video, keep)
             fetch = download(error_map(video, shown[:, :count, :height, :width]))

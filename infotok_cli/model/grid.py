@@ -133,7 +133,9 @@ def around(frame: Tensor) -> Tensor:
     """
     batch, height, width, _ = frame.shape
     rows, columns = PATCH[1:]
-    padded = torch.nn.functional.pad(frame.permute(0, 3, 1, 2), (columns, columns, rows, rows), mode="replicate")
+    padded = torch.nn.functional.pad(
+        frame.permute(0, 3, 1, 2), (columns, columns, rows, rows), mode="replicate"
+    )
     h, w = height // rows, width // columns
     cells = padded.reshape(batch, 3, h + 2, rows, w + 2, columns).permute(0, 2, 4, 3, 5, 1).flatten(3)
     return torch.cat([cells[:, y : y + h, x : x + w] for y in range(3) for x in range(3)], dim=-1)

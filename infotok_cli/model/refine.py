@@ -29,6 +29,7 @@ def refine_codes(
     source: Tensor,
     codes: Tensor,
     keep: Tensor,
+    *,
     levels: Sequence[int],
     moves: int,
 ) -> Tensor:

@@ -1,9 +1,9 @@
 """The model: a causal closed loop from video to token ids and back.
 
-A segment is coded one latent step (4 frames) at a time. What a step is predicted from, its context, is what the
-decoder keeps of the steps before: the last shown picture and the decoder's hidden state. The compressor
-sees the source beside that context and says what is new; the decoder turns context and tokens into the next
-picture. So tokens depend on the past alone, and encoding runs the decoder too.
+A segment is coded one latent step (4 frames) at a time. Its context is what the decoder keeps of the steps
+before: the last shown picture and the decoder's hidden state. The compressor sees the source beside that
+context and says what is new; the decoder turns context and tokens into the next picture. So tokens depend
+on the past alone, and encoding runs the decoder too.
 
 predict  video -> log error at full rate, what the router ranks by   (head, outside the loop)
 encode   video + keep map -> token ids and shown video               (compressor, quantizer and decoder)
@@ -121,7 +121,7 @@ class Tokenizer(nn.Module):
         Returns ids `[B, t, h, w]` int64 (meaningless where nothing is kept) and what is shown,
         `[B, 4t, 8h, 8w, 3]`, about [-1, 1], not clamped.
         """
-        steps = pad_video(video, PATCH).split(PATCH[0], dim=1)
+        steps = pad_video(video, PATCH).unflatten(1, (-1, PATCH[0])).unbind(dim=1)
         ranks, counts = kept_places(keep)
         memory, all_ids, shown = None, [], []
         for t, source in enumerate(steps):
@@ -131,7 +131,7 @@ class Tokenizer(nn.Module):
             if refine:
                 codes = refine_codes(
                     lambda codes: self.show(codes, context, *place)[0],  # noqa: B023
-                    source, codes, keep[:, t], self.config.levels, refine,
+                    source, codes, keep[:, t], levels=self.config.levels, moves=refine,
                 )  # fmt: skip
                 ids = codes_to_ids(codes, self.config.levels)
             picture, memory = self.show(codes, context, *place)
