@@ -27,7 +27,7 @@ class Muon(torch.optim.Optimizer):
     def __init__(
         self, matrices: Iterable[Tensor], lr: float, weight_decay: float, dtype: torch.dtype = torch.bfloat16
     ) -> None:
-        """dtype: of the orthogonalization's matrix products."""
+        """dtype: of the orthogonalization's matrix products, float32 or bfloat16."""
         super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay})
         self._dtype = dtype
 
@@ -55,11 +55,21 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalized(matrices: Tensor) -> Tensor:
-    """About U V^T for each U S V^T of `matrices` `[N, rows, columns]`, by Newton-Schulz iteration."""
+    """About U V^T for each U S V^T of `matrices` `[N, rows, columns]`, by Newton-Schulz iteration.
+
+    An iteration multiplies X by a polynomial P of its Gram matrix G = X X^T, which makes that P G P: in
+    float32 only the small G is iterated, and X multiplied by all the Ps at the end.
+    """
     wide = matrices.mT if matrices.shape[1] > matrices.shape[2] else matrices
     wide = wide / wide.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
     a, b, c = COEFFICIENTS
-    for _ in range(ITERATIONS):
-        gram = wide @ wide.mT
-        wide = torch.baddbmm(wide, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
+    factor = torch.eye(wide.shape[1], dtype=wide.dtype, device=wide.device).expand(len(wide), -1, -1)
+    gram = wide @ wide.mT
+    for iteration in range(ITERATIONS):
+        power = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        power.diagonal(dim1=1, dim2=2).add_(a)
+        factor = power @ factor
+        if iteration < ITERATIONS - 1:
+            gram = power @ gram @ power
+    wide = factor @ wide
     return wide.mT if matrices.shape[1] > matrices.shape[2] else wide

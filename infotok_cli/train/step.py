@@ -20,6 +20,9 @@ MSE_FLOOR = 2e-4
 
 HEAD_WEIGHT = 0.05
 
+FULL_SHARE = 0.25
+"""Share of a batch that keeps every token; the rest is masked, at rates up to 1."""
+
 ERROR_FLOOR = 1e-3
 """Added to errors before their log, which the head learns; an eighth of a level of 0..255."""
 
@@ -35,13 +38,13 @@ class StepLosses:
 
 
 def training_losses(model: Tokenizer, video: Tensor, generator: torch.Generator) -> StepLosses:
-    """Losses of one batch `[B, T, H, W, 3]` in [-1, 1]: the first half at rate 1, the rest masked.
+    """Losses of one batch `[B, T, H, W, 3]` in [-1, 1]: the first quarter at rate 1, the rest masked.
 
     The reconstruction loss is the mean log of each sample's squared error, which is PSNR up to
     scale. The head learns the log error of the samples at rate 1.
     """
     log_error = model.predict(video)
-    full = (len(video) + 1) // 2
+    full = max(1, round(FULL_SHARE * len(video)))
     keep = torch.ones(log_error.shape, dtype=torch.bool, device=video.device)
     if full < len(video):
         draw = draw_tails if model.config.masking == "elastic" else draw_keep
@@ -79,7 +82,7 @@ def accumulate_gradients(
 
     module: a TrainingModule, or one whose gradients are averaged over processes: that is done once,
     with the last batch. next_batch: gives uint8 `[B, T, H, W, 3]` on any device. For batches of equal
-    and even size the result is that of one batch with all their clips.
+    size, a multiple of 4, the result is that of one batch with all their clips.
     """
     sums = torch.zeros(4, device=runtime.device)
     for number in range(count):
