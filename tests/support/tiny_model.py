@@ -19,11 +19,11 @@ MADE_UP = Distortion(offsets=(-0.5, -1.0, -1.5, -2.0), slopes=(2.2, 2.1, 2.0, 2.
 def write_tiny_model(path: Path, masking: MaskingName = "error", *, coded: bool = False) -> str:
     """Write its weights file, `coded` with a token net; returns the sha256, the same every time."""
     config = ModelConfig(
-        name="tiny", width=64, encoder_blocks=1, compressor_blocks=1, decompressor_blocks=1, decoder_blocks=1,
-        mlp_width=64, masking=masking,
+        name="tiny", width=64, head_width=32, compressor_blocks=1, decoder_blocks=1, mlp_width=64,
+        masking=masking,
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = Tokenizer(config)
     net = made_net() if coded else None
-    return save_model(path, model, model.state_dict(), mean_error=0.1, training="{}", token_net=net)
+    return save_model(path, model, model.state_dict(), training="{}", token_net=net)
