@@ -68,6 +68,8 @@ class FsqCase:
     width: int
     dtype: torch.dtype = torch.float32
     levels: tuple[int, ...] = LEVELS
+    gain: torch.dtype | None = None
+    """Dtype of the gain; None passes none."""
     small: bool = True
     timed: bool = False
 
@@ -142,6 +144,11 @@ FSQ = (
     FsqCase(name="half", rows=63, width=64, dtype=_HALF),
     FsqCase(name="one-channel", rows=17, width=32, levels=(16,)),
     FsqCase(name="sixteen-channels", rows=17, width=32, levels=(2,) * 16),
+    FsqCase(name="gain-one-row", rows=1, width=16, gain=torch.float32),
+    FsqCase(name="gain", rows=65, width=97, gain=torch.float32),
+    FsqCase(name="gain-brain", rows=130, width=64, dtype=_BRAIN, gain=torch.float32),
+    FsqCase(name="gain-all-half", rows=63, width=64, dtype=_HALF, gain=_HALF),
+    FsqCase(name="gain-sixteen-channels", rows=17, width=32, levels=(2,) * 16, gain=torch.float32),
     FsqCase(name="256p", rows=8 * 8 * 8 * 32 * 57, width=256, dtype=_BRAIN, small=False, timed=True),
 )
 

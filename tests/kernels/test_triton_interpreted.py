@@ -99,7 +99,9 @@ def test_operators_keep_torch_s_rules() -> None:
     operators = torch.ops.infotok
     torch.library.opcheck(operators.window_attention, (qkv, query_norm, key_norm, keep, True, 8, 4, False))
     hidden, weight = torch.randn(5, 8, requires_grad=True), torch.randn(6, 8, requires_grad=True)
-    torch.library.opcheck(operators.fsq_encode, (hidden, weight, torch.randn(6), LEVELS, True))
+    gain = (torch.rand(5, 6) + 0.5).requires_grad_()
+    for given in (None, gain):
+        torch.library.opcheck(operators.fsq_encode, (hidden, weight, torch.randn(6), given, LEVELS, True))
     back = torch.randn(8, 6, requires_grad=True)
     torch.library.opcheck(
         operators.fsq_decode, (torch.arange(5), back, torch.randn(8), LEVELS, torch.float32)
@@ -125,6 +127,9 @@ def test_attention_refuses_by_name(dtype: torch.dtype, head_dim: int, named: str
 def test_fsq_and_error_map_refuse_by_name() -> None:
     with pytest.raises(ValueError, match="float64"):
         fsq_encode(torch.zeros(1, 4).double(), torch.zeros(6, 4), torch.zeros(6), LEVELS, backend="triton")
+    gain = torch.ones(1, 6).double()
+    with pytest.raises(ValueError, match="float64"):
+        fsq_encode(torch.zeros(1, 4), torch.zeros(6, 4), torch.zeros(6), LEVELS, gain, backend="triton")
     with pytest.raises(ValueError, match="17 levels"):
         fsq_encode(torch.zeros(1, 4), torch.zeros(17, 4), torch.zeros(17), (2,) * 17, backend="triton")
     with pytest.raises(ValueError, match="int32"):
