@@ -99,7 +99,9 @@ def main() -> None:
         pointers = weights | {"hidden": f"*{dtype}", "gain": "*fp32"}
         build(encode_kernel, pointers, constants, 4, 3)
         build(encode_kernel, pointers, constants | {"gain": None}, 4, 3)
-    build(decode_kernel, weights | {"out": "*bf16"}, shape | {"BLOCK_D": 128}, 4, 2)
+    pointers = weights | {"out": "*bf16", "gain": "*fp32"}
+    for given in ({}, {"gain": None}):
+        build(decode_kernel, pointers, shape | {"BLOCK_D": 128} | given, 4, 2)
     constants = {
         "PATCH_T": 4, "PATCH_Y": 8, "SPAN": 24, "PADDED_LINES": 32, "PADDED_SPAN": 32, "CELLS": 8,
         "ALIGNED": 8,

@@ -100,15 +100,19 @@ def check_fsq(case: FsqCase, device: str) -> None:
 
     back = torch.randn((case.width, channels), device=device).to(case.dtype).requires_grad_()
     offset = torch.randn(case.width, device=device).to(case.dtype).requires_grad_()
-    shown = fsq_decode(ids, back, offset, case.levels, backend="triton")
+    taken = {"weight": back, "bias": offset}
+    if case.gain is not None:
+        taken["gain"] = inputs["gain"]
+    shown = fsq_decode(ids, **taken, levels=case.levels, backend="triton")
     assert shown.dtype == case.dtype
-    exacts = [tensor.detach().double().requires_grad_() for tensor in (back, offset)]
-    exact = fsq_decode(ids, exacts[0], exacts[1], case.levels, backend="reference")
+    wide = {name: tensor.detach().double().requires_grad_() for name, tensor in taken.items()}
+    exact = fsq_decode(ids, **wide, levels=case.levels, backend="reference")
     assert relative_error(shown, exact.detach()) < allowed.forward
     upstream = torch.randn(shown.shape, device=device).to(case.dtype)
-    found = torch.autograd.grad(shown, (back, offset), upstream)
-    gradients = torch.autograd.grad(exact, exacts, upstream.double())
-    for name, one, other in zip(("weight", "bias"), found, gradients, strict=True):
+    found = torch.autograd.grad(shown, list(taken.values()), upstream)
+    gradients = torch.autograd.grad(exact, list(wide.values()), upstream.double())
+    for name, one, other in zip(taken, found, gradients, strict=True):
+        assert one.dtype == taken[name].dtype
         assert relative_error(one, other) < allowed.gradient, f"gradient of decode's {name}"
 
 

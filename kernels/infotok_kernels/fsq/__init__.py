@@ -59,11 +59,19 @@ def fsq_encode(
 
 
 def fsq_decode(
-    ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], *, backend: Backend | None = None
+    ids: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    levels: Sequence[int],
+    gain: Tensor | None = None,
+    *,
+    backend: Backend | None = None,
 ) -> Tensor:
-    """Unpack ids `[...]` to codes and project them: `[..., D]` with weight `[D, C]`, bias `[D]`.
+    """Unpack ids `[...]` to codes and project them: (codes * gain) weight^T + bias, `[..., D]`.
 
-    ids must lie in 0..product(levels)-1; they are not checked. Under autocast the result has its dtype.
+    ids must lie in 0..product(levels)-1; they are not checked. weight: `[D, C]`. bias: `[D]`.
+    gain: `[..., C]`, as given to `fsq_encode`; None for 1.
+    Differentiable in weight, bias and gain. The result has the dtype of weight, under autocast its dtype.
     Raises ValueError as `fsq_encode` does.
     """
     channels = len(levels)
@@ -73,13 +81,14 @@ def fsq_decode(
         )
     if ids.dtype.is_floating_point or ids.dtype.is_complex or ids.dtype == torch.bool:
         raise ValueError(f"ids are {ids.dtype}, expected integers")
-    _check(levels, ids, weight, bias)
+    _check_gain(gain, (*ids.shape, channels))
+    _check(levels, ids, weight, bias, gain)
     if resolve_backend(backend, ids.device) == "reference":
-        return fsq_decode_reference(ids, weight, bias, levels)
-    _check_triton(levels, weight, bias)
+        return fsq_decode_reference(ids, weight, bias, levels, gain)
+    _check_triton(levels, weight, bias, gain)
     from infotok_kernels.fsq.fused import fsq_decode_fused
 
-    return fsq_decode_fused(ids, weight, bias, levels)
+    return fsq_decode_fused(ids, weight, bias, levels, gain)
 
 
 def _check_gain(gain: Tensor | None, shape: tuple[int, ...]) -> None:

@@ -64,13 +64,16 @@ def encode(
     return codes, ids, values
 
 
-def decode(ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], dtype: torch.dtype) -> Tensor:
+def decode(
+    ids: Tensor, weight: Tensor, bias: Tensor, gain: Tensor | None, levels: Sequence[int], dtype: torch.dtype
+) -> Tensor:
     """Projected codes `[..., D]` in `dtype`."""
     out = torch.empty((*ids.shape, weight.shape[0]), dtype=dtype, device=ids.device)
     if ids.numel():
         with on_device_of(ids):
             decode_kernel[(triton.cdiv(ids.numel(), _DECODE_ROWS),)](
                 ids.contiguous(), weight.contiguous(), bias.contiguous(),
+                gain.contiguous() if gain is not None else None,
                 *_digits(tuple(levels), str(ids.device)), out, ids.numel(), weight.shape[0],
                 CHANNELS=len(levels), PADDED=_PADDED, BLOCK=_DECODE_ROWS, BLOCK_D=_DECODE_DEPTH,
                 num_warps=4, num_stages=2,
@@ -89,7 +92,7 @@ _decode_op = torch.library.custom_op(
     "infotok::fsq_decode",
     decode,
     mutates_args=(),
-    schema="(Tensor ids, Tensor weight, Tensor bias, int[] levels, ScalarType dtype) -> Tensor",
+    schema="(Tensor ids, Tensor weight, Tensor bias, Tensor? gain, int[] levels, ScalarType dtype) -> Tensor",
 )
 
 
@@ -104,7 +107,7 @@ def _encode_shapes(
 
 @_decode_op.register_fake
 def _decode_shapes(
-    ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], dtype: torch.dtype
+    ids: Tensor, weight: Tensor, bias: Tensor, gain: Tensor | None, levels: Sequence[int], dtype: torch.dtype
 ) -> Tensor:
     return weight.new_empty((*ids.shape, weight.shape[0]), dtype=dtype)
 
@@ -135,18 +138,23 @@ def _encode_gradients(ctx: Any, gradient: Tensor | None, *_: Any) -> tuple[Tenso
 
 
 def _save_decode(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ids, weight, bias, ctx.levels, _ = inputs
-    ctx.save_for_backward(ids)
-    ctx.dtypes = (weight.dtype, bias.dtype)
+    ids, weight, bias, gain, ctx.levels, _ = inputs
+    ctx.save_for_backward(ids, weight, gain)
+    ctx.bias_dtype = bias.dtype
 
 
 def _decode_gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    (ids,) = ctx.saved_tensors
+    ids, weight, gain = ctx.saved_tensors
+    to_gain = None
     with torch.autocast(gradient.device.type, enabled=False):
-        wide = gradient.flatten(0, -2).float()
-        codes = ids_to_codes(ids.flatten(), ctx.levels)
-        to_weight, to_bias = wide.mT @ codes, wide.sum(dim=0)
-    return None, to_weight.to(ctx.dtypes[0]), to_bias.to(ctx.dtypes[1]), None, None
+        wide = gradient.float()
+        codes = ids_to_codes(ids, ctx.levels)
+        if gain is not None:
+            to_gain = ((wide @ weight.float()) * codes).to(gain.dtype)
+            codes = codes * gain.float()
+        wide = wide.flatten(0, -2)
+        to_weight = (wide.mT @ codes.flatten(0, -2)).to(weight.dtype)
+        return None, to_weight, wide.sum(dim=0).to(ctx.bias_dtype), to_gain, None, None
 
 
 _encode_op.register_autograd(_encode_gradients, setup_context=_save_encode)
@@ -163,9 +171,11 @@ def fsq_encode_fused(
     return codes, ids
 
 
-def fsq_decode_fused(ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int]) -> Tensor:
+def fsq_decode_fused(
+    ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], gain: Tensor | None
+) -> Tensor:
     """`infotok_kernels.fsq_decode` on Triton kernels; arguments as checked there."""
     kind = ids.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
-    out: Tensor = _decode_op(ids, weight, bias, list(levels), dtype)
+    out: Tensor = _decode_op(ids, weight, bias, gain, list(levels), dtype)
     return out

@@ -92,10 +92,13 @@ def encode_kernel(
 
 @triton.jit
 def decode_kernel(
-    ids, weight, bias, level_of, radix_of, out, rows, width,
+    ids, weight, bias, gain, level_of, radix_of, out, rows, width,
     CHANNELS: tl.constexpr, PADDED: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
-    """ids `[rows]` to codes, and those times weight `[width, CHANNELS]` plus bias: `[rows, width]`."""
+    """ids `[rows]` to codes, and those times weight `[width, CHANNELS]` plus bias: `[rows, width]`.
+
+    gain: `[rows, CHANNELS]`, what codes are multiplied by first, or None.
+    """
     row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     row_inside = row < rows
     channel = tl.arange(0, PADDED)
@@ -106,6 +109,10 @@ def decode_kernel(
     digit = (number[:, None] // worth) % level
     codes = digit.to(tl.float32) * 2.0 / (level - 1).to(tl.float32) - 1.0
     codes = tl.where(channel_inside[None, :], codes, 0.0)
+    if gain is not None:
+        place = row[:, None] * CHANNELS + channel[None, :]
+        mask = row_inside[:, None] & channel_inside[None, :]
+        codes *= tl.load(gain + place, mask=mask, other=0.0).to(tl.float32)
     for start in range(0, width, BLOCK_D):
         depth = start + tl.arange(0, BLOCK_D)
         inside = depth < width
