@@ -51,10 +51,6 @@ class AttentionCase:
     dtype: torch.dtype = torch.float32
     window: int = 8
     shift: int = 0
-    dilated: bool = False
-    kept: float | None = None
-    """Share of positions kept; None passes no keep map."""
-    keep_queries: bool = False
     small: bool = True
     timed: bool = False
 
@@ -93,49 +89,42 @@ _HALF, _BRAIN = torch.float16, torch.bfloat16
 
 ATTENTION = (
     AttentionCase(name="one-position", grid=(1, 1, 1, 1)),
-    AttentionCase(name="one-window-two-heads", grid=(1, 2, 8, 8), heads=2, dtype=_BRAIN),
+    AttentionCase(name="one-window-two-heads", grid=(1, 1, 8, 8), heads=2, dtype=_BRAIN),
     AttentionCase(name="one-short-of-a-window", grid=(1, 1, 7, 9), dtype=_HALF),
-    AttentionCase(name="head-64-ragged", grid=(2, 1, 9, 10), head_dim=64, dtype=_BRAIN),
-    AttentionCase(name="shifted-ragged", grid=(1, 3, 13, 5), shift=4),
+    AttentionCase(name="ragged", grid=(2, 1, 9, 10), head_dim=64, dtype=_BRAIN),
+    AttentionCase(name="shifted-ragged", grid=(1, 1, 13, 5), shift=4),
+    AttentionCase(name="shifted-half", grid=(2, 1, 10, 11), shift=4, head_dim=64, dtype=_HALF),
     AttentionCase(name="shift-1-narrow", grid=(1, 1, 3, 17), shift=1, dtype=_HALF),
     AttentionCase(name="shift-7", grid=(1, 1, 9, 8), shift=7, head_dim=64),
-    AttentionCase(name="small-windows-8-steps", grid=(1, 8, 5, 4), window=4, shift=3, dtype=_BRAIN),
-    AttentionCase(name="four-steps", grid=(1, 4, 3, 5)),
+    AttentionCase(name="windows-of-3", grid=(1, 1, 7, 8), window=3, shift=2, dtype=_BRAIN),
+    AttentionCase(name="windows-of-11", grid=(1, 1, 12, 13), window=11, shift=5, dtype=_BRAIN),
+    AttentionCase(name="two-steps", grid=(1, 2, 9, 10), head_dim=64, dtype=_BRAIN),
+    AttentionCase(name="three-steps-shifted", grid=(1, 3, 13, 5), shift=4),
     AttentionCase(name="five-steps", grid=(1, 5, 5, 3), head_dim=64, dtype=_HALF),
-    AttentionCase(name="six-steps", grid=(1, 6, 3, 3), shift=2, dtype=_BRAIN),
-    AttentionCase(name="seven-steps", grid=(1, 7, 2, 9), dilated=True),
-    AttentionCase(name="dilated-whole", grid=(1, 1, 16, 8), dilated=True),
-    AttentionCase(name="dilated-ragged", grid=(1, 2, 9, 17), dilated=True, dtype=_BRAIN),
-    AttentionCase(name="dilated-smaller-than-a-window", grid=(1, 2, 5, 3), dilated=True),
-    AttentionCase(name="kept-keys", grid=(2, 2, 9, 10), kept=0.3, head_dim=64),
-    AttentionCase(name="kept-keys-and-queries", grid=(1, 2, 9, 10), kept=0.3, keep_queries=True, shift=3),
-    AttentionCase(name="kept-dilated", grid=(1, 1, 9, 10), kept=0.5, dilated=True, dtype=_BRAIN),
-    AttentionCase(name="kept-hardly-any", grid=(1, 1, 16, 16), kept=0.01, keep_queries=True),
-    AttentionCase(name="sixteen-steps", grid=(1, 16, 9, 8), heads=2, head_dim=64, dtype=_BRAIN, small=False),
-    AttentionCase(name="1080-rows", grid=(1, 8, 135, 240), heads=4, head_dim=64, dtype=_BRAIN, small=False),
+    AttentionCase(name="eight-steps", grid=(1, 8, 5, 4), window=4, shift=3, dtype=_BRAIN),
+    AttentionCase(name="eight-steps-large", grid=(1, 8, 17, 16), heads=2, dtype=_BRAIN, small=False),
+    AttentionCase(name="1080-rows", grid=(1, 1, 135, 240), heads=4, head_dim=64, dtype=_BRAIN, small=False),
     AttentionCase(
-        name="256p", grid=(8, 8, 32, 57), heads=4, head_dim=64, dtype=_BRAIN, small=False, timed=True
+        name="256p", grid=(8, 1, 32, 57), heads=4, head_dim=64, dtype=_BRAIN, small=False, timed=True
     ),
     AttentionCase(
-        name="256p-shifted", grid=(8, 8, 32, 57), heads=4, head_dim=64, dtype=_BRAIN, shift=4,
+        name="256p-shifted", grid=(8, 1, 32, 57), heads=4, head_dim=64, dtype=_BRAIN, shift=4,
         small=False, timed=True,
     ),
     AttentionCase(
-        name="256p-dilated", grid=(8, 8, 32, 57), heads=4, head_dim=64, dtype=_BRAIN, dilated=True,
+        name="256p-router", grid=(64, 1, 32, 57), heads=4, head_dim=32, dtype=_BRAIN,
         small=False, timed=True,
     ),
     AttentionCase(
-        name="256p-quarter-kept", grid=(8, 8, 32, 57), heads=4, head_dim=64, dtype=_BRAIN, kept=0.25,
-        keep_queries=True, small=False, timed=True,
-    ),
-    AttentionCase(
-        name="training", grid=(64, 4, 16, 16), heads=4, head_dim=64, dtype=_BRAIN, small=False, timed=True
-    ),
-    AttentionCase(
-        name="training-head-32", grid=(64, 4, 16, 16), heads=8, head_dim=32, dtype=_BRAIN,
+        name="256p-two-steps", grid=(8, 2, 32, 57), heads=4, head_dim=64, dtype=_BRAIN,
         small=False, timed=True,
+    ),
+    AttentionCase(
+        name="training", grid=(64, 1, 16, 16), heads=4, head_dim=64, dtype=_BRAIN, small=False, timed=True
     ),
 )  # fmt: skip
+"""Timed: one latent step of eight 256p segments in the loop, all eight steps of each in the router's head
+(as a batch), windows of two steps, and one step of a training batch."""
 
 FSQ = (
     FsqCase(name="one-row", rows=1, width=16),
@@ -149,8 +138,13 @@ FSQ = (
     FsqCase(name="gain-brain", rows=130, width=64, dtype=_BRAIN, gain=torch.float32),
     FsqCase(name="gain-all-half", rows=63, width=64, dtype=_HALF, gain=_HALF),
     FsqCase(name="gain-sixteen-channels", rows=17, width=32, levels=(2,) * 16, gain=torch.float32),
-    FsqCase(name="256p", rows=8 * 8 * 8 * 32 * 57, width=256, dtype=_BRAIN, small=False, timed=True),
-)
+    FsqCase(name="256p", rows=8 * 32 * 57, width=256, dtype=_BRAIN, small=False, timed=True),
+    FsqCase(
+        name="256p-gain", rows=8 * 32 * 57, width=256, dtype=_BRAIN, gain=torch.float32,
+        small=False, timed=True,
+    ),
+)  # fmt: skip
+"""Timed: one latent step of eight 256p segments."""
 
 ERROR_MAP = (
     ErrorMapCase(name="one-pixel", video=(1, 1, 1, 1)),
