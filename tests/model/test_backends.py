@@ -92,7 +92,7 @@ def check_model(device: str) -> None:
     torch.testing.assert_close(predicted[1], predicted[0], atol=1e-4, rtol=1e-4)
     steps = torch.tensor(model.config.levels, device=device) - 1
     before, seen = None, []
-    for t, source in enumerate(pad_video(video, PATCH).unflatten(1, (-1, 4)).unbind(dim=1)):
+    for t, source in enumerate(pad_video(video, PATCH).chunk(3, dim=1)):
         one = through(model, source, keep, t, before, "reference")
         other = through(model, source, keep, t, before, "triton")
         scaled = (one.values.clamp(-1, 1) + 1) * steps / 2
@@ -107,7 +107,7 @@ def check_model(device: str) -> None:
         seen.append(one.ids[kept])
         before = one
     ids = torch.cat(seen)
-    assert len(ids.unique()) > 50, "the ids must say something"
+    assert len(set(ids.tolist())) > 50, "the ids must say something"
     whole = torch.randint(0, 64000, keep.shape, device=device)
     pictures = []
     for kernels in ("reference", "triton"):

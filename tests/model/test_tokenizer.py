@@ -82,8 +82,8 @@ def test_what_is_shown_hangs_on_every_step_before(overlap: int) -> None:
     keep = torch.ones(ids.shape, dtype=torch.bool)
     other = ids.clone()
     other[:, 0] = torch.randint(0, 64000, (1, 4, 4))
-    change = (model.decode(other, keep) - model.decode(ids, keep)).abs().unflatten(1, (5, 4))
-    assert (change.amax(dim=(0, 2, 3, 4, 5)) > 1e-3).all()
+    change = (model.decode(other, keep) - model.decode(ids, keep)).abs().view(1, 5, -1)
+    assert (change.amax(dim=(0, 2)) > 1e-3).all()
 
 
 @pytest.mark.parametrize("step", [1, 2, 4])
