@@ -52,17 +52,17 @@ test-gpu: $(GPU_SETUP) ## tests of the kernels on a GPU; fails where there is no
 	$(ON_GPU) -m pytest -m gpu tests/kernels tests/model
 
 bench: setup ## speed and memory of encode and decode on a made-up clip
-	$(BIN)/python -m infotok_cli.evaluate.bench
+	$(BIN)/python -m infotok_cli.bench.commands
 
 bench-kernels: $(GPU_SETUP) ## test the kernels on a GPU, then time them; rows go to kernels/bench.csv
 	@if $(ON_GPU) -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \
 	  $(MAKE) test-gpu GPU_PYTHON=$(GPU_PYTHON); fi
 	$(ON_GPU) -m infotok_kernels.bench
-	$(ON_GPU) -m infotok_cli.model.bench
-	$(ON_GPU) -m infotok_cli.evaluate.bench_kernels
+	$(ON_GPU) -m infotok_cli.bench.network
+	$(ON_GPU) -m infotok_cli.bench.files
 
 profile: $(GPU_SETUP) ## where the time of an encode and a decode goes, on the GPU if there is one
-	$(ON_GPU) -m infotok_cli.evaluate.profile --operations
+	$(ON_GPU) -m infotok_cli.bench.profile --operations
 
 train: setup ## train on CLIPS for MINUTES into OUT (goes on from OUT's checkpoint)
 	$(BIN)/infotok train $(CLIPS) -o $(OUT) --minutes $(MINUTES)

@@ -17,7 +17,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _API = {
-    "load": ("infotok_cli.codec.models", "load_engine"),
+    "load": ("infotok_cli.codec.load_engine", "load_engine"),
     "encode": ("infotok_cli.codec.encode", "encode_file"),
     "decode": ("infotok_cli.codec.decode", "decode_file"),
     "open": ("infotok_cli.container.reader", "ItkReader"),

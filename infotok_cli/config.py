@@ -12,21 +12,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from infotok_cli.errors import ModelError, UsageError
+from infotok_cli.routers import ALLOCATIONS, MASKINGS, ROUTERS, AllocationName, MaskingName
 
 CONFIG_KEY = "infotok.config"
 """Where a weights file's metadata holds its `ModelConfig`."""
 
-RouterName = Literal["fast", "exact", "fixed", "elastic"]
-AllocationName = Literal["block", "position"]
-MaskingName = Literal["error", "elastic"]
-
 BudgetKind = Literal[
     "calibrated-rate", "max-tokens", "tokens-per-second", "bitrate", "target-size", "target-psnr"
 ]
-
-ROUTERS: tuple[RouterName, ...] = ("fast", "exact", "fixed", "elastic")
-ALLOCATIONS: tuple[AllocationName, ...] = ("block", "position")
-MASKINGS: tuple[MaskingName, ...] = ("error", "elastic")
 
 PATCH: tuple[int, int, int] = (4, 8, 8)
 """Frames, rows and columns of pixels behind one position of the token grid."""
@@ -160,9 +153,10 @@ class EncodeOptions:
     """Average token rate over the file, 1/8 to 1; not used when there is a budget."""
     budget: Budget | None = None
     """Sets the tokens in the place of `rate`."""
-    router: RouterName = "fast"
-    allocation: AllocationName = "block"
-    """What is allocated; always single positions with the elastic router, whose maps are prefixes."""
+    router: str = "fast"
+    """A name in `ROUTERS`."""
+    allocation: AllocationName | None = None
+    """What is allocated; None leaves it to the router, see `allocation_kind`."""
     short_side: int | None = None
     """Resize so that the shorter side has this many pixels; None keeps the size."""
     segment_frames: int | None = None
@@ -179,20 +173,22 @@ class EncodeOptions:
             raise UsageError(f"--rate {self.rate:g} is out of range: choose 0.125 to 1")
         if self.router not in ROUTERS:
             raise UsageError(f"--router {self.router!r} is unknown: choose {', '.join(ROUTERS)}")
-        if self.allocation not in ALLOCATIONS:
+        router = ROUTERS[self.router]
+        if self.allocation is not None and self.allocation not in ALLOCATIONS:
             raise UsageError(f"--allocation {self.allocation!r} is unknown: choose {', '.join(ALLOCATIONS)}")
-        if self.router == "elastic":
-            if self.budget is not None:
-                raise UsageError(f"--{self.budget.kind} does not go with --router elastic: give --rate")
-            object.__setattr__(self, "allocation", "position")
+        if router.error_map == "searched" and self.budget is not None:
+            raise UsageError(f"--{self.budget.kind} does not go with --router {router.name}: give --rate")
+        if router.allocation is not None and self.allocation not in (None, router.allocation):
+            raise UsageError(
+                f"--allocation {self.allocation} does not go with --router {router.name}: leave it out"
+            )
         if self.short_side is not None and not 1 <= self.short_side <= 8192:
             raise UsageError(f"--short-side {self.short_side} is out of range: choose 1 to 8192")
         if self.budget is not None and self.budget.kind in FITTED_BUDGETS:
-            if self.router == "fixed":
-                raise UsageError(
-                    f"--{self.budget.kind} needs to know the error: choose --router fast or exact"
-                )
-            if self.allocation != "block":
+            if not router.knows_errors:
+                able = " or ".join(name for name, other in ROUTERS.items() if other.knows_errors)
+                raise UsageError(f"--{self.budget.kind} needs to know the error: choose --router {able}")
+            if self.allocation_kind != "block":
                 raise UsageError(f"--{self.budget.kind} is fitted for blocks only: choose --allocation block")
         frames = self.segment_frames
         if frames is not None and (frames % 4 or not 4 <= frames <= MAX_SEGMENT_FRAMES):
@@ -202,6 +198,11 @@ class EncodeOptions:
         if not 0 <= self.refine <= MAX_REFINE_STEPS:
             raise UsageError(f"--refine {self.refine} is out of range: choose 0 to {MAX_REFINE_STEPS} steps")
         self._check_range()
+
+    @property
+    def allocation_kind(self) -> AllocationName:
+        """What is allocated: as asked for, else what the router makes, else blocks."""
+        return self.allocation or ROUTERS[self.router].allocation or "block"
 
     def _check_range(self) -> None:
         if self.start_seconds is not None and self.start_seconds < 0:

@@ -107,7 +107,7 @@ from pathlib import Path
 
 sys.modules["torch"] = None  # any import of it now fails
 import hashlib, json
-from infotok_cli.codec.tokens import unpack_tokens
+from infotok_cli.itk.tokens import unpack_tokens
 from infotok_cli.container.reader import ItkReader
 
 for path in sorted(Path(sys.argv[1]).rglob("*.itk")):

@@ -21,6 +21,7 @@ from infotok_cli.container.writer import ItkWriter
 from infotok_cli.entropy import flat_ids, keep_map, range_coder, token_net
 from infotok_cli.entropy.keep_map import encode_levels, encode_positions
 from infotok_cli.entropy.token_ids import pack_ids, unpack_ids
+from infotok_cli.routers import ROUTERS
 
 TEXT = (Path(__file__).parents[1] / "docs" / "FORMAT.md").read_text(encoding="utf-8")
 SIZES = {"u8": 1, "u16": 2, "u32": 4, "u64": 8}
@@ -120,7 +121,8 @@ def test_limits() -> None:
 
 def test_values_named_in_the_header_table() -> None:
     meaning = {row[3]: row[4] for row in tables("offset", "size", "type", "name", "meaning")[1]}
-    for name, codes in (("router", layout.ROUTER_CODES), ("allocation", layout.ALLOCATION_CODES)):
+    routers = {name: router.code for name, router in ROUTERS.items()}
+    for name, codes in (("router", routers), ("allocation", layout.ALLOCATION_CODES)):
         assert meaning[name] == ", ".join(f"{code} = {word}" for word, code in codes.items())
     assert meaning["colour_range"] == "0 = unspecified, 1 = limited, 2 = full"
     assert (layout.RANGE_UNSPECIFIED, layout.RANGE_LIMITED, layout.RANGE_FULL) == (0, 1, 2)

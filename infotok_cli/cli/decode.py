@@ -129,7 +129,7 @@ def decode(
     with reader_may_leave(), progress(total) as bar:
         bar.describe("loading the model")
         from infotok_cli.codec.decode import decode_file
-        from infotok_cli.codec.models import load_engine
+        from infotok_cli.codec.load_engine import load_engine
 
         engine = load_engine(
             model, device, kernels, precision=precision, deterministic=deterministic, compiled=compile_blocks

@@ -14,7 +14,7 @@ from infotok_cli.config import EncodeOptions
 from infotok_cli.errors import OutputError
 
 if TYPE_CHECKING:
-    from infotok_cli.codec.report import StatsReport
+    from infotok_cli.itk.report import StatsReport
 
 SAMPLE, TOKENS, DECODED = "sample.mp4", "sample.itk", "decoded.mp4"
 
@@ -54,8 +54,8 @@ def demo(
     from infotok_cli.cli.stats_view import print_stats
     from infotok_cli.codec.decode import decode_file
     from infotok_cli.codec.encode import encode_file
-    from infotok_cli.codec.models import load_engine
-    from infotok_cli.codec.report import report_stats
+    from infotok_cli.codec.load_engine import load_engine
+    from infotok_cli.itk.report import report_stats
 
     engine = load_engine(model, device, kernels)
     write_sample(sample)
@@ -70,8 +70,8 @@ def demo(
 
 def write_sample(path: Path) -> None:
     """Write the made-up clip as a video, in place of what is there."""
-    from infotok_cli.codec.sample import FRAME_RATE, SIDE, sample_frames
-    from infotok_cli.container.atomic import atomic_path
+    from infotok_cli.atomic import atomic_path
+    from infotok_cli.codec.demo_clip import FRAME_RATE, SIDE, sample_frames
     from infotok_cli.video.writer import VideoWriter
 
     with (
@@ -84,7 +84,7 @@ def write_sample(path: Path) -> None:
 
 def phase_lines(report: StatsReport) -> Iterator[str]:
     """What each phase of the clip cost, as lines."""
-    from infotok_cli.codec.sample import FRAME_RATE, PHASE_FRAMES, PHASES
+    from infotok_cli.codec.demo_clip import FRAME_RATE, PHASE_FRAMES, PHASES
 
     seconds = float(PHASE_FRAMES / FRAME_RATE)
     for number, phase in enumerate(PHASES):

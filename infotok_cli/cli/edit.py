@@ -12,7 +12,7 @@ from infotok_cli.cli.output import emit, tell
 from infotok_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from infotok_cli.codec.edit import EditReport
+    from infotok_cli.itk.edit import EditReport
 
 Output = Annotated[
     Path,
@@ -54,7 +54,7 @@ def cut(
       infotok cut film.itk --start 60 --end 90 -o scene.itk
     """
     _check([source], output, overwrite)
-    from infotok_cli.codec.edit import cut_file
+    from infotok_cli.itk.edit import cut_file
 
     report = cut_file(source, output, start_seconds=start, end_seconds=end, overwrite=overwrite)
     _show(report, as_json)
@@ -82,7 +82,7 @@ def concat(
     _check(sources, output, overwrite)
     if len(sources) < 2:
         raise UsageError(f"one file ({sources[0]}) cannot be joined: name two or more")
-    from infotok_cli.codec.edit import concat_files
+    from infotok_cli.itk.edit import concat_files
 
     _show(concat_files(sources, output, overwrite=overwrite), as_json)
 
@@ -104,7 +104,7 @@ def repair(
       infotok repair broken.itk -o whole.itk
     """
     _check([source], output, overwrite)
-    from infotok_cli.codec.edit import repair_file
+    from infotok_cli.itk.edit import repair_file
 
     report = repair_file(source, output, overwrite=overwrite)
     from infotok_cli.cli import render

@@ -10,11 +10,12 @@ import typer
 from infotok_cli.cli import options
 from infotok_cli.cli.output import emit, tell
 from infotok_cli.cli.pipes import PIPE, input_of, output_of, reader_may_leave
-from infotok_cli.config import DEFAULT_RATE, AllocationName, EncodeOptions, RouterName, check_source
+from infotok_cli.config import DEFAULT_RATE, EncodeOptions, check_source
 from infotok_cli.errors import UsageError
+from infotok_cli.routers import ROUTERS, AllocationName
 
 if TYPE_CHECKING:
-    from infotok_cli.video.clip import VideoInfo
+    from infotok_cli.video.video_info import VideoInfo
 
 
 def register(app: typer.Typer) -> None:
@@ -115,21 +116,23 @@ def encode(
         str,
         typer.Option(
             "--router",
-            metavar="fast|exact|fixed|elastic",
-            help="What decides where tokens go: fast predicts the error of the picture, exact measures it "
-            "(slower), fixed spreads evenly; elastic cuts tails off by trial, for weights trained so.",
+            metavar="|".join(ROUTERS),
+            help="What decides where tokens go: "
+            + "; ".join(f"{name} {router.help}" for name, router in ROUTERS.items())
+            + ".",
             rich_help_panel=options.TOKENS_PANEL,
         ),
     ] = "fast",
     allocation: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--allocation",
             metavar="block|position",
             help="What gets tokens: blocks of 2x2x2 positions, or each position by itself (for comparison).",
+            show_default="block; position with --router elastic",
             rich_help_panel=options.TOKENS_PANEL,
         ),
-    ] = "block",
+    ] = None,
     segment_frames: Annotated[
         int | None,
         typer.Option(
@@ -200,8 +203,8 @@ def encode(
     wanted = EncodeOptions(
         rate=DEFAULT_RATE if rate is None else rate,
         budget=budget,
-        router=cast(RouterName, router),  # checked there, as all the others
-        allocation=cast(AllocationName, allocation),
+        router=router,  # checked there, as all the others
+        allocation=cast("AllocationName | None", allocation),
         short_side=short_side,
         segment_frames=segment_frames,
         refine=refine,
@@ -233,7 +236,7 @@ def encode(
     with reader_may_leave(), progress(total) as bar:
         bar.describe("loading the model")
         from infotok_cli.codec.encode import encode_file
-        from infotok_cli.codec.models import load_engine
+        from infotok_cli.codec.load_engine import load_engine
 
         engine = load_engine(
             model, device, kernels, precision=precision, deterministic=deterministic, compiled=compile_blocks

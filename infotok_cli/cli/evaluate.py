@@ -10,6 +10,7 @@ import typer
 from infotok_cli.cli import options
 from infotok_cli.cli.output import tell
 from infotok_cli.errors import UsageError
+from infotok_cli.routers import ALLOCATIONS, ROUTERS
 
 COMPARE_PANEL = "What is measured"
 RUN_PANEL = "How it runs"
@@ -27,10 +28,10 @@ def evaluate(
         str, typer.Option(help="Token rates, separated by commas.", rich_help_panel=COMPARE_PANEL)
     ] = "1,0.75,0.5,0.25",
     routers: Annotated[
-        str, typer.Option(help="Routers: fast, exact, fixed, elastic.", rich_help_panel=COMPARE_PANEL)
+        str, typer.Option(help=f"Routers: {', '.join(ROUTERS)}.", rich_help_panel=COMPARE_PANEL)
     ] = "fast",
     allocations: Annotated[
-        str, typer.Option(help="Allocations: block, position.", rich_help_panel=COMPARE_PANEL)
+        str, typer.Option(help=f"Allocations: {', '.join(ALLOCATIONS)}.", rich_help_panel=COMPARE_PANEL)
     ] = "block",
     calibrated: Annotated[
         bool,
@@ -152,7 +153,7 @@ def evaluate(
     """
     from infotok_cli.cli.evaluate_options import Targets, parse_anchors, parse_settings
     from infotok_cli.cli.evaluate_view import Watch, show
-    from infotok_cli.codec.models import load_engine
+    from infotok_cli.codec.load_engine import load_engine
     from infotok_cli.config import EncodeOptions
     from infotok_cli.evaluate.clips import find_clips
     from infotok_cli.evaluate.journal import Journal

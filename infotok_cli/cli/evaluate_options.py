@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from infotok_cli.atomic import atomic_output
 from infotok_cli.cli.options import check_file_output
-from infotok_cli.config import ALLOCATIONS, MIN_RATE, ROUTERS
-from infotok_cli.container.atomic import atomic_output
+from infotok_cli.config import MIN_RATE
 from infotok_cli.errors import OutputError, UsageError
 from infotok_cli.evaluate.anchors import check_anchor
 from infotok_cli.evaluate.plots import check_plot, plot_curves
@@ -18,6 +18,7 @@ from infotok_cli.evaluate.report import as_json
 from infotok_cli.evaluate.results import AnchorSetting, ClipResult, Setting, as_csv
 from infotok_cli.evaluate.sweep import Sweep
 from infotok_cli.model.engine import Engine
+from infotok_cli.routers import ALLOCATIONS, ROUTERS
 
 ALL_ANCHORS = "x264,x265,svt-av1"
 
@@ -53,8 +54,8 @@ def parse_settings(rates: str, routers: str, allocations: str, *, calibrated: bo
     """Every combination; rate 1, where all of them do the same, only once and never calibrated."""
     points = dict.fromkeys(parse_rates(rates))
     combinations = [
-        (router, allocation)
-        for router in parse_list("--routers", routers, ROUTERS)
+        (router, ROUTERS[router].allocation or allocation)
+        for router in parse_list("--routers", routers, tuple(ROUTERS))
         for allocation in parse_list("--allocations", allocations, ALLOCATIONS)
     ]
     return [

@@ -13,7 +13,7 @@ from infotok_cli.cli import options
 from infotok_cli.cli.output import emit, tell
 
 if TYPE_CHECKING:
-    from infotok_cli.codec.flat import FlatReport
+    from infotok_cli.itk.flat import FlatReport
 
 Format = Annotated[
     str | None,
@@ -67,11 +67,11 @@ def export(
     options.check_input(source)
     target = output or source.with_suffix(f".{format_name or 'npz'}")
     options.check_distinct(source, target)
-    from infotok_cli.codec.flat_files import flat_format
+    from infotok_cli.itk.flat_files import flat_format
 
     flat_format(target, format_name)
     options.check_file_output(target, overwrite)
-    from infotok_cli.codec.flat import export_file
+    from infotok_cli.itk.flat import export_file
 
     _show(export_file(source, target, format_name, model=model, overwrite=overwrite), as_json)
 
@@ -107,11 +107,11 @@ def import_(
     options.check_input(source)
     target = output or source.with_suffix(".itk")
     options.check_distinct(source, target)
-    from infotok_cli.codec.flat_files import flat_format
+    from infotok_cli.itk.flat_files import flat_format
 
     flat_format(source, format_name)
     options.check_file_output(target, overwrite)
-    from infotok_cli.codec.flat import import_file
+    from infotok_cli.itk.flat import import_file
 
     _show(import_file(source, target, format_name, model=model, overwrite=overwrite), as_json)
 

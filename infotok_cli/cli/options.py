@@ -172,7 +172,7 @@ def check_file_output(target: Path, overwrite: bool) -> None:
 
     Asks the very code that will write the output, before anything slow happens.
     """
-    from infotok_cli.container.atomic import atomic_path
+    from infotok_cli.atomic import atomic_path
 
     class _EnoughKnownError(Exception):
         pass
@@ -186,6 +186,6 @@ def check_file_output(target: Path, overwrite: bool) -> None:
 
 def check_folder_output(target: Path, overwrite: bool) -> None:
     """As `check_file_output`, for a folder of pictures."""
-    from infotok_cli.video.pictures import PngWriter
+    from infotok_cli.video.png_folder import PngWriter
 
     PngWriter(target, 1, 1, overwrite=overwrite).abort()

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from infotok_cli.codec.decode import DecodeReport
-    from infotok_cli.codec.edit import EditReport
     from infotok_cli.codec.encode import EncodeReport
-    from infotok_cli.codec.flat import FlatReport
-    from infotok_cli.codec.report import FileReport, SegmentReport, StatsReport
+    from infotok_cli.itk.edit import EditReport
+    from infotok_cli.itk.flat import FlatReport
+    from infotok_cli.itk.report import FileReport, SegmentReport, StatsReport
     from infotok_cli.sound import AudioTrack
 
 

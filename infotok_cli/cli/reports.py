@@ -41,7 +41,7 @@ def inspect(
       infotok inspect clip.itk --json
     """
     from infotok_cli.cli import render
-    from infotok_cli.codec.report import report_file, verify_file
+    from infotok_cli.itk.report import report_file, verify_file
 
     if verify:
         verify_file(source, model)
@@ -69,7 +69,7 @@ def stats(
     if as_json and as_csv:
         raise UsageError("--json and --csv contradict each other: choose one")
     from infotok_cli.cli import render
-    from infotok_cli.codec.report import report_stats
+    from infotok_cli.itk.report import report_stats
 
     report = report_stats(source)
     if as_json:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from infotok_cli.cli import charts, render
 from infotok_cli.cli.output import can_show, emit, terminal_width
-from infotok_cli.codec.report import SegmentReport, StatsReport
+from infotok_cli.itk.report import SegmentReport, StatsReport
 
 MOST_ROWS = 60
 """Rows of the table on a terminal; neighbouring segments of longer files are merged."""

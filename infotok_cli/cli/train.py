@@ -126,10 +126,12 @@ def train_command(
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"{option} {value:g} must be more than 0")
 
-    from infotok_cli.config import MASKINGS, MAX_NAME_BYTES, ModelConfig, is_model_name
+    from infotok_cli.config import MAX_NAME_BYTES, ModelConfig, is_model_name
     from infotok_cli.model.engine import choose_runtime
     from infotok_cli.model.weights import read_config
-    from infotok_cli.train.data import CropShape
+    from infotok_cli.routers import MASKINGS
+    from infotok_cli.train.frame_cache import CropShape
+    from infotok_cli.train.initial_weights import check_overlap
     from infotok_cli.train.naming import default_name
     from infotok_cli.train.options import (
         CHECKPOINT_SUFFIX,
@@ -137,7 +139,6 @@ def train_command(
         DEFAULT_OVERLAP,
         TrainOptions,
     )
-    from infotok_cli.train.start import check_overlap
 
     if masking not in (None, *MASKINGS):
         raise UsageError(f"--masking {masking!r} is unknown: choose {', '.join(MASKINGS)}")
@@ -152,7 +153,7 @@ def train_command(
     check_file_output(output, overwrite=overwrite or resumes)
     start = None
     if init is not None:
-        from infotok_cli.codec.weights_files import find_model
+        from infotok_cli.itk.find_weights import find_model
 
         start = find_model(init)
         if overlap is not None:

@@ -9,8 +9,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from infotok_cli.errors import UsageError
 from infotok_cli.model.weights import holds_token_net
-from infotok_cli.train.data import SHARD_PATTERN
 from infotok_cli.train.distributed import leads, world_size
+from infotok_cli.train.frame_cache import SHARD_PATTERN
 from infotok_cli.train.loop import train
 from infotok_cli.train.options import Report, TrainOptions
 
@@ -38,7 +38,7 @@ def cut(clips: Path, folder: Path) -> None:
         )
     # Training from a cache must run where no video library is.
     from infotok_cli.evaluate.clips import find_clips
-    from infotok_cli.train.cache import make_cache
+    from infotok_cli.train.make_cache import make_cache
 
     found = find_clips([clips])
     with _bar() as progress:

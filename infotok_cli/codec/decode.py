@@ -10,19 +10,19 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from infotok_cli.atomic import atomic_path
 from infotok_cli.codec.ahead import ahead
-from infotok_cli.codec.decoded import decode_stored, decoded_segments
-from infotok_cli.codec.frames import frame_range, frame_span
-from infotok_cli.codec.models import check_model
-from infotok_cli.codec.playback import Shot, file_shots, stream_shots
-from infotok_cli.container.atomic import atomic_path
+from infotok_cli.codec.decode_segments import decode_stored, decoded_segments
+from infotok_cli.codec.load_engine import check_model
 from infotok_cli.container.header import Header
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.stream import ItkStream
 from infotok_cli.errors import OutputError, UsageError
+from infotok_cli.itk.frame_times import frame_range, frame_span
+from infotok_cli.itk.playback import Shot, file_shots, stream_shots
 from infotok_cli.model.engine import Engine
-from infotok_cli.video.clip import Colour
-from infotok_cli.video.pictures import PngWriter
+from infotok_cli.video.png_folder import PngWriter
+from infotok_cli.video.video_info import Colour
 from infotok_cli.video.writer import FrameWriter, VideoWriter, is_png_folder
 from infotok_cli.video.y4m import Y4mWriter
 

@@ -21,14 +21,14 @@ from numpy.typing import NDArray
 import infotok_weights
 from infotok_cli import __version__
 from infotok_cli.codec.decode import decode_file
+from infotok_cli.codec.demo_clip import FRAME_RATE, PHASE_FRAMES, SIDE, sample_frames
 from infotok_cli.codec.encode import encode_file
-from infotok_cli.codec.sample import FRAME_RATE, PHASE_FRAMES, SIDE, sample_frames
-from infotok_cli.codec.weights_files import find_model
 from infotok_cli.config import EncodeOptions
 from infotok_cli.errors import InfotokError, ModelError, UsageError
+from infotok_cli.itk.find_weights import find_model
 from infotok_cli.metrics import PEAK, mean_squared_error
+from infotok_cli.model.devices import Device, cuda_version, devices, triton_obstacle
 from infotok_cli.model.engine import Engine, Runtime, choose_runtime
-from infotok_cli.model.machine import Device, cuda_version, devices, triton_obstacle
 from infotok_cli.model.weights import file_sha256, load_model
 from infotok_cli.video.encoders import ENCODERS, find_encoder
 from infotok_cli.video.reader import open_video

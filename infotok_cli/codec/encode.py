@@ -18,26 +18,26 @@ from pathlib import Path
 from typing import BinaryIO
 
 from infotok_cli import __version__
+from infotok_cli.allocation.allocate import Allocation
+from infotok_cli.allocation.budgets import make_planner
+from infotok_cli.allocation.planner import NOTHING, Written
+from infotok_cli.allocation.psnr_budget import TargetPsnrPlanner
+from infotok_cli.atomic import atomic_output
 from infotok_cli.codec.batches import batches, started_early
-from infotok_cli.codec.budget import make_planner
-from infotok_cli.codec.elastic import check_masking
 from infotok_cli.codec.groups import Pending, group_size, group_view
+from infotok_cli.codec.load_engine import check_masking
 from infotok_cli.codec.passes import Passes, audio_track
-from infotok_cli.codec.planning import NOTHING, Written
-from infotok_cli.codec.psnr_budget import TargetPsnrPlanner
-from infotok_cli.codec.tokens import pack_tokens
 from infotok_cli.config import Budget, EncodeOptions, check_source
-from infotok_cli.container.atomic import atomic_output
 from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.errors import InputError, UsageError
+from infotok_cli.itk.tokens import pack_tokens
 from infotok_cli.metrics import bits_per_pixel, bpp16
-from infotok_cli.model.allocation import Allocation
 from infotok_cli.model.engine import Engine, Ids
 from infotok_cli.sound import AudioTrack
-from infotok_cli.video.clip import VideoInfo, scaled_size
 from infotok_cli.video.pipe import PipeReader
 from infotok_cli.video.reader import VideoReader, open_video
+from infotok_cli.video.video_info import VideoInfo, scaled_size
 
 STANDARD_INPUT = "standard input"
 STANDARD_OUTPUT = "standard output"
@@ -132,7 +132,7 @@ def encode_file(
             has_times=not video.has_constant_rate(),
             audio=audio_track(video) if options.audio else None,
         )
-        planner = make_planner(options, header, engine.loaded)
+        planner = make_planner(options, header, engine.loaded.fits, str(engine.loaded.path))
         writer = ItkWriter(stream, header, str(target) if isinstance(target, Path) else STANDARD_OUTPUT)
         meter = _Meter(writer, progress)
         passes = Passes(
@@ -349,7 +349,7 @@ def make_header(
             segment_frames=options.segment_frames or engine.loaded.config.segment_frames,
             levels=engine.loaded.config.levels,
             router=options.router,
-            allocation=options.allocation,
+            allocation=options.allocation_kind,
             target_rate_ppm=0 if options.budget else round(options.rate * 1_000_000),
             model_name=engine.loaded.config.name,
             model_sha256=bytes.fromhex(engine.loaded.sha256),

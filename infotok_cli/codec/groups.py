@@ -15,22 +15,22 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from infotok_cli.allocation.allocate import even_map
+from infotok_cli.allocation.planner import SEGMENT_OVERHEAD, Group
 from infotok_cli.blocks import token_grid
 from infotok_cli.codec.ahead import ahead
 from infotok_cli.codec.batches import batches
-from infotok_cli.codec.elastic import PrefixErrors
-from infotok_cli.codec.planning import SEGMENT_OVERHEAD, Group
-from infotok_cli.codec.samples import Sample, is_sample, may_be_sample, takes_samples
+from infotok_cli.codec.trials import PrefixErrors, Trial, is_trial, may_be_trial, takes_trials
 from infotok_cli.config import EncodeOptions
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
 from infotok_cli.container.tracks import pack_audio, pack_times
-from infotok_cli.model.allocation import even_map
 from infotok_cli.model.engine import Engine
 from infotok_cli.model.tokenizer import Analysis
+from infotok_cli.routers import ROUTERS
 from infotok_cli.sound import AudioPacket
-from infotok_cli.video.clip import Frame
 from infotok_cli.video.segments import TimedSegment
+from infotok_cli.video.video_info import Frame
 
 GROUP_POSITIONS = 1 << 19
 """Token-grid positions whose analyses are held at once: about 280 MB with 256 channels in bfloat16."""
@@ -53,7 +53,7 @@ class Pending:
     error: NDArray[np.float32]
     prefixes: PrefixErrors | None
     """Set for the elastic router, which asks for more than one error map."""
-    sample: Sample | None = None
+    trial: Trial | None = None
     """Set for segments that may be decoded when quality is asked for."""
     pixels: Frame | None = None
     """Set when tokens are refined."""
@@ -128,16 +128,17 @@ def _pending(
     shown = [segment.frames for segment in together]
     analyses = engine.analyze_all(shown)
     errors = _errors(shown, analyses, engine, options)
-    samples = takes_samples(options)
-    sampled = partial(Sample, engine, refine=options.refine)
+    searched = ROUTERS[options.router].error_map == "searched"
+    tried = takes_trials(options)
+    trial = partial(Trial, engine, refine=options.refine)
     for place, (segment, analysis, error) in enumerate(zip(together, analyses, errors, strict=True), first):
         frames = segment.frames
         yield Pending(
             frames=len(frames),
             analysis=analysis,
             error=error,
-            prefixes=PrefixErrors(engine, frames, analysis) if options.router == "elastic" else None,
-            sample=sampled(frames, analysis) if samples and may_be_sample(place) else None,
+            prefixes=PrefixErrors(engine, frames, analysis) if searched else None,
+            trial=trial(frames, analysis) if tried and may_be_trial(place) else None,
             pixels=frames if options.refine else None,
             durations=segment.durations,
             packets=segment.packets,
@@ -150,10 +151,10 @@ def group_view(group: list[Pending], header: Header) -> Group:
         errors=[pending.error for pending in group],
         frames=[pending.frames for pending in group],
         prefixes=[pending.prefixes for pending in group if pending.prefixes is not None],
-        samples={
-            number: pending.sample
+        trials={
+            number: pending.trial
             for number, pending in enumerate(group)
-            if pending.sample and is_sample(number, len(group))
+            if pending.trial and is_trial(number, len(group))
         },
         side_bytes=sum(_side_bytes(pending, header) for pending in group),
         seconds=sum((_seconds(pending, header) for pending in group), start=Fraction(0)),
@@ -183,8 +184,11 @@ def _errors(
 ) -> list[NDArray[np.float32]]:
     """Error maps of segments of one shape, as the router sees them."""
     everything = options.budget is None and options.rate == 1
-    if options.router == "fixed" or everything:
-        return [even_map(token_grid(*frames.shape[:3]), options.allocation) for frames in segments]
-    if options.router == "exact":
-        return engine.exact_errors(segments, analyses)
-    return engine.predicted_errors(analyses)
+    match "even" if everything else ROUTERS[options.router].error_map:
+        case "even":
+            kind = options.allocation_kind
+            return [even_map(token_grid(*frames.shape[:3]), kind) for frames in segments]
+        case "exact":
+            return engine.exact_errors(segments, analyses)
+        case "predicted" | "searched":
+            return engine.predicted_errors(analyses)

@@ -9,16 +9,16 @@ from fractions import Fraction
 from typing import get_args
 
 from infotok_cli.blocks import BLOCK, Grid, token_grid
-from infotok_cli.config import PATCH, AllocationName, RouterName
+from infotok_cli.config import PATCH
 from infotok_cli.container import layout
 from infotok_cli.container.layout import Counts
 from infotok_cli.container.tracks import pack_track
 from infotok_cli.errors import InputError
+from infotok_cli.routers import AllocationName, router_code, router_name
 from infotok_cli.sound import AudioTrack
 
 MAX_U32 = (1 << 32) - 1
 
-_ROUTERS: dict[int, RouterName] = {layout.ROUTER_CODES[name]: name for name in get_args(RouterName)}
 _ALLOCATIONS: dict[int, AllocationName] = {
     layout.ALLOCATION_CODES[name]: name for name in get_args(AllocationName)
 }
@@ -40,7 +40,8 @@ class Header:
     """Frames of every segment but the last, a multiple of 4 in 4..64."""
     levels: tuple[int, ...]
     """FSQ levels of one token, 1..16 of 2..255, product at most 65,536."""
-    router: RouterName
+    router: str
+    """Informative: a name in `ROUTERS`, or "unknown (5)" for a code that came later."""
     allocation: AllocationName
     target_rate_ppm: int
     """Token rate asked for, in millionths, 0..1,000,000."""
@@ -85,7 +86,8 @@ class Header:
             _between("quantizer level", level, 2, layout.MAX_LEVEL)
         _between("product of quantizer levels", math.prod(self.levels), 2, 1 << 16)
         _between("target rate (ppm)", self.target_rate_ppm, 0, 1_000_000)
-        _one_of("router", self.router, layout.ROUTER_CODES)
+        if router_code(self.router) is None:
+            raise InputError(f"router {self.router!r} has no code in the .itk format")
         _one_of("allocation", self.allocation, layout.ALLOCATION_CODES)
         _one_of("keep-map coding", self.keep_map_coding, layout.KEEP_MAP_CODINGS)
         _one_of("token coding", self.token_coding, layout.TOKEN_CODINGS)
@@ -132,7 +134,7 @@ class Header:
             self.segment_frames,
             *PATCH,
             *BLOCK,
-            layout.ROUTER_CODES[self.router],
+            router_code(self.router),
             layout.ALLOCATION_CODES[self.allocation],
             self.keep_map_coding,
             self.token_coding,
@@ -175,7 +177,6 @@ def unpack_header(payload: bytes) -> Header:
         audio, at = _take_track(payload, at)
     if at != len(payload):
         raise InputError(f"{len(payload) - at} bytes too many")
-    _one_of("router", value["router"], _ROUTERS)
     _one_of("allocation", value["allocation"], _ALLOCATIONS)
     return Header(
         width=value["width"],
@@ -189,7 +190,7 @@ def unpack_header(payload: bytes) -> Header:
         colour_range=value["colour_range"],
         segment_frames=value["segment_frames"],
         levels=tuple(levels),
-        router=_ROUTERS[value["router"]],
+        router=router_name(value["router"]),
         allocation=_ALLOCATIONS[value["allocation"]],
         keep_map_coding=value["keep_map_coding"],
         token_coding=value["token_coding"],

@@ -47,7 +47,6 @@ MAX_DURATION = (1 << 32) - 1
 MAX_AUDIO_BYTES = 1 << 25
 MAX_PACKETS = 1 << 17
 
-ROUTER_CODES = {"fast": 0, "exact": 1, "fixed": 2, "elastic": 3}
 ALLOCATION_CODES = {"block": 0, "position": 1}
 KEEP_MAP_CODINGS = (0,)
 TOKEN_CODINGS = (0, 1)

@@ -11,9 +11,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from infotok_cli.blocks import Grid, block_capacity, block_grid
+from infotok_cli.blocks import Grid, block_capacity, block_grid, block_levels, keep_from_levels
 from infotok_cli.entropy.range_coder import BitDecoder, encode_bits
 from infotok_cli.errors import InputError
+from infotok_cli.routers import AllocationName
 
 LEVEL_DECISIONS = 3
 """Decisions of a block: is the exponent >= 2; is it odd, below 2; is it odd, from 2 on."""
@@ -61,6 +62,26 @@ DEFAULT_EXPONENT = 1
 
 _LEVEL_CONTEXTS = tuple(256 * chance for row in LEVEL_START for triple in row for chance in triple)
 _POSITION_CONTEXTS = tuple(256 * chance for row in POSITION_START for chance in row)
+
+
+def pack_keep(keep: NDArray[np.bool_], kind: AllocationName) -> bytes:
+    """Coded keep map of `keep` `[t, h, w]`; InputError when no levels of blocks make it."""
+    if kind == "position":
+        return encode_positions(keep)
+    levels = block_levels(keep)
+    if levels is None:
+        raise InputError("keep map does not match any block levels")
+    t, h, w = keep.shape
+    return encode_levels(levels, (t, h, w))
+
+
+def unpack_keep(
+    data: bytes, kind: AllocationName, grid: Grid, tokens: int | None = None
+) -> NDArray[np.bool_]:
+    """Keep map `[t, h, w]` of coded bytes; InputError when they are no map, or none of `tokens` tokens."""
+    if kind == "block":
+        return keep_from_levels(decode_levels(data, grid, tokens), grid)
+    return decode_positions(data, grid, tokens)
 
 
 def encode_levels(levels: NDArray[np.uint8], grid: Grid) -> bytes:

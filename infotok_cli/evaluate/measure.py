@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from infotok_cli.codec.decoded import decoded_segments
+from infotok_cli.codec.decode_segments import decoded_segments
 from infotok_cli.codec.encode import encode_file
 from infotok_cli.config import EncodeOptions
 from infotok_cli.container.reader import ItkReader
@@ -19,10 +19,10 @@ from infotok_cli.evaluate.quality import Quality, QualityMeter
 from infotok_cli.evaluate.results import ClipResult
 from infotok_cli.metrics import bits_per_pixel
 from infotok_cli.model.engine import Engine
-from infotok_cli.video.clip import Frame, scaled_size
 from infotok_cli.video.encoders import library_versions
 from infotok_cli.video.reader import VideoReader, open_video
 from infotok_cli.video.segments import read_segments
+from infotok_cli.video.video_info import Frame, scaled_size
 
 
 def measure_clip(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infotok_cli.container.atomic import atomic_path
+from infotok_cli.atomic import atomic_path
 from infotok_cli.errors import UsageError
 from infotok_cli.evaluate.results import METRICS, ClipResult
 from infotok_cli.evaluate.summary import Summary, summarize

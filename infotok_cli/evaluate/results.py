@@ -11,9 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from infotok_cli.config import AllocationName, Budget, EncodeOptions, RouterName
+from infotok_cli.config import Budget, EncodeOptions
 from infotok_cli.errors import InputError
 from infotok_cli.evaluate.seams import SeamReport
+from infotok_cli.routers import AllocationName
 
 SCHEMA = "infotok-eval"
 SCHEMA_VERSION = 2
@@ -34,7 +35,7 @@ class Setting:
     """One point of a sweep of ours."""
 
     rate: float
-    router: RouterName
+    router: str
     allocation: AllocationName
     calibrated: bool = False
     """Whether the rate is that of footage at large, as with `infotok encode --calibrated-rate`."""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from infotok_cli.codec.budget import fitted_planner
-from infotok_cli.codec.elastic import check_masking
+from infotok_cli.allocation.budgets import fitted_planner
+from infotok_cli.codec.load_engine import check_masking
 from infotok_cli.config import EncodeOptions
 from infotok_cli.evaluate.anchors import ANCHORS, check_size
 from infotok_cli.evaluate.clips import clip_sha256, end_after
@@ -17,8 +17,8 @@ from infotok_cli.evaluate.measure import anchor_encoder
 from infotok_cli.evaluate.results import AnchorSetting, ClipResult, Wanted
 from infotok_cli.evaluate.workers import Task, measure_in_processes, measure_task
 from infotok_cli.model.engine import Engine
-from infotok_cli.video.clip import scaled_size
 from infotok_cli.video.reader import open_video
+from infotok_cli.video.video_info import scaled_size
 
 Progress = Callable[[ClipResult, bool], None]
 """Called with each row, and whether it came out of the journal."""
@@ -50,7 +50,7 @@ def check_settings(sweep: Sweep, engine: Engine) -> None:
         chosen = wanted.applied_to(sweep.options)
         check_masking(engine, chosen)
         if chosen.budget is not None:
-            fitted_planner(chosen.router, chosen.budget, engine.loaded)
+            fitted_planner(chosen.router, chosen.budget, engine.loaded.fits, str(engine.loaded.path))
 
 
 def run_sweep(

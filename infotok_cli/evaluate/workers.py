@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from infotok_cli.codec.models import load_engine
+from infotok_cli.codec.load_engine import load_engine
 from infotok_cli.config import EncodeOptions
 from infotok_cli.errors import InputError
 from infotok_cli.evaluate.anchors import ANCHORS

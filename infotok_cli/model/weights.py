@@ -14,12 +14,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from infotok_cli.allocation.fits import Fits
+from infotok_cli.atomic import atomic_path
 from infotok_cli.config import CONFIG_KEY, ModelConfig
-from infotok_cli.container.atomic import atomic_path
 from infotok_cli.entropy.token_net import TENSOR_PREFIX, TokenNet
 from infotok_cli.errors import InputError, ModelError, OutputError
-from infotok_cli.model.distortion import Distortion
-from infotok_cli.model.rate_scale import RateScale
 from infotok_cli.model.tokenizer import Tokenizer
 
 CALIBRATION_KEY = "infotok.calibration"
@@ -37,10 +36,8 @@ class LoadedModel:
     sha256: str
     """Hex digest of the weights file."""
     path: Path
-    distortions: Mapping[str, Distortion] = field(default_factory=dict)
-    """What quality to expect, by router; empty for weights saved without."""
-    rate_scales: Mapping[str, RateScale] = field(default_factory=dict)
-    """What tokens must be worth, by router; empty for weights saved without."""
+    fits: Fits = field(default_factory=Fits)
+    """What was fitted to its error maps."""
     token_net: TokenNet | None = None
     """Model of the token coder; None for weights saved without, whose tokens are packed at 16 bits."""
 
@@ -57,13 +54,12 @@ def save_model(
     mean_error: float,
     training: str,
     *,
-    distortions: Mapping[str, Distortion] | None = None,
-    rate_scales: Mapping[str, RateScale] | None = None,
+    fits: Fits | None = None,
     token_net: TokenNet | None = None,
 ) -> str:
     """Write `tensors` (a state dict of `model`) in half precision; returns the file's sha256.
 
-    mean_error, distortions, rate_scales, token_net: see `LoadedModel`. training: JSON text on how the
+    mean_error, fits, token_net: see `LoadedModel`. training: JSON text on how the
     weights came about. Raises OutputError as `write_tensors`.
     """
     stored = {
@@ -74,11 +70,7 @@ def save_model(
     }
     for name, array in (token_net.arrays() if token_net else {}).items():
         stored[TENSOR_PREFIX + name] = torch.from_numpy(array)
-    calibration = {
-        "mean_error": mean_error,
-        "distortion": {router: fit.to_json() for router, fit in (distortions or {}).items()},
-        "rate_scale": {router: scale.to_json() for router, scale in (rate_scales or {}).items()},
-    }
+    calibration = {"mean_error": mean_error, **(fits or Fits()).to_json()}
     metadata = {
         CONFIG_KEY: model.config.to_json(),
         CALIBRATION_KEY: json.dumps(calibration),
@@ -140,12 +132,9 @@ def load_model(path: Path) -> LoadedModel:
             config = _config_of(path, metadata)
             calibration = json.loads(metadata[CALIBRATION_KEY])
             mean_error = float(calibration["mean_error"])
-            fitted = dict(calibration.get("distortion", {}))
-            distortions = {router: Distortion.from_json(fit) for router, fit in fitted.items()}
-            scales = dict(calibration.get("rate_scale", {}))
-            rate_scales = {router: RateScale.from_json(scale) for router, scale in scales.items()}
+            fits = Fits.from_json(calibration)
             tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise _unreadable(path, error) from error
     whole = [name for name in tensors if name.startswith(TENSOR_PREFIX)]
     arrays = {name.removeprefix(TENSOR_PREFIX): tensors.pop(name).numpy() for name in whole}
@@ -160,8 +149,7 @@ def load_model(path: Path) -> LoadedModel:
         mean_error=mean_error,
         sha256=file_sha256(path),
         path=path,
-        distortions=distortions,
-        rate_scales=rate_scales,
+        fits=fits,
         token_net=token_net,
     )
 

@@ -32,8 +32,7 @@ def adopt(source: Path) -> None:
         "licence": "Apache-2.0",
         "config": json.loads(loaded.config.to_json()),
         "mean_error": loaded.mean_error,
-        "distortion": {router: fit.to_json() for router, fit in loaded.distortions.items()},
-        "rate_scale": {router: scale.to_json() for router, scale in loaded.rate_scales.items()},
+        **loaded.fits.to_json(),
         "training": training,
     }
     manifest_file.write_text(json.dumps(manifest, indent=1) + "\n")

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from infotok_cli.allocation.allocate import Allocation, allocate_blocks, block_means
+from infotok_cli.allocation.distortion import MIN_ERROR, SHARES, Distortion, shares_of
+from infotok_cli.allocation.rate_scale import RateScale
 from infotok_cli.metrics import PEAK, average_psnr, psnr
-from infotok_cli.model.allocation import Allocation, allocate_blocks, block_means
-from infotok_cli.model.distortion import MIN_ERROR, SHARES, Distortion, shares_of
 from infotok_cli.model.engine import Engine
-from infotok_cli.model.rate_scale import RateScale
 
 RATES = (0.17, 0.25, 0.35, 0.5, 0.75, 1.0)
 """Token rates whose allocations are reconstructed and measured."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from infotok_cli.allocation.fits import Fits
 from infotok_cli.entropy.token_net import TokenNet
-from infotok_cli.model.distortion import Distortion
 from infotok_cli.model.engine import Engine, Runtime
-from infotok_cli.model.rate_scale import RateScale
 from infotok_cli.model.weights import LoadedModel
 from infotok_cli.train.calibrate import fit_distortions, fit_rate_scales
 from infotok_cli.train.token_net import collect_tokens, fit_token_net
@@ -31,8 +30,7 @@ class Companions:
     """Empty when nothing was fitted."""
 
     token_net: TokenNet | None = None
-    distortions: Mapping[str, Distortion] = field(default_factory=dict)
-    rate_scales: Mapping[str, RateScale] = field(default_factory=dict)
+    fits: Fits = field(default_factory=Fits)
 
 
 def clips_wanted(coder_steps: int) -> int:
@@ -67,4 +65,5 @@ def fit_companions(
         return Companions(token_net)
     shown = unseen if len(unseen) >= CALIBRATION_CLIPS else clips
     few = shown[:: len(shown) // CALIBRATION_CLIPS][:CALIBRATION_CLIPS]
-    return Companions(token_net, fit_distortions(engine, few), fit_rate_scales(engine, shown[:WORTH_CLIPS]))
+    fits = Fits(fit_distortions(engine, few), fit_rate_scales(engine, shown[:WORTH_CLIPS]))
+    return Companions(token_net, fits)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from infotok_cli.errors import UsageError
-from infotok_cli.train.data import CropShape, FrameCache, bounce
+from infotok_cli.train.frame_cache import CropShape, FrameCache, bounce
 
 SPARE_SHARE = 0.5
 """Share of the free memory that a cache must leave for training."""

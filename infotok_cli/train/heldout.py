@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from infotok_cli.model.engine import Runtime
 from infotok_cli.model.tokenizer import Tokenizer
-from infotok_cli.train.data import CropShape, centre_crop
+from infotok_cli.train.frame_cache import CropShape, centre_crop
 from infotok_cli.train.masking import keep_at_rate
 from infotok_kernels import error_map
 

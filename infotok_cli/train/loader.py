@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from infotok_cli.train.data import CropShape, FrameCache
+from infotok_cli.train.frame_cache import CropShape, FrameCache
 
 AHEAD = 4
 """Batches that are ready or being cut while one is in use."""

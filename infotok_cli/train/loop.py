@@ -41,14 +41,14 @@ from infotok_cli.train.checkpoint import (
     select,
 )
 from infotok_cli.train.companions import Companions, clips_wanted, fit_companions
-from infotok_cli.train.data import CropShape, FrameCache, centre_crop
 from infotok_cli.train.device_cache import DeviceCrops
 from infotok_cli.train.distributed import StopSignals, World, join_world
+from infotok_cli.train.frame_cache import CropShape, FrameCache, centre_crop
 from infotok_cli.train.heldout import HELD_RATES, HeldOut
+from infotok_cli.train.initial_weights import start_from_principal_axes, with_overlap
 from infotok_cli.train.loader import CropSource, CropStream, Loader, MappedCrops, mask_generator
 from infotok_cli.train.optimizing import SpikeGuard, learning_rate_factor, make_optimizers
 from infotok_cli.train.options import Report, TrainOptions
-from infotok_cli.train.start import start_from_principal_axes, with_overlap
 from infotok_cli.train.step import TrainingModule, accumulate_gradients
 
 START_CLIPS = 64
@@ -332,8 +332,7 @@ class _Run:
             model.state_dict(),
             error,
             json.dumps(history),
-            distortions=companions.distortions,
-            rate_scales=companions.rate_scales,
+            fits=companions.fits,
             token_net=companions.token_net,
         )
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from infotok_cli.blocks import shortest_prefix
-from infotok_cli.config import MaskingName
 from infotok_cli.model.grid import CELLS, from_blocks, to_blocks
+from infotok_cli.routers import MaskingName
 
 POSITION_SHARE = 0.2
 """Share of masked samples that drop single positions instead of choosing block levels."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from infotok_cli.config import MAX_OVERLAP, MaskingName, ModelConfig
+from infotok_cli.config import MAX_OVERLAP, ModelConfig
 from infotok_cli.errors import UsageError
+from infotok_cli.routers import MaskingName
 from infotok_cli.train.checkpoint import Progress
-from infotok_cli.train.data import CropShape
+from infotok_cli.train.frame_cache import CropShape
 
 CHECKPOINT_SUFFIX = ".checkpoint.safetensors"
 DEFAULT_CROP = CropShape(16, 128)

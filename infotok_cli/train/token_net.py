@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from infotok_cli.allocation.allocate import allocate
 from infotok_cli.blocks import keep_from_prefix, token_grid
 from infotok_cli.entropy.token_coding import to_digits
 from infotok_cli.entropy.token_net import (
@@ -23,7 +24,6 @@ from infotok_cli.entropy.token_net import (
     Waves,
     input_count,
 )
-from infotok_cli.model.allocation import allocate
 from infotok_cli.model.engine import Engine
 
 HIDDEN = 32

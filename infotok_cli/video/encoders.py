@@ -9,7 +9,7 @@ import av
 from av.video.format import VideoFormat
 
 from infotok_cli.errors import UsageError
-from infotok_cli.video.clip import Colour
+from infotok_cli.video.video_info import Colour
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,9 +19,9 @@ from av.video.stream import VideoStream
 from infotok_cli.errors import InputError
 from infotok_cli.sound import AudioPacket
 from infotok_cli.video.audio import AudioSource
-from infotok_cli.video.clip import Pace
 from infotok_cli.video.reader import VideoReader
 from infotok_cli.video.source import Source
+from infotok_cli.video.video_info import Pace
 
 MOST_WAITING_BYTES = 1 << 26
 """Packets of one stream that wait while the other one is read."""

@@ -9,7 +9,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
-from infotok_cli.video.clip import SWSCALE_MATRIX, UNSPECIFIED, Colour, Frame
+from infotok_cli.video.video_info import SWSCALE_MATRIX, UNSPECIFIED, Colour, Frame
 
 EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
 

@@ -24,7 +24,10 @@ from av.video.stream import VideoStream
 from infotok_cli.errors import InputError, UsageError
 from infotok_cli.sound import AudioPacket
 from infotok_cli.video.audio import AudioSource
-from infotok_cli.video.clip import (
+from infotok_cli.video.deinterlace import deinterlaced
+from infotok_cli.video.pixels import RgbConverter, colour_of
+from infotok_cli.video.source import Source
+from infotok_cli.video.video_info import (
     STILL_IMAGE_RATE,
     Frame,
     Orientation,
@@ -35,9 +38,6 @@ from infotok_cli.video.clip import (
     scaled_size,
     sensible_rate,
 )
-from infotok_cli.video.fields import deinterlaced
-from infotok_cli.video.pixels import RgbConverter, colour_of
-from infotok_cli.video.source import Source
 
 LONGEST_TOLERANCE_SECONDS = Fraction(1, 2000)
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}

@@ -10,8 +10,8 @@ from itertools import pairwise
 import numpy as np
 
 from infotok_cli.errors import InputError
-from infotok_cli.video.clip import Frame
 from infotok_cli.video.reader import TimedFrame
+from infotok_cli.video.video_info import Frame
 
 LONGEST_TICKS = (1 << 32) - 1
 

@@ -24,7 +24,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from infotok_cli.errors import InputError
-from infotok_cli.video.streams import ReadOnly
+from infotok_cli.video.ffmpeg_pipes import ReadOnly
 
 TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
 """FFmpeg demuxers that draw any text file as a picture of a terminal."""

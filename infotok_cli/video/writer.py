@@ -23,10 +23,10 @@ from av.video.stream import VideoStream
 from infotok_cli.errors import InputError, OutputError, UsageError
 from infotok_cli.sound import AudioPacket, AudioTrack
 from infotok_cli.video.audio import template
-from infotok_cli.video.clip import BT709, Colour, Frame
 from infotok_cli.video.encoders import Encoder, find_encoder, writable_colour
+from infotok_cli.video.ffmpeg_pipes import WriteOnly
 from infotok_cli.video.pixels import YuvConverter
-from infotok_cli.video.streams import WriteOnly
+from infotok_cli.video.video_info import BT709, Colour, Frame
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 

@@ -12,9 +12,9 @@ import numpy as np
 from infotok_cli.errors import OutputError, UsageError
 from infotok_cli.files import write_all
 from infotok_cli.sound import AudioPacket
-from infotok_cli.video.clip import LARGEST_ROUNDING_SECONDS, Colour, Frame
 from infotok_cli.video.encoders import writable_colour
 from infotok_cli.video.pixels import YuvConverter
+from infotok_cli.video.video_info import LARGEST_ROUNDING_SECONDS, Colour, Frame
 
 
 class Y4mWriter:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from infotok_cli.codec.edit import cut_file, repair_file
-from infotok_cli.codec.flat import export_file, import_file
-from infotok_cli.codec.report import report_file, verify_file
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.stream import ItkStream
 from infotok_cli.errors import InfotokError, InputError
+from infotok_cli.itk.edit import cut_file, repair_file
+from infotok_cli.itk.flat import export_file, import_file
+from infotok_cli.itk.report import report_file, verify_file
 
 MAX_POSITIONS = 1 << 18
 """Positions of a segment up to which its token layer is decoded here. Beyond, time grows in proportion."""

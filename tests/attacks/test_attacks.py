@@ -12,10 +12,10 @@ import pytest
 from hostile import ATTACKS, GOOD, everything, head, section
 from probe import probe
 
-from infotok_cli.codec.report import report_file, verify_file
 from infotok_cli.container import layout
 from infotok_cli.container.index import ROW_TYPES
 from infotok_cli.errors import InputError
+from infotok_cli.itk.report import report_file, verify_file
 
 SECONDS_EACH = 1
 MEGABYTES = 200

@@ -18,7 +18,7 @@ import os, random, signal, sys, time
 from pathlib import Path
 import torch
 from infotok_cli.codec.encode import encode_file
-from infotok_cli.codec.models import load_engine
+from infotok_cli.codec.load_engine import load_engine
 from infotok_cli.config import EncodeOptions
 
 torch.set_num_threads(1)

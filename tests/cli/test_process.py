@@ -281,7 +281,7 @@ def test_bug_is_one_line(run: Run, encoded: Path, monkeypatch: pytest.MonkeyPatc
     def broken(path: Path) -> None:
         raise ZeroDivisionError("something\nodd")
 
-    monkeypatch.setattr("infotok_cli.codec.report.report_file", broken)
+    monkeypatch.setattr("infotok_cli.itk.report.report_file", broken)
     monkeypatch.setenv(app.DEBUG_VARIABLE, debug)
     result = run("inspect", encoded, code=1)
     assert result.stdout == ""

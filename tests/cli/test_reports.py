@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from infotok_cli.cli import charts, stats_view
-from infotok_cli.codec.report import SegmentReport, StatsReport, report_stats
+from infotok_cli.itk.report import SegmentReport, StatsReport, report_stats
 
 Run = Callable[..., Any]
 

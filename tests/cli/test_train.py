@@ -99,7 +99,7 @@ def test_no_steps_only_fit_what_belongs_to_the_weights(
     run("train", cache, "-o", output, "-y", *words, "--steps", 0, "--coder-steps", 30)
     before, after = load_model(model_file), load_model(output)
     assert after.token_net is not None
-    assert set(after.distortions) == set(after.rate_scales) == {"fast", "exact"}
+    assert set(after.fits.distortions) == set(after.fits.rate_scales) == {"fast", "exact"}
     for name, tensor in before.tokenizer.state_dict().items():
         assert torch.equal(tensor, after.tokenizer.state_dict()[name]), name
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from infotok_cli.codec.decoded import decoded_segments
+from infotok_cli.codec.decode_segments import decoded_segments
 from infotok_cli.container.reader import ItkReader
 
 

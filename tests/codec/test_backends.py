@@ -10,9 +10,9 @@ import torch
 
 from infotok_cli.codec.decode import decoded_segments
 from infotok_cli.codec.encode import encode_file
-from infotok_cli.codec.tokens import pack_tokens, unpack_tokens
-from infotok_cli.config import EncodeOptions, RouterName
+from infotok_cli.config import EncodeOptions
 from infotok_cli.container.reader import ItkReader
+from infotok_cli.itk.tokens import pack_tokens, unpack_tokens
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
 from infotok_kernels import backend
@@ -28,7 +28,7 @@ def _choice_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("router", ["fast", "exact"])
-def test_same_file_under_both_backends(router: RouterName, tmp_path: Path) -> None:
+def test_same_file_under_both_backends(router: str, tmp_path: Path) -> None:
     """Triton's interpreter on a CPU, in float32: in the clip no value lies between two ids."""
     clip = make_video(tmp_path / "clip.mkv", moving_shapes(12, 40, 56))
     write_tiny_model(tmp_path / "tiny.safetensors", coded=True)

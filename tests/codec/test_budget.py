@@ -10,18 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infotok_cli.allocation.allocate import Allocation, allocate
+from infotok_cli.allocation.budgets import BitratePlanner, TargetSizePlanner
+from infotok_cli.allocation.fits import Fits
+from infotok_cli.allocation.planner import Group, Written
+from infotok_cli.allocation.rate_scale import RateScale
 from infotok_cli.codec import groups
-from infotok_cli.codec.budget import BitratePlanner, TargetSizePlanner
 from infotok_cli.codec.encode import EncodeReport, encode_file
-from infotok_cli.codec.planning import Group, Written
-from infotok_cli.config import AllocationName, Budget, BudgetKind, EncodeOptions
+from infotok_cli.config import Budget, BudgetKind, EncodeOptions
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import ModelError, UsageError
 from infotok_cli.evaluate.measure import measure_clip
-from infotok_cli.model.allocation import Allocation, allocate
 from infotok_cli.model.engine import Engine, choose_runtime
-from infotok_cli.model.rate_scale import RateScale
 from infotok_cli.model.weights import load_model
+from infotok_cli.routers import AllocationName
 from make_itk import itk_header
 from make_media import make_media, without_default_duration
 from make_video import make_video, moving_shapes
@@ -39,8 +41,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     scale = RateScale.fit([np.random.default_rng(1).gamma(9, 0.1, (4, 8, 10)).astype(np.float32)])
     loaded = dataclasses.replace(
         load_model(path),
-        distortions={"fast": MADE_UP, "exact": MADE_UP},
-        rate_scales={"fast": scale, "exact": scale},
+        fits=Fits({"fast": MADE_UP, "exact": MADE_UP}, {"fast": scale, "exact": scale}),
     )
     return Engine(loaded, choose_runtime("cpu"))
 
@@ -332,7 +333,7 @@ def test_target_psnr_measures_samples_of_the_video(clip: Path, engine: Engine, t
 def test_some_budgets_need_a_fitted_model(
     kind: BudgetKind, value: float, clip: Path, engine: Engine, tmp_path: Path
 ) -> None:
-    bare = Engine(dataclasses.replace(engine.loaded, distortions={}, rate_scales={}), engine.runtime)
+    bare = Engine(dataclasses.replace(engine.loaded, fits=Fits()), engine.runtime)
     with pytest.raises(ModelError, match=f"cannot tell what --{kind} takes"):
         encode(clip, tmp_path, bare, Budget(kind, value))
 

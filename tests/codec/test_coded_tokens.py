@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 
 from infotok_cli.codec.decode import decode_file
-from infotok_cli.codec.decoded import decoded_segments
+from infotok_cli.codec.decode_segments import decoded_segments
 from infotok_cli.codec.encode import encode_file
-from infotok_cli.codec.flat import export_file, import_file
-from infotok_cli.codec.models import load_engine
-from infotok_cli.codec.report import verify_file
-from infotok_cli.codec.tokens import unpack_tokens
-from infotok_cli.config import AllocationName, EncodeOptions
+from infotok_cli.codec.load_engine import load_engine
+from infotok_cli.config import EncodeOptions
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.errors import InputError, ModelError
+from infotok_cli.itk.flat import export_file, import_file
+from infotok_cli.itk.report import verify_file
+from infotok_cli.itk.tokens import unpack_tokens
 from infotok_cli.model.engine import Engine
+from infotok_cli.routers import AllocationName
 from make_video import make_video, moving_shapes
 from tiny_model import write_tiny_model
 

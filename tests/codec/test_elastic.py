@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infotok_cli.allocation.elastic import LENGTHS, allocate_prefixes
 from infotok_cli.blocks import Grid, shortest_prefix
 from infotok_cli.codec.decode import decode_file
-from infotok_cli.codec.elastic import LENGTHS, PrefixErrors, allocate_prefixes
 from infotok_cli.codec.encode import encode_file
-from infotok_cli.codec.keep_maps import unpack_keep
-from infotok_cli.codec.models import load_engine
+from infotok_cli.codec.load_engine import load_engine
+from infotok_cli.codec.trials import PrefixErrors
 from infotok_cli.config import EncodeOptions
 from infotok_cli.container.reader import ItkReader
+from infotok_cli.entropy.keep_map import unpack_keep
 from infotok_cli.errors import UsageError
 from infotok_cli.model.engine import Engine
 from make_video import make_video, moving_shapes

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from infotok_cli.codec.keep_maps import unpack_keep
 from infotok_cli.container.reader import ItkReader
+from infotok_cli.entropy.keep_map import unpack_keep
 from infotok_cli.entropy.token_ids import unpack_ids
 from make_golden import CASES, GOLDEN, WRITERS
 

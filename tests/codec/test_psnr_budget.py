@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from infotok_cli.codec.planning import Group, Written
-from infotok_cli.codec.psnr_budget import TargetPsnrPlanner
-from infotok_cli.model.allocation import Allocation
+from infotok_cli.allocation.allocate import Allocation
+from infotok_cli.allocation.planner import Group, Written
+from infotok_cli.allocation.psnr_budget import TargetPsnrPlanner
 from tiny_model import MADE_UP
 
 

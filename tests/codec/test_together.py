@@ -13,17 +13,18 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from infotok_cli.allocation.distortion import Distortion
+from infotok_cli.allocation.fits import Fits
+from infotok_cli.allocation.rate_scale import RateScale
 from infotok_cli.codec import groups
 from infotok_cli.codec.decode import decode_file
-from infotok_cli.codec.decoded import decoded_segments
+from infotok_cli.codec.decode_segments import decoded_segments
 from infotok_cli.codec.encode import EncodeReport, encode_file
-from infotok_cli.codec.tokens import unpack_tokens
 from infotok_cli.config import Budget, EncodeOptions
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import InputError, UsageError
-from infotok_cli.model.distortion import Distortion
+from infotok_cli.itk.tokens import unpack_tokens
 from infotok_cli.model.engine import Engine, Runtime
-from infotok_cli.model.rate_scale import RateScale
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import load_model
 from make_video import make_video, moving_shapes
@@ -52,9 +53,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> MadeEngine:
 
     def make(masking: str = "error", **settings: Any) -> Engine:
         loaded = load_model(paths[masking])
-        loaded = dataclasses.replace(
-            loaded, distortions={"fast": MADE_UP}, rate_scales={"fast": MADE_UP_SCALE}
-        )
+        loaded = dataclasses.replace(loaded, fits=Fits({"fast": MADE_UP}, {"fast": MADE_UP_SCALE}))
         return Engine(loaded, Runtime(torch.device("cpu"), "fp32", **settings))
 
     return make

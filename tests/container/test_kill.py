@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infotok_cli.container.atomic import atomic_output
+from infotok_cli.atomic import atomic_output
 
 STEPS = ("open", "fsync", "chmod", "replace", "link", "unlink", "rename", "close")
 NEW = b"new" * 5000

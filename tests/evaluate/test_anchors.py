@@ -14,8 +14,8 @@ from infotok_cli.evaluate import anchors
 from infotok_cli.evaluate.anchors import ANCHORS, anchor_writer, check_anchor
 from infotok_cli.evaluate.measure import measure_anchor
 from infotok_cli.metrics import psnr
-from infotok_cli.video.clip import BT709
 from infotok_cli.video.reader import open_video
+from infotok_cli.video.video_info import BT709
 from make_video import make_video, moving_shapes
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from infotok_cli.codec.decode import decode_file
 from infotok_cli.codec.encode import encode_file
-from infotok_cli.config import EncodeOptions, MaskingName, RouterName
+from infotok_cli.config import EncodeOptions
 from infotok_cli.errors import InputError, UsageError
 from infotok_cli.evaluate import sweep as sweeping
 from infotok_cli.evaluate.clips import clip_sha256, end_after, find_clips
@@ -27,6 +27,7 @@ from infotok_cli.evaluate.workers import Task, measure_in_processes
 from infotok_cli.metrics import ms_ssim, psnr, ssim
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
+from infotok_cli.routers import MaskingName
 from infotok_cli.video.reader import open_video
 from make_video import make_video, moving_shapes
 from tiny_model import write_tiny_model
@@ -91,14 +92,14 @@ def test_sweep_covers_clips_and_settings(engine: Engine, folder: Path) -> None:
     ("masking", "routers", "message"),
     [
         ("error", ("fast", "elastic"), "--router elastic needs weights trained with --masking elastic"),
-        ("elastic", ("elastic", "fast"), "trained with --masking elastic: choose elastic"),
+        ("elastic", ("elastic", "fast"), "was trained with --masking elastic: choose --router elastic"),
     ],
 )
 def test_a_router_that_the_weights_do_not_know_stops_the_sweep_before_it_begins(
     folder: Path,
     tmp_path: Path,
     masking: MaskingName,
-    routers: tuple[RouterName, ...],
+    routers: tuple[str, ...],
     message: str,
 ) -> None:
     write_tiny_model(tmp_path / "tiny.safetensors", masking)

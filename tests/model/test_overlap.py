@@ -10,7 +10,7 @@ from infotok_cli.config import ModelConfig
 from infotok_cli.errors import ModelError
 from infotok_cli.model.grid import patch_values, unpatchify, widened
 from infotok_cli.model.tokenizer import Tokenizer
-from infotok_cli.train.start import with_overlap
+from infotok_cli.train.initial_weights import with_overlap
 
 
 @pytest.mark.parametrize("overlap", [1, 2, 4])

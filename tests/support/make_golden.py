@@ -14,19 +14,19 @@ from typing import Any
 
 import numpy as np
 
+from infotok_cli.allocation.allocate import Allocation
 from infotok_cli.blocks import block_capacity, keep_from_levels
-from infotok_cli.codec.tokens import pack_tokens
-from infotok_cli.config import AllocationName, RouterName
 from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
-from infotok_cli.model.allocation import Allocation
+from infotok_cli.itk.tokens import pack_tokens
+from infotok_cli.routers import AllocationName
 from infotok_cli.sound import AudioPacket, AudioTrack
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
 Grid = tuple[int, int, int]
 
-CASES: list[tuple[str, int, int, int, int, RouterName, AllocationName, float]] = [
+CASES: list[tuple[str, int, int, int, int, str, AllocationName, float]] = [
     ("blocks", 64, 48, 16, 40, "fast", "block", 0.5),
     ("positions", 64, 48, 16, 40, "exact", "position", 0.3),
     ("odd", 41, 27, 12, 30, "fixed", "block", 0.75),

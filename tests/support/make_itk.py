@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from infotok_cli.codec.tokens import pack_tokens
 from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
+from infotok_cli.itk.tokens import pack_tokens
 from make_golden import choose_tokens
 
 

@@ -24,8 +24,8 @@ from infotok_cli.model.engine import Runtime
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.train import loader, loop, masking, step
 from infotok_cli.train.companions import Companions
-from infotok_cli.train.data import CropShape
 from infotok_cli.train.distributed import World, join_world
+from infotok_cli.train.frame_cache import CropShape
 from infotok_cli.train.masking import keep_at_rate
 from infotok_cli.train.options import TrainOptions
 from infotok_cli.train.step import StepLosses, TrainingModule, accumulate_gradients

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from infotok_cli.allocation.allocate import SEAM_WORTH, allocate_blocks, allocate_positions
 from infotok_cli.blocks import block_capacity
-from infotok_cli.model.allocation import SEAM_WORTH, allocate_blocks, allocate_positions
 
 LOWEST, HIGHEST = 1 / 16, 1.0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infotok_cli.train.cache import make_cache
+from infotok_cli.train.make_cache import make_cache
 from make_video import make_video, moving_shapes
 
 

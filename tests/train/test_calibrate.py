@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infotok_cli.allocation.allocate import allocate_blocks
 from infotok_cli.metrics import average_psnr, psnr
-from infotok_cli.model.allocation import allocate_blocks
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
 from infotok_cli.train.calibrate import RATES, fit_distortions

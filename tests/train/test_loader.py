@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from infotok_cli.train.cache import is_held_out, make_cache
-from infotok_cli.train.data import CropShape, FrameCache, centre_crop
 from infotok_cli.train.device_cache import DeviceCrops
+from infotok_cli.train.frame_cache import CropShape, FrameCache, centre_crop
 from infotok_cli.train.loader import CropStream, Loader, MappedCrops, mask_generator
+from infotok_cli.train.make_cache import is_held_out, make_cache
 from make_video import make_video
 
 SHAPES = (CropShape(8, 16), CropShape(16, 32))

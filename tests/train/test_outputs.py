@@ -14,7 +14,7 @@ from infotok_cli.config import ModelConfig
 from infotok_cli.errors import ModelError, OutputError
 from infotok_cli.model.weights import load_model
 from infotok_cli.train.checkpoint import read_checkpoint
-from infotok_cli.train.data import CropShape
+from infotok_cli.train.frame_cache import CropShape
 from infotok_cli.train.loop import train
 from infotok_cli.train.naming import default_name
 from infotok_cli.train.options import Report, TrainOptions

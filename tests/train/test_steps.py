@@ -13,13 +13,14 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from infotok_cli.config import MaskingName, ModelConfig
+from infotok_cli.config import ModelConfig
 from infotok_cli.errors import ModelError, UsageError
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import load_model, training_history
+from infotok_cli.routers import MaskingName
 from infotok_cli.train import step
 from infotok_cli.train.checkpoint import read_checkpoint
-from infotok_cli.train.data import CropShape
+from infotok_cli.train.frame_cache import CropShape
 from infotok_cli.train.loop import train
 from infotok_cli.train.masking import draw_tails, keep_at_rate
 from infotok_cli.train.optimizing import SPIKE, SpikeGuard

@@ -117,8 +117,8 @@ def test_a_signal_while_the_first_process_fits_is_heard(
     folder, (first, second) = together
     weights = folder / "fitting.safetensors"
     assert first["fitting"]["digest"] == second["fitting"]["digest"] == file_sha256(weights)
-    assert not load_model(weights).distortions
-    assert load_model(folder / "plain.safetensors").distortions
+    assert not load_model(weights).fits.distortions
+    assert load_model(folder / "plain.safetensors").fits.distortions
 
 
 def test_the_command_runs_under_torchrun(cache: Path, tmp_path: Path) -> None:

@@ -17,12 +17,12 @@ from infotok_cli.errors import InputError, OutputError, UsageError
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
 from infotok_cli.train import loop
-from infotok_cli.train.cache import make_cache
 from infotok_cli.train.checkpoint import read_checkpoint
 from infotok_cli.train.companions import Companions
-from infotok_cli.train.data import CropShape, FrameCache
 from infotok_cli.train.distributed import StopSignals, World
+from infotok_cli.train.frame_cache import CropShape, FrameCache
 from infotok_cli.train.loop import train
+from infotok_cli.train.make_cache import make_cache
 from infotok_cli.train.masking import blocks_by_error, draw_keep
 from infotok_cli.train.optimizing import learning_rate_factor
 from infotok_cli.train.options import Report, TrainOptions
@@ -76,7 +76,7 @@ def test_an_interrupted_run_leaves_weights_without_what_takes_minutes(cache: Pat
     train(options(cache, output, 50), interrupt)
     stopped = load_model(output)
     assert stopped.token_net is None
-    assert not stopped.distortions
+    assert not stopped.fits.distortions
     train(options(cache, output, 2), lambda report: None)
     assert load_model(output).token_net is not None
 
@@ -95,7 +95,7 @@ def test_a_run_interrupted_while_it_fits_leaves_these_weights_too(
         train(options(cache, output, 1), lambda report: None)
     stopped = load_model(output)
     assert stopped.token_net is None
-    assert not stopped.distortions
+    assert not stopped.fits.distortions
     train(options(cache, output, 1), lambda report: None)
     assert load_model(output).token_net is not None
 
@@ -204,7 +204,7 @@ def test_learning_rate_warms_up_holds_and_falls() -> None:
 @pytest.mark.parametrize("rate", [0.125, 0.4, 0.75, 1.0])
 def test_training_masks_agree_with_the_codec(rate: float) -> None:
     """The allocation training sees is the one encoding makes, up to one step."""
-    from infotok_cli.model.allocation import allocate_blocks
+    from infotok_cli.allocation.allocate import allocate_blocks
 
     error = torch.rand(4, 8, 8).mul(3)
     keep = blocks_by_error(error, rate)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from infotok_cli.errors import OutputError
-from infotok_cli.video.pictures import PngWriter
+from infotok_cli.video.png_folder import PngWriter
 from infotok_cli.video.reader import open_video
 from make_video import Frames, moving_shapes
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from infotok_cli.errors import InputError
-from infotok_cli.video.clip import Colour
 from infotok_cli.video.pipe import PipeReader
 from infotok_cli.video.reader import open_video
+from infotok_cli.video.video_info import Colour
 from make_media import make_media, without_default_duration
 from make_video import Frames, make_image, make_planes, make_video, moving_shapes
 

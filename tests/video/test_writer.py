@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from infotok_cli.errors import OutputError, UsageError
-from infotok_cli.video.clip import BT709, Colour, VideoInfo
 from infotok_cli.video.reader import open_video
+from infotok_cli.video.video_info import BT709, Colour, VideoInfo
 from infotok_cli.video.writer import VideoWriter, is_png_folder
 from make_video import Frames, moving_shapes
 

@@ -1,0 +1,63 @@
+"""Segments whose pixels are kept until their group is allocated, to see what an allocation shows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from infotok_cli.allocation.allocate import Allocation
+from infotok_cli.blocks import keep_from_prefix, token_grid
+from infotok_cli.config import EncodeOptions
+from infotok_cli.metrics import average_psnr, psnr
+from infotok_cli.model.engine import Engine
+from infotok_cli.model.tokenizer import Analysis
+from infotok_cli.video.video_info import Frame
+
+TRIAL_EVERY = 4
+"""One segment in so many of a group is a trial; all are in a group of no more than these."""
+
+
+def may_be_trial(number: int) -> bool:
+    """Whether a segment of this number in its group is a trial in a group of some length."""
+    return number < TRIAL_EVERY or number % TRIAL_EVERY == 0
+
+
+def is_trial(number: int, segments: int) -> bool:
+    """Whether it is one in a group of so many segments."""
+    return segments <= TRIAL_EVERY or number % TRIAL_EVERY == 0
+
+
+class Trial:
+    """One segment, decoded when asked for."""
+
+    def __init__(self, engine: Engine, frames: Frame, analysis: Analysis, refine: int = 0) -> None:
+        self._engine, self._frames, self._analysis, self._refine = engine, frames, analysis, refine
+
+    def psnr_db(self, allocation: Allocation) -> float:
+        """Mean over frames of PSNR, dB, of what a decoder would show."""
+        ids = self._engine.compress(self._analysis, allocation.keep)
+        if self._refine:
+            ids = self._engine.refine(self._frames, ids, allocation.keep, self._refine)
+        shown = self._engine.reconstruct(ids, allocation.keep, *self._frames.shape[:3])
+        return average_psnr(psnr(self._frames, shown))
+
+
+class PrefixErrors:
+    """Errors as the decoder would make them, measured when asked for; holds the segment's pixels."""
+
+    def __init__(self, engine: Engine, frames: Frame, analysis: Analysis) -> None:
+        self.grid = token_grid(*frames.shape[:3])
+        self._engine = engine
+        self._frames = frames
+        self._analysis = analysis
+
+    def error(self, tokens: int) -> float:
+        """Mean squared error, pixels in 0..255, of the picture from the first `tokens` positions."""
+        keep = keep_from_prefix(tokens, self.grid)
+        ids = self._engine.compress(self._analysis, keep)
+        shown = self._engine.reconstruct(ids, keep, *self._frames.shape[:3])
+        return float(np.square(shown.astype(np.float32) - self._frames).mean(dtype=np.float64))
+
+
+def takes_trials(options: EncodeOptions) -> bool:
+    """Whether the planner of these options asks for trials."""
+    return options.budget is not None and options.budget.kind == "target-psnr"

@@ -1,0 +1,181 @@
+"""`infotok export` and `import`: an .itk file as flat ids in a file other tools read, and back.
+
+Neither loads torch. Export holds 2 bytes for each id, import the whole file; only .jsonl goes segment by
+segment both ways.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from infotok_cli.atomic import atomic_output
+from infotok_cli.container.header import Header, unpack_header
+from infotok_cli.container.reader import ItkReader
+from infotok_cli.container.writer import ItkWriter
+from infotok_cli.entropy.flat_ids import MAX_TOKEN_IDS, Flat, FlatSegment, flatten, unflatten
+from infotok_cli.entropy.token_ids import codebook_size
+from infotok_cli.entropy.token_net import TokenNet
+from infotok_cli.errors import InputError, OutputError
+from infotok_cli.itk.find_weights import token_net_for
+from infotok_cli.itk.flat_files import FORMATS, flat_format
+from infotok_cli.itk.tokens import pack_tokens, unpack_tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlatReport:
+    """What an export or an import wrote."""
+
+    input: str
+    output: str
+    format: str
+    segments: int
+    tokens: int
+    ids: int
+    """Flat ids of all segments: tokens, runs and marks."""
+    size_bytes: int
+    left_out: tuple[str, ...] = ()
+    """An export: what the file holds that flat ids do not, of "sound" and "frame times"."""
+
+
+def export_file(
+    source: Path,
+    target: Path,
+    format_name: str | None = None,
+    *,
+    model: str | None = None,
+    overwrite: bool = False,
+) -> FlatReport:
+    """Write the flat ids of an .itk file as `format_name` (default: by the suffix of `target`).
+
+    model: name or path of the weights whose token net the file needs, unless they are packaged.
+    Raises InputError (also for any damage), UsageError, ModelError or OutputError.
+    """
+    kind = flat_format(target, format_name)
+    tokens = ids = 0
+
+    def sequences(reader: ItkReader) -> Iterator[Flat]:
+        nonlocal tokens, ids
+        for segment in reader.segments():
+            content = None if segment.lost else unpack_tokens(reader, segment, net)
+            flat = flatten(FlatSegment(segment.frames, segment.trim_start, segment.trim_end, content))
+            tokens += segment.tokens
+            ids += len(flat)
+            yield flat
+
+    with ItkReader(source) as reader:
+        if codebook_size(reader.header.levels) > MAX_TOKEN_IDS:
+            raise InputError(
+                f"{reader.name}: quantizer levels {reader.header.levels} have more than {MAX_TOKEN_IDS:,} "
+                "ids, which leaves none for marks: such a file has no flat ids"
+            )
+        net = token_net_for(reader.header, model)
+        with atomic_output(target, overwrite) as stream:
+            try:
+                FORMATS[kind].write(stream, plain_header(reader), sequences(reader))
+                stream.flush()
+            except OSError as error:  # reading raises InputError
+                raise OutputError(
+                    f"{target}: cannot be written ({error.strerror or error}): check the disk"
+                ) from error
+            size_bytes = stream.tell()
+        return FlatReport(
+            input=str(source),
+            output=str(target),
+            format=kind,
+            segments=len(reader.index),
+            tokens=tokens,
+            ids=ids,
+            size_bytes=size_bytes,
+            left_out=left_out(reader.header),
+        )
+
+
+def left_out(header: Header) -> tuple[str, ...]:
+    """What a file with this header holds that flat ids do not."""
+    held = {"sound": header.audio is not None, "frame times": header.has_times}
+    return tuple(name for name, present in held.items() if present)
+
+
+def plain_header(reader: ItkReader) -> Header:
+    """Header of a file of the same tokens alone, in the oldest version that can hold it."""
+    header, index = reader.header, reader.index
+    if not header.has_tracks:
+        return header
+    full = bool((index.column("frames")[:-1] == header.segment_frames).all())
+    trims = index.column("trim_start") + index.column("trim_end") + index.column("flags")
+    version = 1 if full and not trims.any() else 2
+    return dataclasses.replace(header, has_times=False, audio=None, format_version=version)
+
+
+def import_file(
+    source: Path,
+    target: Path,
+    format_name: str | None = None,
+    *,
+    model: str | None = None,
+    overwrite: bool = False,
+) -> FlatReport:
+    """Write the .itk file whose flat ids `source` holds, a file of `format_name` (default: by its suffix).
+
+    What was exported comes back byte for byte, but for what an export leaves out.
+    Raises InputError when the file cannot be read or breaks the grammar, or UsageError, ModelError,
+    OutputError.
+    """
+    kind = flat_format(source, format_name)
+    tokens = ids = 0
+    with _named(source), FORMATS[kind].read(source) as (head, sequences):
+        header = unpack_header(head)
+        net = token_net_for(header, model)
+        with atomic_output(target, overwrite) as stream:
+            writer = ItkWriter(stream, header, str(target))
+            for flat in sequences:
+                tokens += _write_segment(writer, flat, net)
+                ids += len(flat)
+            size_bytes = writer.finish()
+    return FlatReport(
+        input=str(source),
+        output=str(target),
+        format=kind,
+        segments=writer.segments,
+        tokens=tokens,
+        ids=ids,
+        size_bytes=size_bytes,
+    )
+
+
+def _write_segment(writer: ItkWriter, flat: Flat, net: TokenNet | None) -> int:
+    """Write the segment of a flat sequence; returns its tokens."""
+    header = writer.header
+    try:
+        segment = unflatten(flat, header.height, header.width)
+        coded_map = coded_ids = b""
+        count = 0
+        if segment.tokens is not None:
+            coded_map, coded_ids = pack_tokens(*segment.tokens, header, net)
+            count = len(segment.tokens[1])
+        writer.write_segment(
+            frames=segment.frames,
+            tokens=count,
+            map_payload=coded_map,
+            token_payload=coded_ids,
+            trim_start=segment.trim_start,
+            trim_end=segment.trim_end,
+            lost=segment.tokens is None,
+        )
+    except (InputError, ValueError) as error:
+        raise InputError(f"flat ids of segment {writer.segments}: {error}: export them again") from error
+    return count
+
+
+@contextmanager
+def _named(source: Path) -> Iterator[None]:
+    """Put the name of the file before what is wrong with it."""
+    try:
+        yield
+    except InputError as error:
+        name = str(source) if str(source).isprintable() else repr(str(source))
+        raise InputError(f"{name}: {error}") from error

@@ -1,0 +1,86 @@
+"""The token layer of one segment: keep map and token ids from its bytes and back. No network, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infotok_cli.container.header import Header
+from infotok_cli.container.layout import Segment
+from infotok_cli.container.reader import AGAIN
+from infotok_cli.entropy.keep_map import pack_keep, unpack_keep
+from infotok_cli.entropy.token_coding import pack_ids, unpack_ids
+from infotok_cli.entropy.token_net import TokenNet
+from infotok_cli.errors import InputError
+
+Tokens = tuple[NDArray[np.bool_], NDArray[np.uint16]]
+"""Keep map `[t, h, w]` and the ids of its kept positions in grid order, `[n]`."""
+
+
+class Stored(Protocol):
+    """What an opened file and a stream have in common."""
+
+    @property
+    def header(self) -> Header: ...
+    @property
+    def name(self) -> str: ...
+    def place(self, number: int) -> str: ...
+
+
+def unpack_tokens(reader: Stored, segment: Segment, net: TokenNet | None) -> Tokens:
+    """Keep map and ids of a segment of `reader`; `net` is used when the file's token coding is 1.
+
+    Raises:
+        InputError: the segment was lost, or its payloads are no code or contradict each other.
+    """
+    keep = unpack_keep_map(reader, segment)
+    with _blamed(reader, segment):
+        return keep, unpack_ids(segment.token_payload, keep, reader.header.levels, _net(reader.header, net))
+
+
+def unpack_keep_map(reader: Stored, segment: Segment) -> NDArray[np.bool_]:
+    """The keep map alone; raises InputError as `unpack_tokens`."""
+    if segment.lost:
+        raise InputError(f"{reader.name}: {reader.place(segment.number)} is lost: encode the video again")
+    header = reader.header
+    with _blamed(reader, segment):
+        return unpack_keep(
+            segment.map_payload, header.allocation, header.grid(segment.frames), segment.tokens
+        )
+
+
+@contextmanager
+def _blamed(reader: Stored, segment: Segment) -> Iterator[None]:
+    """Put file and segment before what is wrong with a payload."""
+    try:
+        yield
+    except InputError as error:
+        what = str(error).removesuffix(": encode the video again")
+        place = reader.place(segment.number)
+        raise InputError(f"{reader.name}: {place} is damaged, {what}: {AGAIN}") from error
+
+
+def pack_tokens(
+    keep: NDArray[np.bool_], ids: NDArray[np.uint16], header: Header, net: TokenNet | None
+) -> tuple[bytes, bytes]:
+    """Coded keep map and coded ids, the only bytes that an encoder gives for these.
+
+    Raises:
+        InputError: the keep map cannot be one of the header's allocation, or an id is none of its quantizer.
+    """
+    coded = pack_keep(keep, header.allocation)
+    try:
+        return coded, pack_ids(ids, keep, header.levels, _net(header, net))
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def _net(header: Header, net: TokenNet | None) -> TokenNet | None:
+    """The net to code ids with; ValueError when the header asks for one and there is none."""
+    if header.token_coding and net is None:
+        raise ValueError("token coding 1 needs the token net of the file's weights")
+    return net if header.token_coding else None
