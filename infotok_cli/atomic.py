@@ -35,7 +35,7 @@ def atomic_path(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
             raise OutputError(_exists(path)) from error
         except OSError as error:
             raise OutputError(
-                f"{_name(path)}: cannot be finished ({error.strerror}): check the disk"
+                f"cannot be finished ({error.strerror})", way_out="check the disk", where=str(_name(path))
             ) from error
     except BaseException:
         with contextlib.suppress(OSError):
@@ -51,7 +51,7 @@ def atomic_output(path: str | Path, overwrite: bool = False) -> Iterator[BinaryI
             file = open(temporary, "wb")  # noqa: SIM115  closed below, where a failure gets its message
         except OSError as error:
             raise OutputError(
-                f"{_name(path)}: cannot be written ({error.strerror}): check the folder"
+                f"cannot be written ({error.strerror})", way_out="check the folder", where=str(_name(path))
             ) from error
         try:
             yield file
@@ -64,7 +64,7 @@ def atomic_output(path: str | Path, overwrite: bool = False) -> Iterator[BinaryI
             file.close()
         except OSError as error:
             raise OutputError(
-                f"{_name(path)}: cannot be written ({error.strerror}): check the disk"
+                f"cannot be written ({error.strerror})", way_out="check the disk", where=str(_name(path))
             ) from error
 
 
@@ -77,11 +77,13 @@ def _resolve(path: str | Path, overwrite: bool) -> tuple[Path, int | None]:
         return target, None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{_name(path)}: is no usable file name ({reason}): choose another") from error
+        raise OutputError(
+            f"is no usable file name ({reason})", way_out="choose another", where=str(_name(path))
+        ) from error
     if stat.S_ISDIR(status.st_mode):
-        raise OutputError(f"{_name(path)}: is a folder: give the name of a file in it")
+        raise OutputError("is a folder", way_out="give the name of a file in it", where=str(_name(path)))
     if not stat.S_ISREG(status.st_mode):
-        raise OutputError(f"{_name(path)}: is no regular file: give the name of a file")
+        raise OutputError("is no regular file", way_out="give the name of a file", where=str(_name(path)))
     if not overwrite:
         raise OutputError(_exists(path))
     return target, stat.S_IMODE(status.st_mode)
@@ -91,7 +93,7 @@ def _create_beside(path: str | Path, target: Path) -> Path:
     """Create an empty file with a fresh hidden name, the suffix of `target` and the usual permissions."""
     folder = target.parent
     if not folder.is_dir():
-        raise OutputError(f"{_name(path)}: folder {_name(folder)} does not exist: create it first")
+        raise OutputError(f"folder {_name(folder)} does not exist: create it first", where=str(_name(path)))
     temporary = folder / f".infotok-{secrets.token_hex(8)}{target.suffix}"
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))

@@ -72,7 +72,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if not is_model_name(self.name):
             raise ModelError(
-                f"model name {self.name!r} does not fit: choose 1 to {MAX_NAME_BYTES} bytes of printable text"
+                f"model name {self.name!r} does not fit",
+                way_out=f"choose 1 to {MAX_NAME_BYTES} bytes of printable text",
             )
         if self.width % self.head_dim:
             raise ModelError(f"model width {self.width} is not a multiple of head size {self.head_dim}")
@@ -82,9 +83,11 @@ class ModelConfig:
         if not 2 <= product <= 65536:
             raise ModelError(f"FSQ levels {self.levels} do not fit in 16 bits")
         if not 0 <= self.overlap <= MAX_OVERLAP:
-            raise ModelError(f"overlap {self.overlap} is out of range: choose 0 to {MAX_OVERLAP} pixels")
+            raise ModelError(
+                f"overlap {self.overlap} is out of range", way_out=f"choose 0 to {MAX_OVERLAP} pixels"
+            )
         if self.masking not in MASKINGS:
-            raise ModelError(f"masking {self.masking!r} is unknown: choose {', '.join(MASKINGS)}")
+            raise ModelError(f"masking {self.masking!r} is unknown", way_out=f"choose {', '.join(MASKINGS)}")
 
     @property
     def heads(self) -> int:
@@ -132,10 +135,10 @@ class Budget:
         if not (math.isfinite(self.value) and self.value > 0):
             unit = BUDGET_UNITS[self.kind]
             raise UsageError(
-                f"--{self.kind} {self.value:g} is out of range: give a positive number of {unit}"
+                f"`{self.kind}` {self.value:g} is out of range", way_out=f"give a positive number of {unit}"
             )
         if self.kind == "calibrated-rate" and not MIN_RATE <= self.value <= 1:
-            raise UsageError(f"--{self.kind} {self.value:g} is out of range: choose 0.125 to 1")
+            raise UsageError(f"`{self.kind}` {self.value:g} is out of range", way_out="choose 0.125 to 1")
 
 
 FITTED_BUDGETS: tuple[BudgetKind, ...] = ("calibrated-rate", "target-psnr")
@@ -170,33 +173,44 @@ class EncodeOptions:
 
     def __post_init__(self) -> None:
         if not MIN_RATE <= self.rate <= 1:
-            raise UsageError(f"--rate {self.rate:g} is out of range: choose 0.125 to 1")
+            raise UsageError(f"`rate` {self.rate:g} is out of range", way_out="choose 0.125 to 1")
         if self.router not in ROUTERS:
-            raise UsageError(f"--router {self.router!r} is unknown: choose {', '.join(ROUTERS)}")
+            raise UsageError(f"`router` {self.router!r} is unknown", way_out=f"choose {', '.join(ROUTERS)}")
         router = ROUTERS[self.router]
         if self.allocation is not None and self.allocation not in ALLOCATIONS:
-            raise UsageError(f"--allocation {self.allocation!r} is unknown: choose {', '.join(ALLOCATIONS)}")
+            raise UsageError(
+                f"`allocation` {self.allocation!r} is unknown", way_out=f"choose {', '.join(ALLOCATIONS)}"
+            )
         if router.error_map == "searched" and self.budget is not None:
-            raise UsageError(f"--{self.budget.kind} does not go with --router {router.name}: give --rate")
+            raise UsageError(
+                f"`{self.budget.kind}` does not go with `router` {router.name}", way_out="give `rate`"
+            )
         if router.allocation is not None and self.allocation not in (None, router.allocation):
             raise UsageError(
-                f"--allocation {self.allocation} does not go with --router {router.name}: leave it out"
+                f"`allocation` {self.allocation} does not go with `router` {router.name}",
+                way_out="leave it out",
             )
         if self.short_side is not None and not 1 <= self.short_side <= 8192:
-            raise UsageError(f"--short-side {self.short_side} is out of range: choose 1 to 8192")
+            raise UsageError(f"`short_side` {self.short_side} is out of range", way_out="choose 1 to 8192")
         if self.budget is not None and self.budget.kind in FITTED_BUDGETS:
             if not router.knows_errors:
                 able = " or ".join(name for name, other in ROUTERS.items() if other.knows_errors)
-                raise UsageError(f"--{self.budget.kind} needs to know the error: choose --router {able}")
+                raise UsageError(
+                    f"`{self.budget.kind}` needs to know the error", way_out=f"choose `router` {able}"
+                )
             if self.allocation_kind != "block":
-                raise UsageError(f"--{self.budget.kind} is fitted for blocks only: choose --allocation block")
+                raise UsageError(
+                    f"`{self.budget.kind}` is fitted for blocks only", way_out="choose `allocation` block"
+                )
         frames = self.segment_frames
         if frames is not None and (frames % 4 or not 4 <= frames <= MAX_SEGMENT_FRAMES):
             raise UsageError(
-                f"--segment-frames {frames} is not a multiple of 4 between 4 and {MAX_SEGMENT_FRAMES}"
+                f"`segment_frames` {frames} is not a multiple of 4 between 4 and {MAX_SEGMENT_FRAMES}"
             )
         if not 0 <= self.refine <= MAX_REFINE_STEPS:
-            raise UsageError(f"--refine {self.refine} is out of range: choose 0 to {MAX_REFINE_STEPS} steps")
+            raise UsageError(
+                f"`refine` {self.refine} is out of range", way_out=f"choose 0 to {MAX_REFINE_STEPS} steps"
+            )
         self._check_range()
 
     @property
@@ -206,9 +220,14 @@ class EncodeOptions:
 
     def _check_range(self) -> None:
         if self.start_seconds is not None and self.start_seconds < 0:
-            raise UsageError(f"--start {self.start_seconds:g} is negative: give seconds from the beginning")
+            raise UsageError(
+                f"`start_seconds` {self.start_seconds:g} is negative",
+                way_out="give seconds from the beginning",
+            )
         if self.end_seconds is not None and self.end_seconds <= (self.start_seconds or 0):
-            raise UsageError(f"--end {self.end_seconds:g} is not after --start {self.start_seconds or 0:g}")
+            raise UsageError(
+                f"`end_seconds` {self.end_seconds:g} is not after `start_seconds` {self.start_seconds or 0:g}"
+            )
 
 
 def check_source(is_file: bool, options: EncodeOptions) -> None:
@@ -216,6 +235,9 @@ def check_source(is_file: bool, options: EncodeOptions) -> None:
     budget = options.budget
     if not is_file and budget is not None and budget.kind in WHOLE_FILE_BUDGETS:
         raise UsageError(
-            f"--{budget.kind} looks at the whole video first, which a pipe shows only once: save it to a "
-            "file, or give --rate, --calibrated-rate, --tokens-per-second, --bitrate or --target-psnr"
+            f"`{budget.kind}` looks at the whole video first, which a pipe shows only once",
+            way_out=(
+                "save it to a file, or give `rate`, `calibrated_rate`, `tokens_per_second`, "
+                "`bitrate` or `target_psnr`"
+            ),
         )

@@ -71,8 +71,8 @@ def fitted_planner(router: str, budget: Budget, fits: Fits, model: str) -> Plann
     if budget.kind == "target-psnr" and router in fits.distortions:
         return TargetPsnrPlanner(fits.distortions[router], budget.value)
     raise ModelError(
-        f"model {model} cannot tell what --{budget.kind} takes: fit it first (docs/TRAINING.md), or "
-        "give --rate"
+        f"model {model} cannot tell what `{budget.kind}` takes",
+        way_out="fit it first (docs/TRAINING.md), or give `rate`",
     )
 
 
@@ -116,8 +116,9 @@ class TokensPerSecondPlanner(OnePass):
         least = Fraction(_floor(header)) * header.frame_rate / header.segment_frames
         if budget.value < least:
             raise UsageError(
-                f"--tokens-per-second {budget.value:.10g} is below the least of {float(least):.6g} for "
-                f"{_picture(header)}: give more, or a smaller --short-side"
+                f"`tokens_per_second` {budget.value:.10g} is below the least of "
+                f"{float(least):.6g} for {_picture(header)}",
+                way_out="give more, or a smaller `short_side`",
             )
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
@@ -148,8 +149,9 @@ class BitratePlanner(OnePass):
         least = 8 * SEGMENT_OVERHEAD * header.frame_rate / header.segment_frames
         if budget.value < least:
             raise UsageError(
-                f"--bitrate {budget.value:.10g} is below the least of {float(least):.6g} bits per second for "
-                f"{_picture(header)}: give more, or a longer --segment-frames"
+                f"`bitrate` {budget.value:.10g} is below the least of {float(least):.6g} bits per "
+                f"second for {_picture(header)}",
+                way_out="give more, or a longer `segment_frames`",
             )
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
@@ -172,12 +174,14 @@ class BitratePlanner(OnePass):
         came = math.ceil(8 * size_bytes / self.seconds)
         if self.is_least:
             raise UsageError(
-                f"--bitrate {self.budget.value:.10g} is below the least of about {came} bits per second for "
-                f"this video: give more, or a smaller --short-side{self.no_sound}"
+                f"`bitrate` {self.budget.value:.10g} is below the least of about {came} bits per "
+                "second for this video",
+                way_out=f"give more, or a smaller `short_side`{self.no_sound}",
             )
         raise UsageError(
-            f"--bitrate {self.budget.value:.10g} became {came}, as the end of this video takes more than was "
-            f"left for it: give more, or --target-size {int(allowed)}, which looks ahead"
+            f"`bitrate` {self.budget.value:.10g} became {came}, as the end of this video takes "
+            "more than was left for it",
+            way_out=f"give more, or `target_size` {int(allowed)}, which looks ahead",
         )
 
 
@@ -218,8 +222,8 @@ class MaxTokensPlanner(_Surveyed):
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
         if self.tokens < self.rest.floor:
             raise UsageError(
-                f"--max-tokens {self.tokens} is below the least of {self.rest.floor} for this video: give "
-                "more, or a smaller --short-side"
+                f"`max_tokens` {self.tokens} is below the least of {self.rest.floor} for this video",
+                way_out="give more, or a smaller `short_side`",
             )
         return allocate_tokens(group, self.kind, self._take(group, self.tokens))
 
@@ -282,8 +286,8 @@ class TargetSizePlanner(_Surveyed):
 
     def _too_small(self, least: int) -> UsageError:
         return UsageError(
-            f"--target-size {self.size_bytes} is below the least of about {least} bytes for this video: "
-            "give more, or a smaller --short-side"
+            f"`target_size` {self.size_bytes} is below the least of about {least} bytes for this video",
+            way_out="give more, or a smaller `short_side`",
         )
 
 

@@ -109,7 +109,7 @@ def _report(error: Exception) -> int:
     """Describe `error` on stderr, on one line, and return its exit code."""
     describe = getattr(error, "format_message", None)
     if isinstance(error, InfotokError):
-        tell(f"infotok: error: {_one_line(str(error))}")
+        tell(f"infotok: error: {_one_line(error.text(option_name))}")
         code = error.exit_code
     elif callable(describe):
         # The base class of the parser's usage errors has moved between versions of typer.
@@ -131,6 +131,20 @@ def _report(error: Exception) -> int:
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exception(error, file=sys.stderr)
     return code
+
+
+_OPTIONS = {
+    "start_seconds": "--start",
+    "end_seconds": "--end",
+    "audio": "--no-audio",
+    "compiled": "--compile",
+}
+"""Parameters whose option has a name of its own."""
+
+
+def option_name(parameter: str) -> str:
+    """What a parameter of the Python API is called on the command line."""
+    return _OPTIONS.get(parameter, "--" + parameter.replace("_", "-"))
 
 
 def _raised_in(error: Exception, packages: Sequence[str]) -> bool:

@@ -107,7 +107,7 @@ def decode(
       infotok decode clip.itk -o - --stream-format y4m | x264 - --demuxer y4m -o small.mkv
     """
     if stream_format not in ("mkv", "y4m"):
-        raise UsageError(f"--stream-format {stream_format!r} is unknown: choose mkv or y4m")
+        raise UsageError(f"--stream-format {stream_format!r} is unknown", way_out="choose mkv or y4m")
     read_from = input_of(source)
     if read_from is source:
         options.check_input(source)
@@ -167,12 +167,14 @@ def _expected_frames(reader: ItkReader, start: float | None, end: float | None) 
 def _target(source: Path, output: str | None) -> Path:
     if output is None:
         if source == PIPE:
-            raise UsageError("standard input has no name to make one from: name the output with -o")
+            raise UsageError("standard input has no name to make one from", way_out="name the output with -o")
         return source.with_suffix(".mp4")
     target = Path(output)
     if output.endswith(("/", os.sep)) and target.suffix and not target.is_dir():
         raise UsageError(
-            f"{output}: a new folder of pictures cannot be named with a suffix: leave out {target.suffix}"
+            "a new folder of pictures cannot be named with a suffix",
+            way_out=f"leave out {target.suffix}",
+            where=str(output),
         )
     return target
 

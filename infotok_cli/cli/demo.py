@@ -113,4 +113,6 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}: name another folder") from error
+        raise OutputError(
+            f"cannot be made: {error.strerror}", way_out="name another folder", where=str(folder)
+        ) from error

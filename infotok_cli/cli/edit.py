@@ -81,7 +81,7 @@ def concat(
     """
     _check(sources, output, overwrite)
     if len(sources) < 2:
-        raise UsageError(f"one file ({sources[0]}) cannot be joined: name two or more")
+        raise UsageError(f"one file ({sources[0]}) cannot be joined", way_out="name two or more")
     from infotok_cli.itk.edit import concat_files
 
     _show(concat_files(sources, output, overwrite=overwrite), as_json)

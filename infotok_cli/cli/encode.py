@@ -213,7 +213,7 @@ def encode(
         audio=not no_audio,
     )
     if source == PIPE and output is None:
-        raise UsageError("standard input has no name to make one from: name the output with -o")
+        raise UsageError("standard input has no name to make one from", way_out="name the output with -o")
     read_from = input_of(source)
     check_source(read_from is source, wanted)
     if read_from is source:

@@ -163,9 +163,9 @@ def evaluate(
     from infotok_cli.evaluate.vmaf import find_ffmpeg
 
     if seconds is not None and limit_frames is not None:
-        raise UsageError("--seconds and --limit-frames both say where to stop: give one of them")
+        raise UsageError("--seconds and --limit-frames both say where to stop", way_out="give one of them")
     if seconds is not None and not seconds > 0:
-        raise UsageError(f"--seconds {seconds:g} leaves nothing: give more than 0")
+        raise UsageError(f"--seconds {seconds:g} leaves nothing", way_out="give more than 0")
     points = parse_settings(rates, routers, allocations, calibrated=calibrated)
     settings: list[Wanted] = [*points, *parse_anchors(anchors, crfs)]
     targets = Targets(json_path, csv_path, plot_path)

@@ -32,9 +32,9 @@ def parse_rates(text: str) -> list[float]:
         try:
             rate = float(part)
         except ValueError as error:
-            raise UsageError(f"--rates {part!r} is not a number: give rates like 1,0.5") from error
+            raise UsageError(f"--rates {part!r} is not a number", way_out="give rates like 1,0.5") from error
         if not MIN_RATE <= rate <= 1:
-            raise UsageError(f"--rates {part} is out of range: choose 0.125 to 1")
+            raise UsageError(f"--rates {part} is out of range", way_out="choose 0.125 to 1")
         rates.append(rate)
     return rates
 
@@ -45,7 +45,7 @@ def parse_list(option: str, text: str, choices: Sequence[Name]) -> list[Name]:
     chosen = []
     for part in text.split(","):
         if part not in names:
-            raise UsageError(f"{option} {part!r} is unknown: choose {', '.join(names)}")
+            raise UsageError(f"{option} {part!r} is unknown", way_out=f"choose {', '.join(names)}")
         chosen.append(names[part])
     return chosen
 
@@ -70,13 +70,15 @@ def parse_anchors(anchors: str, crfs: str) -> list[AnchorSetting]:
     """Anchors of a comma-separated list (`all`: one per codec), each at its CRFs; UsageError."""
     if not anchors:
         if crfs:
-            raise UsageError("--crfs are those of anchors: name some with --anchors")
+            raise UsageError("--crfs are those of anchors", way_out="name some with --anchors")
         return []
     chosen = [check_anchor(name) for name in (ALL_ANCHORS if anchors == "all" else anchors).split(",")]
     try:
         grid = sorted({int(part) for part in crfs.split(",")}) if crfs else []
     except ValueError as error:
-        raise UsageError(f"--crfs {crfs!r} are not whole numbers: give some like 24,32,40") from error
+        raise UsageError(
+            f"--crfs {crfs!r} are not whole numbers", way_out="give some like 24,32,40"
+        ) from error
     for anchor in chosen:
         if grid and not 0 <= grid[0] <= grid[-1] <= anchor.highest_crf:
             raise UsageError(f"--crfs {crfs}: {anchor.name} takes 0 to {anchor.highest_crf}")
@@ -102,7 +104,9 @@ class Targets:
         if resume and self.journal is None:
             raise UsageError("--resume needs --json: the measurements made so far are kept beside that file")
         if self.journal is not None and self.journal == self.json:
-            raise UsageError(f"--json {self.json} is the name of the list of measurements: choose a .json")
+            raise UsageError(
+                f"--json {self.json} is the name of the list of measurements", way_out="choose a .json"
+            )
         if self.plot is not None:
             check_plot(self.plot)
         goes_on = resume and self.journal is not None and self.journal.exists()
@@ -113,13 +117,15 @@ class Targets:
                 continue
             if resume and not overwrite and path.exists():
                 raise OutputError(
-                    f"{path}: exists already: --resume goes on with {self.json} only, give -y as well to "
-                    "overwrite the rest, or choose another name"
+                    f"exists already: --resume goes on with {self.json} only, give -y as well to "
+                    "overwrite the rest, or choose another name",
+                    where=str(path),
                 )
             check_file_output(path, overwrite)
         if self.journal is not None and self.journal.exists() and not (overwrite or resume):
             raise OutputError(
-                f"{self.journal}: exists, from an earlier run: --resume goes on with it, -y starts anew"
+                "exists, from an earlier run: --resume goes on with it, -y starts anew",
+                where=str(self.journal),
             )
 
     def write(self, rows: Sequence[ClipResult], sweep: Sweep, engine: Engine) -> None:

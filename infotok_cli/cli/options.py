@@ -24,7 +24,7 @@ MODEL_PANEL = "Model"
 def seconds(value: float | None) -> float | None:
     """Check a time: finite and not negative."""
     if value is not None and not (math.isfinite(value) and value >= 0):
-        raise UsageError(f"time {value:g} is no time: give seconds from the beginning, 0 or more")
+        raise UsageError(f"time {value:g} is no time", way_out="give seconds from the beginning, 0 or more")
     return value
 
 
@@ -132,7 +132,9 @@ def quantity(option: str, text: str | None) -> float | None:
         return None
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([kmg]?i?)b?", text.strip().lower())
     if match is None or match[2] not in _SCALES:
-        raise UsageError(f"{option} {text!r} is no quantity: give a number like 500, 500k, 1.5M or 64KiB")
+        raise UsageError(
+            f"{option} {text!r} is no quantity", way_out="give a number like 500, 500k, 1.5M or 64KiB"
+        )
     return float(match[1]) * _SCALES[match[2]]
 
 
@@ -141,7 +143,7 @@ def one_budget(rate: float | None, given: Mapping[BudgetKind, float | None]) -> 
     chosen = [(kind, value) for kind, value in given.items() if value is not None]
     names = (["--rate"] if rate is not None else []) + [f"--{kind}" for kind, _ in chosen]
     if len(names) > 1:
-        raise UsageError(f"{' and '.join(names)} exclude each other: give one of them")
+        raise UsageError(f"{' and '.join(names)} exclude each other", way_out="give one of them")
     return Budget(*chosen[0]) if chosen else None
 
 
@@ -152,7 +154,7 @@ def check_distinct(source: Path, target: Path) -> None:
     except (OSError, ValueError):
         same = os.path.realpath(source) == os.path.realpath(target)
     if same:
-        raise UsageError(f"{target}: is the input itself: name another output with -o")
+        raise UsageError("is the input itself", way_out="name another output with -o", where=str(target))
 
 
 def check_input(source: Path) -> None:
@@ -160,11 +162,13 @@ def check_input(source: Path) -> None:
     try:
         is_folder, exists = source.is_dir(), source.exists()
     except OSError as error:
-        raise InputError(f"{source}: cannot be opened: {error.strerror}: check the name") from error
+        raise InputError(
+            f"cannot be opened: {error.strerror}", way_out="check the name", where=str(source)
+        ) from error
     if is_folder:
-        raise InputError(f"{source}: is a folder: name one file")
+        raise InputError("is a folder", way_out="name one file", where=str(source))
     if not exists:
-        raise InputError(f"{source}: does not exist: check the name")
+        raise InputError("does not exist", way_out="check the name", where=str(source))
 
 
 def check_file_output(target: Path, overwrite: bool) -> None:

@@ -46,7 +46,7 @@ def emit(text: str) -> None:
 
 def unwritable_stdout(error: OSError) -> OutputError:
     """What to say of an `error` met in writing to stdout."""
-    return OutputError(f"standard output cannot be written: {error.strerror}: check the disk")
+    return OutputError(f"standard output cannot be written: {error.strerror}", way_out="check the disk")
 
 
 def tell(text: str) -> None:

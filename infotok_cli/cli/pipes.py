@@ -30,7 +30,7 @@ def output_of(target: Path, as_json: bool) -> Path | BinaryIO:
     if target != PIPE:
         return target
     if as_json:
-        raise UsageError("-o - fills standard output with data: leave out --json")
+        raise UsageError("-o - fills standard output with data", way_out="leave out --json")
     if sys.stdout.isatty():
         raise UsageError("-o - would write data to a terminal: pipe it on, or name a file")
     return sys.stdout.buffer

@@ -67,7 +67,7 @@ def stats(
       infotok stats clip.itk --csv > segments.csv
     """
     if as_json and as_csv:
-        raise UsageError("--json and --csv contradict each other: choose one")
+        raise UsageError("--json and --csv contradict each other", way_out="choose one")
     from infotok_cli.cli import render
     from infotok_cli.itk.report import report_stats
 

@@ -119,9 +119,9 @@ def train_command(
         train_view.cut(clips, make_cache)
         return
     if output is None or output.suffix != ".safetensors":
-        raise UsageError(f"--output {output or ''} is needed: name a .safetensors file to write")
+        raise UsageError(f"--output {output or ''} is needed", way_out="name a .safetensors file to write")
     if minutes is None and steps is None:
-        raise UsageError("--minutes or --steps is needed: say how long to train")
+        raise UsageError("--minutes or --steps is needed", way_out="say how long to train")
     for option, value in (("--minutes", minutes), ("--learning-rate", learning_rate)):
         if value is not None and not 0 < value < float("inf"):
             raise UsageError(f"{option} {value:g} must be more than 0")
@@ -141,10 +141,10 @@ def train_command(
     )
 
     if masking not in (None, *MASKINGS):
-        raise UsageError(f"--masking {masking!r} is unknown: choose {', '.join(MASKINGS)}")
+        raise UsageError(f"--masking {masking!r} is unknown", way_out=f"choose {', '.join(MASKINGS)}")
     if name is not None and not is_model_name(name):
         raise UsageError(
-            f"--name {name!r} does not fit: choose 1 to {MAX_NAME_BYTES} bytes of printable text"
+            f"--name {name!r} does not fit", way_out=f"choose 1 to {MAX_NAME_BYTES} bytes of printable text"
         )
     runtime = choose_runtime(device, kernels)
     crops = tuple(CropShape.parse(text) for text in crop) if crop else (DEFAULT_CROP,)

@@ -33,8 +33,8 @@ def cut(clips: Path, folder: Path) -> None:
     """Make a frame cache with a progress bar; UsageError where several processes would make it at once."""
     if world_size() > 1:
         raise UsageError(
-            f"{clips} holds no frame cache, and {world_size()} processes cannot make one together: "
-            "run 'infotok train --make-cache' first, without torchrun"
+            f"{clips} holds no frame cache, and {world_size()} processes cannot make one together",
+            way_out="run 'infotok train --make-cache' first, without torchrun",
         )
     # Training from a cache must run where no video library is.
     from infotok_cli.evaluate.clips import find_clips

@@ -177,7 +177,7 @@ def _played(
     if not isinstance(source, Path):
         if skip_bad:
             raise UsageError(
-                "--skip-bad needs the index, which a pipe has at its end: save it to a file first"
+                "`skip_bad` needs the index, which a pipe has at its end", way_out="save it to a file first"
             )
         stream = ItkStream(source, STANDARD_INPUT)
         check_model(engine, stream.header, STANDARD_INPUT)
@@ -278,4 +278,4 @@ def _size_of(target: Path) -> int:
             return sum(entry.stat().st_size for entry in target.iterdir())
         return target.stat().st_size
     except OSError as error:
-        raise OutputError(f"{target}: is gone again ({error.strerror})") from error
+        raise OutputError(f"is gone again ({error.strerror})", where=str(target)) from error

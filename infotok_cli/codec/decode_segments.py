@@ -102,7 +102,11 @@ def _good_frame(reader: ItkReader, number: int, engine: Engine) -> Frame:
         except InputError:
             continue
         return frame[np.newaxis].copy()
-    raise InputError(f"{reader.name}: has no segment that can be decoded: copy it again, or encode it again")
+    raise InputError(
+        "has no segment that can be decoded",
+        way_out="copy it again, or encode it again",
+        where=str(reader.name),
+    )
 
 
 def _repeated(frame: Frame, count: int) -> Iterator[Frame]:

@@ -182,8 +182,8 @@ def self_test(model: str | None, runtime: Runtime, tell: Callable[[str], None]) 
     known = {infotok_weights.path(name) for name in infotok_weights.names()}
     if path in known and not psnr >= WORST_PSNR:
         raise ModelError(
-            f"self test: the clip came back at {psnr:.1f} dB, expected {WORST_PSNR:g} or more: "
-            "try --device cpu, or --kernels reference"
+            f"self test: the clip came back at {psnr:.1f} dB, expected {WORST_PSNR:g} or more",
+            way_out="try `device` cpu, or `kernels` reference",
         )
     return SelfTest(
         model=engine.loaded.config.name,

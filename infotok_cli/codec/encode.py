@@ -229,7 +229,9 @@ def _size_of(source: Path | BinaryIO) -> int | None:
     try:
         return source.stat().st_size
     except OSError as error:
-        raise InputError(f"{source}: is gone again ({error.strerror}): put it back") from error
+        raise InputError(
+            f"is gone again ({error.strerror})", way_out="put it back", where=str(source)
+        ) from error
 
 
 class _Meter:
@@ -365,4 +367,4 @@ def make_header(
             audio=audio,
         )
     except InputError as error:
-        raise InputError(f"{info.path}: {error}; a smaller --short-side may help") from error
+        raise InputError(f"{error}; a smaller `short_side` may help", where=str(info.path)) from error

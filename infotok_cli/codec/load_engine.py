@@ -31,13 +31,17 @@ def check_model(engine: Engine, header: Header, source: str) -> None:
     """Raise ModelError unless `engine` runs the very weights that made the file."""
     if engine.loaded.sha256 != header.model_sha256.hex():
         raise ModelError(
-            f"{source}: was made with model {header.model_name} {header.model_sha256.hex()[:12]}, but "
-            f"{engine.loaded.path.name} is {engine.loaded.sha256[:12]}: give the right file with --model"
+            f"was made with model {header.model_name} {header.model_sha256.hex()[:12]}, but "
+            f"{engine.loaded.path.name} is {engine.loaded.sha256[:12]}",
+            way_out="give the right file with `model`",
+            where=str(source),
         )
     if engine.loaded.config.levels != header.levels:
-        raise ModelError(f"{source}: quantizer levels {header.levels} are not those of its model")
+        raise ModelError(f"quantizer levels {header.levels} are not those of its model", where=str(source))
     if header.token_coding and engine.loaded.token_net is None:
-        raise ModelError(f"{source}: its tokens are coded, but {engine.loaded.path.name} has no token coder")
+        raise ModelError(
+            f"its tokens are coded, but {engine.loaded.path.name} has no token coder", where=str(source)
+        )
 
 
 def check_masking(engine: Engine, options: EncodeOptions) -> None:
@@ -47,6 +51,7 @@ def check_masking(engine: Engine, options: EncodeOptions) -> None:
         return
     able = " or ".join(name for name, other in ROUTERS.items() if other.masking == config.masking)
     raise UsageError(
-        f"--router {router.name} needs weights trained with --masking {router.masking}, but {config.name} "
-        f"was trained with --masking {config.masking}: choose --router {able}"
+        f"`router` {router.name} needs weights trained with `masking` {router.masking}, but "
+        f"{config.name} was trained with `masking` {config.masking}",
+        way_out=f"choose `router` {able}",
     )

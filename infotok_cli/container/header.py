@@ -156,7 +156,7 @@ def unpack_header(payload: bytes) -> Header:
     if version > layout.FORMAT_VERSION:
         known = layout.FORMAT_VERSION
         raise InputError(
-            f"format version {version} is newer than {known}, the newest known here: update infotok"
+            f"format version {version} is newer than {known}, the newest known here", way_out="update infotok"
         )
     if len(payload) < layout.HEAD_STRUCT.size or not version:
         raise InputError(f"format version {version} with a header of {len(payload)} bytes is not allowed")
@@ -167,7 +167,8 @@ def unpack_header(payload: bytes) -> Header:
     known_flags = layout.AUDIO_FLAG | layout.TIMES_FLAG if version > 1 else 0
     if value["flags"] & ~known_flags or patch != PATCH or block != BLOCK:
         raise InputError(
-            f"flags {value['flags']}, patch {patch} or block {block} are unknown here: update infotok"
+            f"flags {value['flags']}, patch {patch} or block {block} are unknown here",
+            way_out="update infotok",
         )
     levels, at = _take(payload, layout.HEAD_STRUCT.size)
     model_name, at = _take(payload, at)
@@ -238,7 +239,7 @@ def _between(name: str, value: int, low: int, high: int) -> None:
 def _one_of(name: str, value: object, known: Collection[object]) -> None:
     if value not in known:
         choices = ", ".join(str(choice) for choice in known)
-        raise InputError(f"{name} {value!r} is unknown here (known: {choices}): update infotok")
+        raise InputError(f"{name} {value!r} is unknown here (known: {choices})", way_out="update infotok")
 
 
 def _fraction(name: str, value: Fraction) -> None:

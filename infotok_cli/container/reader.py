@@ -377,4 +377,4 @@ class ItkReader:
         return self._error(f"{place} is damaged, {what}: {AGAIN}; 'infotok decode --skip-bad' shows the rest")
 
     def _error(self, message: str) -> InputError:
-        return InputError(f"{self._name}: {message}")
+        return InputError(str(message), where=str(self._name))

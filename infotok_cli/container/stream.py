@@ -195,4 +195,4 @@ class ItkStream:
         return self._error(f"is damaged {place} (byte {self.size_bytes}), {what}: {AGAIN}")
 
     def _error(self, message: str) -> InputError:
-        return InputError(f"{self.name}: {message}")
+        return InputError(str(message), where=str(self.name))

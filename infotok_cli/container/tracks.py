@@ -64,8 +64,8 @@ def pack_audio(number: int, packets: Iterable[AudioPacket]) -> bytes:
     )
     if len(payload) > layout.MAX_AUDIO_BYTES or len(listed) > layout.MAX_PACKETS:
         raise InputError(
-            f"{len(payload)} bytes of sound in {len(listed)} packets are too much for one segment: "
-            "leave it out with --no-audio"
+            f"{len(payload)} bytes of sound in {len(listed)} packets are too much for one segment",
+            way_out="leave it out with `audio`",
         )
     return payload
 

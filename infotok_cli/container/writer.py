@@ -82,7 +82,9 @@ class ItkWriter:
         if self._finished or not full:
             raise ValueError(f"segment {self.segments} comes after the last one")
         if self.segments == layout.MAX_SEGMENTS:
-            raise InputError(f"video has more than {layout.MAX_SEGMENTS} segments: encode it in parts")
+            raise InputError(
+                f"video has more than {layout.MAX_SEGMENTS} segments", way_out="encode it in parts"
+            )
         if len(durations) != segment.frames * self.header.has_times:
             raise ValueError(f"segment {self.segments}: {len(durations)} times for {segment.frames} frames")
         if packets and self.header.audio is None:
@@ -163,5 +165,7 @@ class ItkWriter:
     def _write_error(self, error: OSError) -> OutputError:
         reason = error.strerror or type(error).__name__
         return OutputError(
-            f"{self._name}: cannot be written after {self.size_bytes} bytes ({reason}): check the disk"
+            f"cannot be written after {self.size_bytes} bytes ({reason})",
+            way_out="check the disk",
+            where=str(self._name),
         )

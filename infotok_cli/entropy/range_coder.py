@@ -130,7 +130,9 @@ class BitDecoder:
         last = (low + 0xFFFFFF) & 0xFF000000
         if len(self._data) > self._at - 3 or self._data.endswith(b"\0"):
             raise InputError(
-                f"range code of {len(self._data)} bytes has some left over: encode the video again"
+                f"range code of {len(self._data)} bytes has some left over", way_out="encode the video again"
             )
         if window != last:
-            raise InputError(f"range code of {len(self._data)} bytes is damaged: encode the video again")
+            raise InputError(
+                f"range code of {len(self._data)} bytes is damaged", way_out="encode the video again"
+            )

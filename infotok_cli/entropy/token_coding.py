@@ -66,7 +66,9 @@ def decode_ids(data: bytes, keep: NDArray[np.bool_], net: TokenNet) -> Ids:
     Raises InputError when `data` is not the code of any ids under this keep map.
     """
     if len(data) % 4:
-        raise InputError(f"coded token ids take {len(data)} bytes, not whole words: encode the video again")
+        raise InputError(
+            f"coded token ids take {len(data)} bytes, not whole words", way_out="encode the video again"
+        )
     coder = _stream().RangeDecoder(np.frombuffer(data, "<u4").astype(np.uint32))
     again = _stream().RangeEncoder()
     waves = Waves(net, keep)
@@ -80,9 +82,11 @@ def decode_ids(data: bytes, keep: NDArray[np.bool_], net: TokenNet) -> Ids:
                 digits[wave.tokens, channel] = symbols
                 wave.put(channel, symbols)
     except (ValueError, AssertionError) as error:
-        raise InputError("coded token ids are damaged: encode the video again") from error
+        raise InputError("coded token ids are damaged", way_out="encode the video again") from error
     if _bytes_of(again) != data:
-        raise InputError("coded token ids are not the code of the ids they give: encode the video again")
+        raise InputError(
+            "coded token ids are not the code of the ids they give", way_out="encode the video again"
+        )
     whole = np.zeros(keep.size, np.uint16)
     whole[waves.places] = from_digits(digits, net.levels)
     return whole[keep.ravel()]

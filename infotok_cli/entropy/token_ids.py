@@ -52,10 +52,13 @@ def unpack_ids(data: bytes, count: int, levels: Sequence[int]) -> NDArray[np.uin
     size = codebook_size(levels)
     if len(data) != 2 * count:
         raise InputError(
-            f"token ids take {len(data)} bytes, {count} tokens need {2 * count}: encode the video again"
+            f"token ids take {len(data)} bytes, {count} tokens need {2 * count}",
+            way_out="encode the video again",
         )
     ids = np.frombuffer(data, "<u2").astype(np.uint16)
     if ids.size and int(ids.max()) >= size:
         at = int(np.argmax(ids >= size))
-        raise InputError(f"token {at} has id {ids[at]}, the quantizer has {size} ids: encode the video again")
+        raise InputError(
+            f"token {at} has id {ids[at]}, the quantizer has {size} ids", way_out="encode the video again"
+        )
     return ids

@@ -89,15 +89,15 @@ def check_anchor(name: str) -> Anchor:
     """The anchor of this name; UsageError for an unknown one, or one whose encoder is not there."""
     anchor = ANCHORS.get(name)
     if anchor is None:
-        raise UsageError(f"--anchors {name!r} is unknown: choose {', '.join(ANCHORS)}")
+        raise UsageError(f"`anchors` {name!r} is unknown", way_out=f"choose {', '.join(ANCHORS)}")
     try:
         encoder = anchor.encoder
     except UsageError:
         encoder = ""
     if not encoder or not has_encoder(encoder):
         raise UsageError(
-            f"--anchors {name}: this PyAV has no encoder for {anchor.codec}: leave it out, "
-            "or install PyAV's own wheel"
+            f"`anchors` {name}: this PyAV has no encoder for {anchor.codec}",
+            way_out="leave it out, or install PyAV's own wheel",
         )
     return anchor
 
@@ -106,8 +106,10 @@ def check_size(anchor: Anchor, size: tuple[int, int], clip: str) -> None:
     """Raise InputError for a picture (width, height) that is too small for the encoder."""
     if min(size) < anchor.min_side:
         raise InputError(
-            f"{clip}: {size[0]}x{size[1]} pixels are too few for {anchor.name}, which takes "
-            f"{anchor.min_side} a side and more: leave out the clip or the anchor"
+            f"{size[0]}x{size[1]} pixels are too few for {anchor.name}, which takes "
+            f"{anchor.min_side} a side and more",
+            way_out="leave out the clip or the anchor",
+            where=str(clip),
         )
 
 

@@ -75,7 +75,9 @@ class Journal:
                 self._rows[entry["key"]] = ClipResult.from_json(entry["row"])
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(
-                    f"{path}: line {number} is no measurement of this version: start anew with -y"
+                    f"line {number} is no measurement of this version",
+                    way_out="start anew with -y",
+                    where=str(path),
                 ) from error
         if whole < len(content):
             os.truncate(path, whole)
@@ -101,4 +103,6 @@ class Journal:
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path}: cannot be written ({error.strerror}): choose another folder for --json")
+    return OutputError(
+        f"cannot be written ({error.strerror})", way_out="choose another folder for `json`", where=str(path)
+    )

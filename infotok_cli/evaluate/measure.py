@@ -147,11 +147,12 @@ def _compare(
             seconds += time.perf_counter() - began
             if shown is None or shown.shape != source.shape:
                 raise InputError(
-                    f"{video.info.path}: came back with other frames than it has: it cannot be compared"
+                    "came back with other frames than it has: it cannot be compared",
+                    where=str(video.info.path),
                 )
             meter.add(source, shown)
         if next(decoded, None) is not None:
             raise InputError(
-                f"{video.info.path}: came back with more frames than it has: it cannot be compared"
+                "came back with more frames than it has: it cannot be compared", where=str(video.info.path)
             )
         return meter.result(), seconds

@@ -23,12 +23,15 @@ MARKERS = "osD^vPX*"
 def check_plot(path: Path) -> None:
     """Raise UsageError for a name that is no picture's, or when matplotlib is missing."""
     if path.suffix.lower() not in PLOT_SUFFIXES:
-        raise UsageError(f"--plot {path} is no picture: choose a name in {', '.join(PLOT_SUFFIXES)}")
+        raise UsageError(
+            f"`plot` {path} is no picture", way_out=f"choose a name in {', '.join(PLOT_SUFFIXES)}"
+        )
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise UsageError(
-            "--plot needs matplotlib: install it with pip install 'infotok[plots]', or leave --plot out"
+            "`plot` needs matplotlib",
+            way_out="install it with pip install 'infotok[plots]', or leave `plot` out",
         ) from error
 
 

@@ -162,19 +162,24 @@ def read_results(path: Path) -> list[ClipResult]:
     try:
         document = json.loads(path.read_text("utf-8"))
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-            raise InputError(f"{path}: holds no results of 'infotok eval': give a file made with --json")
+            raise InputError(
+                "holds no results of 'infotok eval'", way_out="give a file made with `json`", where=str(path)
+            )
         version = document.get("version")
         if version not in READABLE_VERSIONS:
             readable = " and ".join(map(str, READABLE_VERSIONS))
             raise InputError(
-                f"{path}: has results of version {version}, this infotok reads {readable}: measure anew"
+                f"has results of version {version}, this infotok reads {readable}: measure anew",
+                where=str(path),
             )
         segment_frames = _segment_frames(document)
         return [ClipResult.from_json(row, segment_frames) for row in document["clips"]]
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
     except (ValueError, KeyError) as error:
-        raise InputError(f"{path}: holds no results of 'infotok eval' ({error}): measure anew") from error
+        raise InputError(
+            f"holds no results of 'infotok eval' ({error}): measure anew", where=str(path)
+        ) from error
 
 
 def _segment_frames(document: dict[str, Any]) -> int:

@@ -35,8 +35,8 @@ def find_ffmpeg() -> str:
         import imageio_ffmpeg
     except ImportError as error:
         raise UsageError(
-            "--vmaf needs the package imageio-ffmpeg: install it with pip install 'infotok[vmaf]', "
-            "or leave --vmaf out"
+            "`vmaf` needs the package imageio-ffmpeg",
+            way_out="install it with pip install 'infotok[vmaf]', or leave `vmaf` out",
         ) from error
     try:
         program = str(imageio_ffmpeg.get_ffmpeg_exe())
@@ -45,10 +45,12 @@ def find_ffmpeg() -> str:
         ).stdout
     except (RuntimeError, OSError) as error:
         raise UsageError(
-            f"--vmaf: the FFmpeg of imageio-ffmpeg cannot run ({error}): leave it out"
+            f"`vmaf`: the FFmpeg of imageio-ffmpeg cannot run ({error})", way_out="leave it out"
         ) from error
     if "vmaf" not in shown.lower().replace("unknown filter 'libvmaf'", ""):
-        raise UsageError(f"--vmaf: {program} has no libvmaf filter: install imageio-ffmpeg 0.8.1 or newer")
+        raise UsageError(
+            f"`vmaf`: {program} has no libvmaf filter", way_out="install imageio-ffmpeg 0.8.1 or newer"
+        )
     return program
 
 
@@ -107,7 +109,9 @@ class VmafMeter:
         self._process.wait()
         self._errors.seek(0)
         said = self._errors.read().strip().splitlines()
-        return UsageError(f"--vmaf: FFmpeg failed ({said[-1] if said else 'silently'}): leave it out")
+        return UsageError(
+            f"`vmaf`: FFmpeg failed ({(said[-1] if said else 'silently')})", way_out="leave it out"
+        )
 
     def __enter__(self) -> Self:
         return self

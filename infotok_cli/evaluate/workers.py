@@ -82,7 +82,8 @@ def measure_in_processes(
                 yield numbers[future], future.result()
         except BrokenProcessPool as error:
             raise InputError(
-                "a measuring process died (was there not enough memory?): try fewer --jobs, then --resume"
+                "a measuring process died (was there not enough memory?)",
+                way_out="try fewer `jobs`, then `resume`",
             ) from error
         except BaseException:
             workers = set(multiprocessing.active_children()) - others

@@ -162,7 +162,9 @@ def repair_file(source: Path, target: Path, *, overwrite: bool = False) -> EditR
             notes += damage
             pieces.append(dataclasses.replace(piece, salvage=bool(damage)))
         if all(piece.counts.lost for piece in pieces):
-            raise InputError(f"{reader.name}: has no whole segment left: encode the video again")
+            raise InputError(
+                "has no whole segment left", way_out="encode the video again", where=str(reader.name)
+            )
         report = _write([source], target, pieces, overwrite)
         return dataclasses.replace(report, notes=tuple(notes))
 
@@ -221,9 +223,9 @@ def _check_same(first: ItkReader, other: ItkReader) -> None:
         expected, found = getattr(first.header, name), getattr(other.header, name)
         if found != expected:
             raise InputError(
-                f"{other.name}: {name.replace('_', ' ')} is {_shown(found)}, "
-                f"in {first.name} it is {_shown(expected)}: "
-                "join files that were encoded alike"
+                f"{name.replace('_', ' ')} is {_shown(found)}, in {first.name} it is {_shown(expected)}",
+                way_out="join files that were encoded alike",
+                where=str(other.name),
             )
 
 

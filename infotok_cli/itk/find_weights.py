@@ -26,11 +26,13 @@ def find_model(name_or_path: str | None) -> Path:
     path = Path(wanted)
     if path.suffix == ".safetensors" or path.exists():
         if not path.is_file():
-            raise ModelError(f"model file {wanted} does not exist: check --model and {MODEL_VARIABLE}")
+            raise ModelError(
+                f"model file {wanted} does not exist", way_out=f"check `model` and {MODEL_VARIABLE}"
+            )
         return path
     raise ModelError(
-        f"model {wanted!r} is unknown: choose {', '.join(infotok_weights.names())} "
-        "or give a .safetensors file"
+        f"model {wanted!r} is unknown",
+        way_out=f"choose {', '.join(infotok_weights.names())} or give a .safetensors file",
     )
 
 
@@ -48,8 +50,9 @@ def token_net_for(header: Header, name_or_path: str | None = None) -> TokenNet |
         if digest == header.model_sha256:
             return _read_token_net(path, header)
     raise ModelError(
-        f"tokens are coded with model {header.model_name} {header.model_sha256.hex()[:12]}, which is not "
-        "here: give its file with --model"
+        f"tokens are coded with model {header.model_name} {header.model_sha256.hex()[:12]}, which "
+        "is not here",
+        way_out="give its file with `model`",
     )
 
 

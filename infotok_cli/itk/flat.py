@@ -69,8 +69,9 @@ def export_file(
     with ItkReader(source) as reader:
         if codebook_size(reader.header.levels) > MAX_TOKEN_IDS:
             raise InputError(
-                f"{reader.name}: quantizer levels {reader.header.levels} have more than {MAX_TOKEN_IDS:,} "
-                "ids, which leaves none for marks: such a file has no flat ids"
+                f"quantizer levels {reader.header.levels} have more than {MAX_TOKEN_IDS:,} ids, "
+                "which leaves none for marks: such a file has no flat ids",
+                where=str(reader.name),
             )
         net = token_net_for(reader.header, model)
         with atomic_output(target, overwrite) as stream:
@@ -79,7 +80,9 @@ def export_file(
                 stream.flush()
             except OSError as error:  # reading raises InputError
                 raise OutputError(
-                    f"{target}: cannot be written ({error.strerror or error}): check the disk"
+                    f"cannot be written ({error.strerror or error})",
+                    way_out="check the disk",
+                    where=str(target),
                 ) from error
             size_bytes = stream.tell()
         return FlatReport(
@@ -167,7 +170,9 @@ def _write_segment(writer: ItkWriter, flat: Flat, net: TokenNet | None) -> int:
             lost=segment.tokens is None,
         )
     except (InputError, ValueError) as error:
-        raise InputError(f"flat ids of segment {writer.segments}: {error}: export them again") from error
+        raise InputError(
+            f"flat ids of segment {writer.segments}: {error}", way_out="export them again"
+        ) from error
     return count
 
 
@@ -178,4 +183,4 @@ def _named(source: Path) -> Iterator[None]:
         yield
     except InputError as error:
         name = str(source) if str(source).isprintable() else repr(str(source))
-        raise InputError(f"{name}: {error}") from error
+        raise InputError(str(error), where=str(name)) from error

@@ -50,7 +50,7 @@ def flat_format(path: Path, name: str | None) -> str:
     kind = path.suffix[1:].lower() if name is None else name
     if kind not in FORMATS:
         what = f"{path}: suffix {path.suffix!r}" if name is None else f"--format {name!r}"
-        raise UsageError(f"{what} is no format of flat ids: choose {', '.join(FORMATS)}")
+        raise UsageError(f"{what} is no format of flat ids", way_out=f"choose {', '.join(FORMATS)}")
     return kind
 
 
@@ -203,7 +203,7 @@ def _refused(kind: str, *more: type[Exception]) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise InputError("does not exist: check the name") from error
+        raise InputError("does not exist", way_out="check the name") from error
     except (*_LIBRARY_ERRORS, *more) as error:
         reason = str(error).split("\n")[0][:200] or type(error).__name__
         raise InputError(f"cannot be read as {kind} ({reason}): {_NOT_OURS}") from error

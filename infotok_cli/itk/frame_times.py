@@ -27,8 +27,9 @@ def frame_range(
     if first >= last:
         duration = float(reader.duration_seconds)
         raise UsageError(
-            f"{source}: no frame lies between --start {start_seconds or 0:g} and "
-            f"--end {duration if end_seconds is None else end_seconds:g}: it lasts {duration:.3f} s"
+            f"no frame lies between `start_seconds` {start_seconds or 0:g} and `end_seconds` "
+            f"{(duration if end_seconds is None else end_seconds):g}: it lasts {duration:.3f} s",
+            where=str(source),
         )
     return range(first, last)
 
@@ -39,7 +40,7 @@ def frame_at(seconds: float, rate: Fraction, slack: Fraction | None = None) -> i
     A tenth of a frame unless `slack` says otherwise.
     """
     if seconds < 0:
-        raise UsageError(f"time {seconds:g} is negative: give seconds from the beginning")
+        raise UsageError(f"time {seconds:g} is negative", way_out="give seconds from the beginning")
     return max(0, math.ceil(Fraction(seconds) * rate - (Fraction(1, 10) if slack is None else slack)))
 
 

@@ -119,8 +119,9 @@ def stream_shots(
     if clock.origin is None:
         length = float(clock.now * clock.unit)
         raise UsageError(
-            f"{stream.name}: no frame lies between --start {start_seconds or 0:g} and --end "
-            f"{math.inf if end_seconds is None else end_seconds:g}: it lasts {length:.3f} s"
+            f"no frame lies between `start_seconds` {start_seconds or 0:g} and `end_seconds` "
+            f"{(math.inf if end_seconds is None else end_seconds):g}: it lasts {length:.3f} s",
+            where=str(stream.name),
         )
     if cut is not None:
         yield Shot(None, None, cut.rest())

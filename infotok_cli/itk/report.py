@@ -118,8 +118,10 @@ def verify_file(path: Path, model: str | None = None) -> None:
         if bad:
             more = f" and {len(bad) - NAMED_AT_MOST} more" if len(bad) > NAMED_AT_MOST else ""
             raise InputError(
-                f"{reader.name}: {len(bad)} of {len(reader.index)} segments are damaged, "
-                f"{', '.join(bad[:NAMED_AT_MOST])}{more}: {AGAIN}"
+                f"{len(bad)} of {len(reader.index)} segments are damaged, "
+                f"{', '.join(bad[:NAMED_AT_MOST])}{more}",
+                way_out=str(AGAIN),
+                where=str(reader.name),
             )
 
 

@@ -45,7 +45,11 @@ def unpack_tokens(reader: Stored, segment: Segment, net: TokenNet | None) -> Tok
 def unpack_keep_map(reader: Stored, segment: Segment) -> NDArray[np.bool_]:
     """The keep map alone; raises InputError as `unpack_tokens`."""
     if segment.lost:
-        raise InputError(f"{reader.name}: {reader.place(segment.number)} is lost: encode the video again")
+        raise InputError(
+            f"{reader.place(segment.number)} is lost",
+            way_out="encode the video again",
+            where=str(reader.name),
+        )
     header = reader.header
     with _blamed(reader, segment):
         return unpack_keep(
@@ -61,7 +65,7 @@ def _blamed(reader: Stored, segment: Segment) -> Iterator[None]:
     except InputError as error:
         what = str(error).removesuffix(": encode the video again")
         place = reader.place(segment.number)
-        raise InputError(f"{reader.name}: {place} is damaged, {what}: {AGAIN}") from error
+        raise InputError(f"{place} is damaged, {what}", way_out=str(AGAIN), where=str(reader.name)) from error
 
 
 def pack_tokens(

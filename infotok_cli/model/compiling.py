@@ -42,4 +42,6 @@ def compiler_blamed(way_out: str = "leave --compile out") -> Iterator[None]:
         reason = next(
             (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
         )
-        raise UsageError(f"torch cannot compile the model here ({reason.rstrip('.')}): {way_out}") from error
+        raise UsageError(
+            f"torch cannot compile the model here ({reason.rstrip('.')})", way_out=str(way_out)
+        ) from error

@@ -89,15 +89,15 @@ def choose_runtime(
     or options that exclude each other.
     """
     if precision not in ("auto", "bf16", "fp32"):
-        raise UsageError(f"--precision {precision!r} is unknown: choose auto, bf16 or fp32")
+        raise UsageError(f"`precision` {precision!r} is unknown", way_out="choose auto, bf16 or fp32")
     if deterministic and precision == "bf16":
-        raise UsageError("--deterministic means --precision fp32: leave --precision bf16 out")
+        raise UsageError("`deterministic` means `precision` fp32", way_out="leave `precision` bf16 out")
     if deterministic and compiled:
-        raise UsageError("--deterministic leaves no choice to a compiler: leave --compile out")
+        raise UsageError("`deterministic` leaves no choice to a compiler", way_out="leave `compile` out")
     if device not in ("auto", "cpu", "cuda"):
-        raise UsageError(f"--device {device!r} is unknown: choose auto, cpu or cuda")
+        raise UsageError(f"`device` {device!r} is unknown", way_out="choose auto, cpu or cuda")
     if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: torch finds no CUDA device here; choose auto or cpu")
+        raise UsageError("`device` cuda: torch finds no CUDA device here; choose auto or cpu")
     on = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
     if deterministic:
         # cuBLAS reads this when it starts; it is what torch asks for.
@@ -152,7 +152,8 @@ class Engine:
         if runtime.backend == "triton" and head_size not in TRITON_HEAD_SIZES:
             raise UsageError(
                 f"model {loaded.config.name} has head size {head_size}, the triton kernels take "
-                f"{' and '.join(map(str, TRITON_HEAD_SIZES))}: choose --kernels reference"
+                f"{' and '.join(map(str, TRITON_HEAD_SIZES))}",
+                way_out="choose `kernels` reference",
             )
         keep_freed_memory()
         self.loaded = loaded
@@ -202,9 +203,11 @@ class Engine:
             except torch.OutOfMemoryError as error:
                 if len(part) == 1:
                     raise UsageError(
-                        f"{self.runtime.device.type} has too little memory for one segment: choose "
-                        "--device cpu, or encode with a smaller --short-side or --segment-frames, or "
-                        "without --refine"
+                        f"{self.runtime.device.type} has too little memory for one segment",
+                        way_out=(
+                            "choose `device` cpu, or encode with a smaller `short_side` or "
+                            "`segment_frames`, or without `refine`"
+                        ),
                     ) from error
                 self._most = len(part) // 2
         return lambda: [result for fetch in begun for result in fetch()]

@@ -93,7 +93,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
             temporary.chmod(stat.S_IMODE(mode))
         except (SafetensorError, OSError) as error:
             reason = str(error).rpartition(": ")[2]
-            raise OutputError(f"{path}: cannot be written ({reason}): check the disk") from error
+            raise OutputError(
+                f"cannot be written ({reason})", way_out="check the disk", where=str(path)
+            ) from error
 
 
 def holds_token_net(path: Path) -> bool:
@@ -125,7 +127,7 @@ def load_model(path: Path) -> LoadedModel:
     tensors are not exactly those its config asks for.
     """
     if not path.is_file():
-        raise ModelError(f"model file {path} does not exist: give --model a .safetensors file")
+        raise ModelError(f"model file {path} does not exist", way_out="give `model` a .safetensors file")
     try:
         with safe_open(path, framework="pt") as reader:
             metadata = reader.metadata() or {}

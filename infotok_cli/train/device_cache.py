@@ -23,8 +23,9 @@ class DeviceCrops:
             free_bytes, _ = torch.cuda.mem_get_info()
             if size_bytes > free_bytes * (1 - SPARE_SHARE):
                 raise UsageError(
-                    f"--device-cache: {size_bytes / 1e9:.1f} GB of frames do not fit beside training in "
-                    f"{free_bytes / 1e9:.1f} GB of free GPU memory: leave it out"
+                    f"`device_cache`: {size_bytes / 1000000000.0:.1f} GB of frames do not fit "
+                    f"beside training in {free_bytes / 1000000000.0:.1f} GB of free GPU memory",
+                    way_out="leave it out",
                 )
         self._cache = cache
         self._shards = [torch.from_numpy(np.array(shard)).to(device) for shard in cache.shards]

@@ -86,8 +86,8 @@ def join_world(device: str) -> Iterator[World]:
         local = int(os.environ.get("LOCAL_RANK", "0"))
         if local >= torch.cuda.device_count():
             raise UsageError(
-                f"process {local} of this machine finds {torch.cuda.device_count()} GPUs: "
-                "start no more processes than there are GPUs"
+                f"process {local} of this machine finds {torch.cuda.device_count()} GPUs",
+                way_out="start no more processes than there are GPUs",
             )
         torch.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl"
@@ -95,8 +95,8 @@ def join_world(device: str) -> Iterator[World]:
         distributed.init_process_group(backend)
     except ValueError as error:
         raise UsageError(
-            f"WORLD_SIZE is {world_size()}, but the other processes cannot be found ({error}): "
-            "start them with torchrun, or unset WORLD_SIZE"
+            f"WORLD_SIZE is {world_size()}, but the other processes cannot be found ({error})",
+            way_out="start them with torchrun, or unset WORLD_SIZE",
         ) from error
     try:
         yield World(distributed.get_rank(), distributed.get_world_size())

@@ -38,9 +38,9 @@ class CropShape:
         """Shape of a text like 16x128; UsageError unless it is a multiple of 8 and one of 16."""
         frames, _, side = text.partition("x")
         if not (frames.isdecimal() and side.isdecimal() and int(frames) and int(side)):
-            raise UsageError(f"--crop {text!r} is not like 16x128: give frames x pixels per side")
+            raise UsageError(f"`crop` {text!r} is not like 16x128", way_out="give frames x pixels per side")
         if int(frames) % 8 or int(side) % 16:
-            raise UsageError(f"--crop {text}: frames must be a multiple of 8, pixels per side of 16")
+            raise UsageError(f"`crop` {text}: frames must be a multiple of 8, pixels per side of 16")
         return cls(int(frames), int(side))
 
 
@@ -68,7 +68,9 @@ class FrameCache:
         self.held = _shards(folder, HELD_PATTERN)
         """Tiles of clips that are not trained on; none where the cache was made of few clips."""
         if not self.shards:
-            raise InputError(f"{folder} holds no {SHARD_PATTERN}: make it with 'infotok train --make-cache'")
+            raise InputError(
+                f"{folder} holds no {SHARD_PATTERN}", way_out="make it with 'infotok train --make-cache'"
+            )
         weights = np.array([len(shard) for shard in self.shards], np.float64)
         self._weights = weights / weights.sum()
 
@@ -135,7 +137,9 @@ def _shards(folder: Path, pattern: str) -> list[NDArray[np.uint8]]:
         try:
             shard = np.load(path, mmap_mode="r")
         except (OSError, ValueError) as error:
-            raise InputError(f"{path} is no whole frame-cache shard: make the cache again") from error
+            raise InputError(
+                f"{path} is no whole frame-cache shard", way_out="make the cache again"
+            ) from error
         if shard.dtype != np.uint8 or shard.ndim != 5 or shard.shape[-1] != 3:
             raise InputError(f"{path} is not a frame-cache shard: expected uint8 [N, T, H, W, 3]")
         shards.append(shard)

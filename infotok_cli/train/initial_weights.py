@@ -17,7 +17,8 @@ def check_overlap(config: ModelConfig, overlap: int) -> None:
     """UsageError when a model of `config` has margins other than `overlap` pixels already."""
     if config.overlap not in (0, overlap):
         raise UsageError(
-            f"--overlap {overlap}: the model to start from has {config.overlap}: leave --overlap out"
+            f"`overlap` {overlap}: the model to start from has {config.overlap}",
+            way_out="leave `overlap` out",
         )
 
 

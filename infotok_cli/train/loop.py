@@ -149,20 +149,20 @@ class _Run:
         options = self.options
         if options.masking not in (None, config.masking):
             raise UsageError(
-                f"{options.checkpoint} is of a run with --masking {config.masking}, not {options.masking}: "
-                "name another output, or give the same masking"
+                f"{options.checkpoint} is of a run with `masking` {config.masking}, not {options.masking}",
+                way_out="name another output, or give the same masking",
             )
         if options.overlap not in (None, config.overlap):
             raise UsageError(
-                f"{options.checkpoint} is of a run with --overlap {config.overlap}, not {options.overlap}: "
-                "name another output, or give the same overlap"
+                f"{options.checkpoint} is of a run with `overlap` {config.overlap}, not {options.overlap}",
+                way_out="name another output, or give the same overlap",
             )
         if options.init is not None:
             began = (self.progress.started_from or {}).get("sha256")
             if began != file_sha256(options.init):
                 raise UsageError(
-                    f"{options.checkpoint} is of a run that did not start from {options.init}: name another "
-                    "output, or leave --init out to go on with it"
+                    f"{options.checkpoint} is of a run that did not start from {options.init}",
+                    way_out="name another output, or leave `init` out to go on with it",
                 )
         return build_model(config, select(saved, "model."), str(options.checkpoint))
 
@@ -172,8 +172,9 @@ class _Run:
         done = options.output.exists() and (not options.coder_steps or holds_token_net(options.output))
         if done and self._share_done(self.progress.seconds) >= 1:
             raise UsageError(
-                f"{options.checkpoint} is of a run that has had its steps or time ({self.progress.step}, "
-                f"{self.progress.seconds / 60:.1f} minutes): give more of them, or name another output"
+                f"{options.checkpoint} is of a run that has had its steps or time "
+                f"({self.progress.step}, {self.progress.seconds / 60:.1f} minutes)",
+                way_out="give more of them, or name another output",
             )
 
     def _fresh(self) -> Tokenizer:

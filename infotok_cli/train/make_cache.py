@@ -43,7 +43,7 @@ def make_cache(
     OutputError when `folder` exists or cannot be made.
     """
     if folder.exists():
-        raise OutputError(f"{folder} exists already: name a folder that does not")
+        raise OutputError(f"{folder} exists already", way_out="name a folder that does not")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))

@@ -59,17 +59,21 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         if self.batch < 1 or self.accumulate < 1:
-            raise UsageError(f"--batch {self.batch} and --accumulate {self.accumulate} must be 1 or more")
+            raise UsageError(f"`batch` {self.batch} and `accumulate` {self.accumulate} must be 1 or more")
         if not 0 <= self.final_share <= 1:
-            raise UsageError(f"--final-share {self.final_share:g} is out of range: choose 0 to 1")
+            raise UsageError(f"`final_share` {self.final_share:g} is out of range", way_out="choose 0 to 1")
         if not 0 <= self.average_decay < 1:
-            raise UsageError(f"--average-decay {self.average_decay:g} is out of range: choose 0 to below 1")
+            raise UsageError(
+                f"`average_decay` {self.average_decay:g} is out of range", way_out="choose 0 to below 1"
+            )
         if self.overlap is not None and not 0 <= self.overlap <= MAX_OVERLAP:
-            raise UsageError(f"--overlap {self.overlap} is out of range: choose 0 to {MAX_OVERLAP} pixels")
+            raise UsageError(
+                f"`overlap` {self.overlap} is out of range", way_out=f"choose 0 to {MAX_OVERLAP} pixels"
+            )
         if self.coder_steps < 0:
-            raise UsageError(f"--coder-steps {self.coder_steps} is negative: choose 0 or more")
+            raise UsageError(f"`coder_steps` {self.coder_steps} is negative", way_out="choose 0 or more")
         if self.seed < 0:
-            raise UsageError(f"--seed {self.seed} is negative: choose 0 or more")
+            raise UsageError(f"`seed` {self.seed} is negative", way_out="choose 0 or more")
 
     @property
     def checkpoint(self) -> Path:

@@ -91,8 +91,9 @@ class AudioSource:
             return
         if packet.is_corrupt:
             raise InputError(
-                f"{self._name}: its sound is damaged in packet {self._packets}: get a whole copy, or "
-                "leave it out with --no-audio"
+                f"its sound is damaged in packet {self._packets}",
+                way_out="get a whole copy, or leave it out with `audio`",
+                where=str(self._name),
             )
         self._packets += 1
         self._last_position = packet.pos if packet.pos is not None else -1
@@ -112,8 +113,9 @@ class AudioSource:
         listed = self.container.format.name.startswith("mov") and len(entries) > 0
         if listed and self._last_position < entries[-1].pos:
             raise InputError(
-                f"{self._name}: its sound is truncated after packet {self._packets}: get a whole copy, or "
-                "leave it out with --no-audio"
+                f"its sound is truncated after packet {self._packets}",
+                way_out="get a whole copy, or leave it out with `audio`",
+                where=str(self._name),
             )
 
     @property
@@ -130,7 +132,9 @@ class AudioSource:
         codec, bits = PCM_CODECS.get(self.codec, (CODECS.get(self.codec), 0))
         way_out = "leave it out with --no-audio, or convert it to AAC"
         if codec is None:
-            raise InputError(f"{self._name}: sound coded as {self.codec} cannot be carried: {way_out}")
+            raise InputError(
+                f"sound coded as {self.codec} cannot be carried", way_out=str(way_out), where=str(self._name)
+            )
         private = extradata if codec in NEEDS_PRIVATE else b""
         if codec == "A_FLAC":
             streaminfo = extradata[-FLAC_STREAMINFO_BYTES:]
@@ -138,7 +142,9 @@ class AudioSource:
             bits = context.format.bits if len(streaminfo) == FLAC_STREAMINFO_BYTES else 0
         fits = len(private) <= LONGEST_PRIVATE and 1 <= context.channels <= 255 and context.sample_rate > 0
         if not fits or (codec in NEEDS_PRIVATE and not extradata):
-            raise InputError(f"{self._name}: its {self.codec} sound has no usable header: {way_out}")
+            raise InputError(
+                f"its {self.codec} sound has no usable header", way_out=str(way_out), where=str(self._name)
+            )
         return AudioTrack(
             codec=codec,
             private=private,

@@ -37,7 +37,9 @@ class ReadOnly(_Called):
             return self._pipe.read(length)
         except OSError as error:
             raise InputError(
-                f"{self._name}: cannot be read ({error.strerror}): check where it comes from"
+                f"cannot be read ({error.strerror})",
+                way_out="check where it comes from",
+                where=str(self._name),
             ) from error
         except Exception:
             raise

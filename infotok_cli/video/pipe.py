@@ -60,7 +60,7 @@ class PipeReader(VideoReader):
         self._frames = source.decode(self._video_packets())
         first = next(self._frames, None)
         if first is None:
-            raise InputError(f"{name}: has no frames that can be decoded: is it whole?")
+            raise InputError("has no frames that can be decoded: is it whole?", where=str(name))
         self._frames = chain([first], self._frames)
         self._learn(source, first)
         self._is_known = True
@@ -158,8 +158,9 @@ class PipeReader(VideoReader):
         except av.FFmpegError as error:
             self._source.raise_interruption()
             raise InputError(
-                f"{self._path}: is damaged, or cannot be read without seeking: get a whole copy, or save it "
-                "to a file first"
+                "is damaged, or cannot be read without seeking",
+                way_out="get a whole copy, or save it to a file first",
+                where=str(self._path),
             ) from error
         if packet is None:
             return False
@@ -174,7 +175,8 @@ class PipeReader(VideoReader):
                 self._times.append(packet.pts)
         if self._waiting > MOST_WAITING_BYTES:
             raise InputError(
-                f"{self._path}: its sound lies too far from its pictures to be read from a pipe: save it to "
-                "a file first, or leave the sound out with --no-audio"
+                "its sound lies too far from its pictures to be read from a pipe",
+                way_out="save it to a file first, or leave the sound out with `audio`",
+                where=str(self._path),
             )
         return True

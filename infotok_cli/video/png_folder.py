@@ -60,16 +60,20 @@ class PngWriter:
         if not os.path.lexists(self._folder):
             return None
         if not self._folder.is_dir():
-            raise OutputError(f"{name}: is a file: name a folder for the pictures")
+            raise OutputError("is a file", way_out="name a folder for the pictures", where=str(name))
         with reported(name):
             entries = [entry for entry in self._folder.iterdir() if entry != self._partial]
         if entries and not self._overwrite:
-            raise OutputError(f"{name}: is not empty: name another folder or allow overwriting")
+            raise OutputError(
+                "is not empty", way_out="name another folder or allow overwriting", where=str(name)
+            )
         strangers = sorted(
             entry.name for entry in entries if entry.is_dir() or not FRAME_PATTERN.fullmatch(entry.name)
         )
         if strangers:
-            raise OutputError(f"{name}: holds {strangers[0]}, which is no frame: name another folder")
+            raise OutputError(
+                f"holds {strangers[0]}, which is no frame", way_out="name another folder", where=str(name)
+            )
         return [entry.name for entry in entries]
 
     def write_audio(self, packets: Sequence[AudioPacket]) -> None:

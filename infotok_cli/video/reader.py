@@ -78,15 +78,16 @@ class VideoReader:
         with Source(path) as source:
             first = next(source.decode(source.packets()), None)
             if first is None:
-                raise InputError(f"{path}: has no frames that can be decoded: is it whole?")
+                raise InputError("has no frames that can be decoded: is it whole?", where=str(path))
             self._learn(source, first)
 
     def _learn(self, source: Source, first: VideoFrame) -> None:
         """Take down what source and first frame tell; InputError for what is not read on purpose."""
         if first.color_trc in HDR_TRANSFERS:
             raise InputError(
-                f"{self._path}: is HDR ({HDR_TRANSFERS[first.color_trc]}), which 8-bit pictures cannot hold: "
-                "map its tones to SDR (BT.709) first"
+                f"is HDR ({HDR_TRANSFERS[first.color_trc]}), which 8-bit pictures cannot hold: "
+                "map its tones to SDR (BT.709) first",
+                where=str(self._path),
             )
         self._first_tick = first.pts or 0
         self._coded_size = (first.width, first.height)
@@ -156,14 +157,18 @@ class VideoReader:
                 break
             if (frame.width, frame.height) != self._coded_size:
                 raise InputError(
-                    f"{self._path}: changes size from {self._coded_size[0]}x{self._coded_size[1]} to "
-                    f"{frame.width}x{frame.height} at {float(seconds):.3f} s: cut it there with --end"
+                    f"changes size from {self._coded_size[0]}x{self._coded_size[1]} to "
+                    f"{frame.width}x{frame.height} at {float(seconds):.3f} s",
+                    way_out="cut it there with `end_seconds`",
+                    where=str(self._path),
                 )
             found = True
             try:
                 pixels = converter(frame)
             except ValueError as error:
-                raise InputError(f"{self._path}: {error}: convert it to yuv420p first") from error
+                raise InputError(
+                    str(error), way_out="convert it to yuv420p first", where=str(self._path)
+                ) from error
             yield TimedFrame(seconds, self._orientation.apply(pixels), shown)
         if not found:
             self._refuse_range(start_seconds, end_seconds, last)
@@ -172,11 +177,13 @@ class VideoReader:
         name = self._path
         if end is not None and start <= last:
             raise UsageError(
-                f"{name}: no frame is shown from {start:g} s to {end:g} s: choose a longer range"
+                f"no frame is shown from {start:g} s to {end:g} s",
+                way_out="choose a longer range",
+                where=str(name),
             )
         duration = float(last + 1 / self.info.frame_rate)
         raise UsageError(
-            f"{name}: start {start:g} s is past the last frame: the video lasts {duration:.3f} s"
+            f"start {start:g} s is past the last frame: the video lasts {duration:.3f} s", where=str(name)
         )
 
     def _decode_from(self, start: Fraction) -> Iterator[tuple[Fraction, Fraction | None, VideoFrame]]:
@@ -252,7 +259,9 @@ class VideoReader:
             sound.check_end()
         except av.FFmpegError as error:
             raise InputError(
-                f"{self._path}: its sound is damaged: get a whole copy, or leave it out with --no-audio"
+                "its sound is damaged",
+                way_out="get a whole copy, or leave it out with `audio`",
+                where=str(self._path),
             ) from error
 
     @contextmanager

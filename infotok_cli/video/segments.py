@@ -71,8 +71,8 @@ def _segment(
     longest = max(after - before for before, after in pairwise(ticks))
     if longest > LONGEST_TICKS:
         raise InputError(
-            f"a frame is shown for {float(longest * unit):.0f} s, longer than can be written: cut it out "
-            "with --start and --end"
+            f"a frame is shown for {float(longest * unit):.0f} s, longer than can be written",
+            way_out="cut it out with `start_seconds` and `end_seconds`",
         )
     durations = tuple(after - before for before, after in pairwise(ticks)) if tick is not None else ()
     return TimedSegment(np.stack(gathered), ticks[0] * unit, None if is_last else ticks[-1] * unit, durations)
@@ -104,5 +104,6 @@ def _check_size(number: int, frame: Frame, before: Frame) -> None:
     if frame.shape != before.shape:
         raise InputError(
             f"frame {number} is {frame.shape[1]}x{frame.shape[0]} pixels after "
-            f"{before.shape[1]}x{before.shape[0]}: a video must keep one size; cut it with --start and --end"
+            f"{before.shape[1]}x{before.shape[0]}: a video must keep one size; cut it with "
+            "`start_seconds` and `end_seconds`"
         )

@@ -129,7 +129,9 @@ class Source:
                 self._note(packet)
                 yield from self._whole(packet.decode())
         except av.FFmpegError as error:
-            raise InputError(f"{self.path}: is damaged {self._place()}: {self._way_out()}") from error
+            raise InputError(
+                f"is damaged {self._place()}", way_out=str(self._way_out()), where=str(self.path)
+            ) from error
         self._check_end()
 
     @property
@@ -147,7 +149,9 @@ class Source:
     def _whole(self, frames: list[VideoFrame]) -> Iterator[VideoFrame]:
         for frame in frames:
             if frame.is_corrupt:
-                raise InputError(f"{self.path}: is damaged {self._place()}: {self._way_out()}")
+                raise InputError(
+                    f"is damaged {self._place()}", way_out=str(self._way_out()), where=str(self.path)
+                )
             self._decoded += 1
             yield frame
 
@@ -155,7 +159,7 @@ class Source:
         end = None if packet.pos is None or self._pipe is not None else packet.pos + packet.size
         if end is not None and end >= os.path.getsize(self.path):
             self._refuse_end()
-        raise InputError(f"{self.path}: is damaged {self._place()}: {self._way_out()}")
+        raise InputError(f"is damaged {self._place()}", way_out=str(self._way_out()), where=str(self.path))
 
     def _check_end(self) -> None:
         """Compare where the stream ended with where the container says it does."""
@@ -193,7 +197,7 @@ class Source:
             amount = f"{self._decoded} of {self.stream.frames} frames could be read"
         else:
             amount = f"{self._decoded} frames could be read, more are promised"
-        raise InputError(f"{self.path}: is truncated: {amount}: {self._way_out()}")
+        raise InputError(f"is truncated: {amount}", way_out=str(self._way_out()), where=str(self.path))
 
     def _place(self) -> str:
         return "after the seek" if self._sought else f"after frame {self._decoded}"
@@ -208,17 +212,19 @@ def _open(path: Path) -> InputContainer:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            raise InputError(f"{path}: is a folder, not a video: name one file")
+            raise InputError("is a folder, not a video", way_out="name one file", where=str(path))
         if not stat.S_ISREG(mode):
-            raise InputError(f"{path}: is not a regular file: save the video to a file first")
+            raise InputError(
+                "is not a regular file", way_out="save the video to a file first", where=str(path)
+            )
         with path.open("rb") as file:
             head = file.read(12)
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file: check the path") from error
+        raise InputError("no such file", way_out="check the path", where=str(path)) from error
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
     if not head:
-        raise InputError(f"{path}: is empty (0 bytes): get a whole copy")
+        raise InputError("is empty (0 bytes)", way_out="get a whole copy", where=str(path))
     try:
         # With an explicit protocol a name with a colon is not taken for an address, nor one with
         # a percent sign for a pattern of image files.
@@ -227,8 +233,12 @@ def _open(path: Path) -> InputContainer:
         )
     except (av.FFmpegError, ValueError) as error:
         if head[4:8] == b"ftyp":
-            raise InputError(f"{path}: is truncated or damaged (no index): get a whole copy") from error
-        raise InputError(f"{path}: is not a video: give a file that FFmpeg can read") from error
+            raise InputError(
+                "is truncated or damaged (no index)", way_out="get a whole copy", where=str(path)
+            ) from error
+        raise InputError(
+            "is not a video", way_out="give a file that FFmpeg can read", where=str(path)
+        ) from error
     return _not_text(container, path)
 
 
@@ -238,8 +248,9 @@ def _open_pipe(path: Path, pipe: ReadOnly) -> InputContainer:
     except (av.FFmpegError, ValueError) as error:
         pipe.raise_interruption()
         raise InputError(
-            f"{path}: is not a video that can be read from a pipe: give Matroska, MPEG-TS, fragmented MP4 or "
-            "Y4M, or save it to a file first"
+            "is not a video that can be read from a pipe",
+            way_out="give Matroska, MPEG-TS, fragmented MP4 or Y4M, or save it to a file first",
+            where=str(path),
         ) from error
     pipe.raise_interruption()
     return _not_text(container, path)
@@ -248,7 +259,9 @@ def _open_pipe(path: Path, pipe: ReadOnly) -> InputContainer:
 def _not_text(container: InputContainer, path: Path) -> InputContainer:
     if container.format.name in TEXT_FORMATS:
         container.close()
-        raise InputError(f"{path}: is not a video but text: give a file that FFmpeg can read")
+        raise InputError(
+            "is not a video but text", way_out="give a file that FFmpeg can read", where=str(path)
+        )
     return container
 
 
@@ -258,8 +271,10 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     if not streams:
         kinds = sorted({stream.type for stream in container.streams if stream.type != "video"})
         what = f"has only {' and '.join(kinds)}, no video" if kinds else "has no video in it"
-        raise InputError(f"{path}: {what}: give a file with a video stream")
+        raise InputError(str(what), way_out="give a file with a video stream", where=str(path))
     chosen = next((stream for stream in streams if stream is best), streams[0])
     if chosen.codec_context is None:
-        raise InputError(f"{path}: its video codec is not known to FFmpeg: convert it to H.264 first")
+        raise InputError(
+            "its video codec is not known to FFmpeg", way_out="convert it to H.264 first", where=str(path)
+        )
     return chosen

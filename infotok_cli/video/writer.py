@@ -106,18 +106,23 @@ class VideoWriter:
         self._count = 0
         if self._suffix not in SUFFIXES:
             raise UsageError(
-                f"{path}: cannot write a {self._path.suffix or 'nameless'} file: choose {', '.join(SUFFIXES)}"
+                f"cannot write a {self._path.suffix or 'nameless'} file",
+                way_out=f"choose {', '.join(SUFFIXES)}",
+                where=str(path),
             )
         encoder = find_encoder(codec or ("vp9" if self._suffix == ".webm" else "h264"))
         if min(width, height) < encoder.least_side:
             raise UsageError(
                 f"codec {encoder.name} cannot be trusted with {width}x{height} pixels, it needs "
-                f"{encoder.least_side} a side: choose h264"
+                f"{encoder.least_side} a side",
+                way_out="choose h264",
             )
         odd = bool(width % 2 or height % 2)
         pixel_format = encoder.odd_pixel_format if odd else encoder.pixel_format
         if not pixel_format:
-            raise UsageError(f"codec {encoder.name} cannot write odd sizes ({width}x{height}): choose h264")
+            raise UsageError(
+                f"codec {encoder.name} cannot write odd sizes ({width}x{height})", way_out="choose h264"
+            )
         self._colour = writable_colour(colour, height, pixel_format)
         self._converter = YuvConverter(pixel_format, self._colour)
         with reported(self._path):
@@ -148,7 +153,7 @@ class VideoWriter:
         if quality is not None and encoder.default_crf is not None:
             options["crf"] = str(quality)
         elif crf is not None:
-            raise UsageError(f"codec {encoder.name} has no quality setting: leave it out")
+            raise UsageError(f"codec {encoder.name} has no quality setting", way_out="leave it out")
         if encoder.name == "libsvtav1":
             # The library prints its settings unless told otherwise, and reads only the environment.
             os.environ.setdefault("SVT_LOG", "0")
@@ -159,8 +164,9 @@ class VideoWriter:
             )
         except ValueError as error:
             raise UsageError(
-                f"{self._path}: a {self._suffix} file cannot hold {encoder.name}: "
-                "choose .mkv or another codec"
+                f"a {self._suffix} file cannot hold {encoder.name}",
+                way_out="choose .mkv or another codec",
+                where=str(self._path),
             ) from error
         context = stream.codec_context
         context.width, context.height, context.pix_fmt = width, height, pixel_format
@@ -193,11 +199,14 @@ class VideoWriter:
         try:
             self._container.start_encoding()
         except OSError as error:
-            raise OutputError(f"{self._path}: cannot be written: {error.strerror or error}") from error
+            raise OutputError(
+                f"cannot be written: {error.strerror or error}", where=str(self._path)
+            ) from error
         except (av.FFmpegError, ValueError) as error:
             raise UsageError(
-                f"codec {encoder.name} cannot write {width}x{height} pixels "
-                f"at {self._rate} frames per second: choose h264"
+                f"codec {encoder.name} cannot write {width}x{height} pixels at {self._rate} "
+                "frames per second",
+                way_out="choose h264",
             ) from error
 
     def write(self, frames: Frame, ticks: Sequence[int] | None = None) -> None:
@@ -231,7 +240,7 @@ class VideoWriter:
         """Finish the file; raises OutputError if that fails or if no frame was written."""
         if not self._count:
             self.abort()
-            raise OutputError(f"{self._path}: cannot be written: there are no frames to put into it")
+            raise OutputError("cannot be written: there are no frames to put into it", where=str(self._path))
         with self._muxing():
             packets = self._stream.encode(None)
             if self._count <= X265_DELAY_FRAMES and self._stream.codec_context.name == "libx265":
@@ -287,6 +296,6 @@ def reported(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise OutputError(f"cannot be written: {error.strerror or error}", where=str(path)) from error
     except av.FFmpegError as error:
-        raise OutputError(f"{path}: the encoder failed: {error.strerror or error}") from error
+        raise OutputError(f"the encoder failed: {error.strerror or error}", where=str(path)) from error

@@ -69,8 +69,8 @@ class Y4mWriter:
         time = tick * self._tick
         if abs(time - self._count / self._rate) > min(self._tick, LARGEST_ROUNDING_SECONDS):
             raise UsageError(
-                f"frame {self._count} is shown at {float(time):.4f} s, and Y4M has one frame rate only: "
-                "choose --stream-format mkv"
+                f"frame {self._count} is shown at {float(time):.4f} s, and Y4M has one frame rate only",
+                way_out="choose `stream_format` mkv",
             )
 
     def close(self) -> None:

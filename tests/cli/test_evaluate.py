@@ -120,7 +120,7 @@ def test_weights_that_do_not_suit_a_router_are_told_of_before_measuring(
     # Not even -y throws earlier measurements away for this.
     out.with_suffix(".jsonl").write_text("earlier\n")
     told = refused(2, "eval", clips, "--rates", "1,0.75", "--model", elastic, "--json", out, "-y")
-    assert "trained with --masking elastic: choose elastic" in told
+    assert "was trained with --masking elastic: choose --router elastic" in told
 
 
 def test_seconds_and_plot(run: Run, clips: Path, tmp_path: Path) -> None:
