@@ -143,7 +143,6 @@ def test_header_fields_out_of_range_are_refused_by_name(
         ("width", 0),
         ("frame_rate_den", 0),
         ("patch_rows", 16),
-        ("router", 4),
         ("allocation", 2),
         ("keep_map_coding", 1),
         ("token_coding", 2),
@@ -258,3 +257,15 @@ def test_overwritten_stretches_are_detected(
     changed = EXAMPLE[:at] + new + EXAMPLE[at + len(new) :]
     if changed != EXAMPLE:
         refused(tmp_path_factory.getbasetemp() / "stretch.itk", changed)
+
+
+def test_an_unknown_router_is_read_and_shown(small_file: Path, make_header: Callable[..., Header]) -> None:
+    payload = make_header().pack()
+    place = layout.layout_of(
+        layout.HEAD_FIELDS[: [name for name, _ in layout.HEAD_FIELDS].index("router")]
+    ).size
+    changed = payload[:place] + bytes([5]) + payload[place + 1 :]
+    small_file.write_bytes(with_head(small_file.read_bytes(), changed))
+    with ItkReader(small_file) as reader:
+        assert reader.header.router == "unknown (5)"
+        assert reader.header.pack() == changed

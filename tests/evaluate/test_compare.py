@@ -196,7 +196,7 @@ def test_rows_come_back_from_json(tmp_path: Path) -> None:
     [
         ("", "holds no results"),
         ("[1]", "holds no results"),
-        ('{"clips": []}', "made with --json"),
+        ('{"clips": []}', "made with json"),
         ('{"schema": "infotok-eval", "version": 7, "clips": []}', "version 7, this infotok reads 1 and 2"),
         ('{"schema": "infotok-eval", "version": 1}', "holds no results"),
         ('{"schema": "infotok-eval", "version": 1, "clips": [{"clip": "a"}]}', "no row of results"),

@@ -27,7 +27,7 @@ from infotok_cli.evaluate.workers import Task, measure_in_processes
 from infotok_cli.metrics import ms_ssim, psnr, ssim
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
-from infotok_cli.routers import MaskingName
+from infotok_cli.routers import ROUTERS, MaskingName
 from infotok_cli.video.reader import open_video
 from make_video import make_video, moving_shapes
 from tiny_model import write_tiny_model
@@ -91,8 +91,8 @@ def test_sweep_covers_clips_and_settings(engine: Engine, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("masking", "routers", "message"),
     [
-        ("error", ("fast", "elastic"), "--router elastic needs weights trained with --masking elastic"),
-        ("elastic", ("elastic", "fast"), "was trained with --masking elastic: choose --router elastic"),
+        ("error", ("fast", "elastic"), "router elastic needs weights trained with masking elastic"),
+        ("elastic", ("elastic", "fast"), "was trained with masking elastic: choose router elastic"),
     ],
 )
 def test_a_router_that_the_weights_do_not_know_stops_the_sweep_before_it_begins(
@@ -104,7 +104,10 @@ def test_a_router_that_the_weights_do_not_know_stops_the_sweep_before_it_begins(
 ) -> None:
     write_tiny_model(tmp_path / "tiny.safetensors", masking)
     engine = Engine(load_model(tmp_path / "tiny.safetensors"), choose_runtime("cpu"))
-    settings: list[Wanted] = [Setting(rate=0.5, router=router, allocation="block") for router in routers]
+    settings: list[Wanted] = [
+        Setting(rate=0.5, router=router, allocation=ROUTERS[router].allocation or "block")
+        for router in routers
+    ]
     measured: list[ClipResult] = []
     with pytest.raises(UsageError, match=message):
         run_sweep(plan(folder, settings), engine, progress=lambda row, _: measured.append(row))
