@@ -12,6 +12,7 @@ import google_crc32c
 import numpy as np
 import pytest
 
+from infotok_cli import colour
 from infotok_cli.blocks import BLOCK, SPREAD_ORDER, token_grid
 from infotok_cli.config import PATCH
 from infotok_cli.container import layout
@@ -125,7 +126,7 @@ def test_values_named_in_the_header_table() -> None:
     for name, codes in (("router", routers), ("allocation", layout.ALLOCATION_CODES)):
         assert meaning[name] == ", ".join(f"{code} = {word}" for word, code in codes.items())
     assert meaning["colour_range"] == "0 = unspecified, 1 = limited, 2 = full"
-    assert (layout.RANGE_UNSPECIFIED, layout.RANGE_LIMITED, layout.RANGE_FULL) == (0, 1, 2)
+    assert (colour.RANGE_UNSPECIFIED, colour.RANGE_LIMITED, colour.RANGE_FULL) == (0, 1, 2)
     for name, value in zip(("patch_frames", "patch_rows", "patch_columns"), PATCH, strict=True):
         assert meaning[name].startswith(f"{value}:")
     for name, value in zip(("block_steps", "block_rows", "block_columns"), BLOCK, strict=True):

@@ -21,6 +21,7 @@ RANKS = {
     "infotok_cli.files": 0,
     "infotok_cli.atomic": 0,
     "infotok_cli.sound": 0,
+    "infotok_cli.colour": 0,
     "infotok_cli.metrics": 0,
     "infotok_cli.container": 1,
     "infotok_cli.entropy": 1,

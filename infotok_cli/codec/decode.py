@@ -22,7 +22,6 @@ from infotok_cli.itk.frame_times import frame_range, frame_span
 from infotok_cli.itk.playback import Shot, file_shots, stream_shots
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.png_folder import PngWriter
-from infotok_cli.video.video_info import Colour
 from infotok_cli.video.writer import FrameWriter, VideoWriter, is_png_folder
 from infotok_cli.video.y4m import Y4mWriter
 
@@ -222,12 +221,6 @@ def _writer(
     stream_format: StreamFormat,
 ) -> Iterator[FrameWriter]:
     """A writer whose output takes the name `target`, if that is one, only when all went well."""
-    colour = Colour(
-        primaries=header.colour_primaries,
-        transfer=header.colour_transfer,
-        matrix=header.colour_matrix,
-        full_range={1: 0, 2: 1}.get(header.colour_range, 2),
-    )
     pixels_only = "--codec and --crf do not apply"
     size = (header.width, header.height)
     if isinstance(target, Path) and is_png_folder(target):
@@ -243,7 +236,7 @@ def _writer(
             target,
             *size,
             header.frame_rate,
-            colour=colour,
+            colour=header.colour,
             sample_aspect=header.sample_aspect,
             tick=header.time_base if header.has_times else None,
         ) as raw:
@@ -257,7 +250,7 @@ def _writer(
             header.frame_rate,
             codec=codec,
             crf=crf,
-            colour=colour,
+            colour=header.colour,
             sample_aspect=header.sample_aspect,
             shown_as=target if isinstance(target, Path) else STANDARD_OUTPUT,
             tick=header.time_base if header.has_times else None,

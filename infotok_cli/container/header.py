@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import get_args
 
 from infotok_cli.blocks import BLOCK, Grid, token_grid
+from infotok_cli.colour import RANGE_FULL, RANGE_UNSPECIFIED, UNTAGGED, Colour
 from infotok_cli.config import PATCH
 from infotok_cli.container import layout
 from infotok_cli.container.layout import Counts
@@ -53,12 +54,7 @@ class Header:
     """Program and version that wrote the file, 0..255 bytes of printable UTF-8."""
     sample_aspect: Fraction = Fraction(1)
     """Width over height of a pixel."""
-    colour_primaries: int = layout.COLOUR_UNSPECIFIED
-    """H.273 code, as are the next two."""
-    colour_transfer: int = layout.COLOUR_UNSPECIFIED
-    colour_matrix: int = layout.COLOUR_UNSPECIFIED
-    colour_range: int = layout.RANGE_UNSPECIFIED
-    """0 unspecified, 1 limited, 2 full."""
+    colour: Colour = UNTAGGED
     keep_map_coding: int = 0
     token_coding: int = 0
     format_version: int = 1
@@ -74,9 +70,9 @@ class Header:
         _fraction("frame rate", self.frame_rate)
         _fraction("time base", self.time_base)
         _fraction("sample aspect", self.sample_aspect)
-        for name in ("colour_primaries", "colour_transfer", "colour_matrix"):
-            _between(name.replace("_", " "), getattr(self, name), 0, 255)
-        _between("colour range", self.colour_range, 0, layout.RANGE_FULL)
+        for name in ("primaries", "transfer", "matrix"):
+            _between(f"colour {name}", getattr(self.colour, name), 0, 255)
+        _between("colour range", self.colour.range, RANGE_UNSPECIFIED, RANGE_FULL)
         _between("frames per segment", self.segment_frames, PATCH[0], layout.MAX_FRAMES_PER_SEGMENT)
         if self.segment_frames % PATCH[0]:
             raise InputError(f"frames per segment {self.segment_frames} is not a multiple of {PATCH[0]}")
@@ -127,10 +123,10 @@ class Header:
             *self.frame_rate.as_integer_ratio(),
             *self.time_base.as_integer_ratio(),
             *self.sample_aspect.as_integer_ratio(),
-            self.colour_primaries,
-            self.colour_transfer,
-            self.colour_matrix,
-            self.colour_range,
+            self.colour.primaries,
+            self.colour.transfer,
+            self.colour.matrix,
+            self.colour.range,
             self.segment_frames,
             *PATCH,
             *BLOCK,
@@ -185,10 +181,12 @@ def unpack_header(payload: bytes) -> Header:
         frame_rate=_ratio("frame rate", value["frame_rate_num"], value["frame_rate_den"]),
         time_base=_ratio("time base", value["time_base_num"], value["time_base_den"]),
         sample_aspect=_ratio("sample aspect", value["sample_aspect_num"], value["sample_aspect_den"]),
-        colour_primaries=value["colour_primaries"],
-        colour_transfer=value["colour_transfer"],
-        colour_matrix=value["colour_matrix"],
-        colour_range=value["colour_range"],
+        colour=Colour(
+            primaries=value["colour_primaries"],
+            transfer=value["colour_transfer"],
+            matrix=value["colour_matrix"],
+            range=value["colour_range"],
+        ),
         segment_frames=value["segment_frames"],
         levels=tuple(levels),
         router=router_name(value["router"]),

@@ -50,8 +50,6 @@ MAX_PACKETS = 1 << 17
 ALLOCATION_CODES = {"block": 0, "position": 1}
 KEEP_MAP_CODINGS = (0,)
 TOKEN_CODINGS = (0, 1)
-RANGE_UNSPECIFIED, RANGE_LIMITED, RANGE_FULL = 0, 1, 2
-COLOUR_UNSPECIFIED = 2
 
 Fields = tuple[tuple[str, str], ...]
 """Names and `struct` codes of fields that follow each other without gaps."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from infotok_cli.colour import Colour
 from infotok_cli.errors import InputError, UsageError
 from infotok_cli.video.encoders import find_encoder, has_encoder
-from infotok_cli.video.video_info import Colour
 from infotok_cli.video.writer import VideoWriter
 
 CONTAINER = ".mkv"

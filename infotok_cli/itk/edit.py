@@ -24,7 +24,7 @@ from infotok_cli.sound import AudioPacket, AudioTrack, units_at
 
 SAME = (
     "width", "height", "frame_rate", "sample_aspect", "levels", "model_name", "model_sha256", "allocation",
-    "keep_map_coding", "token_coding", "colour_primaries", "colour_transfer", "colour_matrix", "colour_range",
+    "keep_map_coding", "token_coding", "colour",
 )  # fmt: skip
 """Header fields that files to be joined must agree in; of the others the first file's are kept."""
 SAME_WITH_TIMES = ("has_times", "time_base")

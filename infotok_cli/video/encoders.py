@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import av
 from av.video.format import VideoFormat
 
+from infotok_cli.colour import RANGE_FULL, RANGE_LIMITED, Colour
 from infotok_cli.errors import UsageError
-from infotok_cli.video.video_info import Colour
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +94,10 @@ def library_versions() -> str:
 def writable_colour(colour: Colour, height: int, pixel_format: str) -> Colour:
     """Colour tags with which a picture of this format can be converted and written."""
     if VideoFormat(pixel_format).is_rgb:
-        return dataclasses.replace(colour, matrix=0, full_range=1)
+        return dataclasses.replace(colour, matrix=0, range=RANGE_FULL)
     from_rgb = colour.matrix == 0
     return dataclasses.replace(
         colour,
         matrix=colour.matrix_for(height),
-        full_range=1 if colour.full_range == 1 and not from_rgb else 0,
+        range=RANGE_FULL if colour.range == RANGE_FULL and not from_rgb else RANGE_LIMITED,
     )

@@ -9,7 +9,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 
-from infotok_cli.video.video_info import SWSCALE_MATRIX, UNSPECIFIED, Colour, Frame
+from infotok_cli.colour import RANGE_FULL, RANGE_LIMITED, RANGE_UNSPECIFIED, SWSCALE_MATRIX, Colour
+from infotok_cli.video.video_info import Frame
 
 EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.BITEXACT
 
@@ -23,13 +24,14 @@ FULL_FROM_LIMITED = np.clip((np.arange(256) - 16) * (255 / 219) + 0.5, 0, 255).a
 def colour_of(frame: VideoFrame) -> Colour:
     """Colour tags of a decoded frame; RGB formats are matrix 0 and full range whatever the tags say."""
     if _is_rgb(frame):
-        return Colour(primaries=frame.color_primaries, transfer=frame.color_trc, matrix=0, full_range=1)
-    full_range = {1: 0, 2: 1}.get(frame.color_range, UNSPECIFIED)
+        return Colour(primaries=frame.color_primaries, transfer=frame.color_trc, matrix=0, range=RANGE_FULL)
+    known = frame.color_range in (RANGE_LIMITED, RANGE_FULL)
+    tagged = int(frame.color_range) if known else RANGE_UNSPECIFIED
     return Colour(
         primaries=frame.color_primaries,
         transfer=frame.color_trc,
         matrix=frame.colorspace,
-        full_range=1 if frame.format.name.startswith("yuvj") else full_range,
+        range=RANGE_FULL if frame.format.name.startswith("yuvj") else tagged,
     )
 
 
@@ -52,13 +54,13 @@ class RgbConverter:
             straight = self._convert(frame, "rgba", colour, (frame.width, frame.height))
             frame = VideoFrame.from_ndarray(_over_black(_samples(straight)), format="rgb24")
         picture = _samples(self._convert(frame, "rgb24", colour, self._size))
-        if frame.format.name.startswith("gray") and colour.full_range == 0:
+        if frame.format.name.startswith("gray") and colour.range == RANGE_LIMITED:
             # swscale takes all gray for full range.
             return np.take(FULL_FROM_LIMITED, picture)
         return picture
 
     def _convert(self, frame: VideoFrame, target: str, colour: Colour, size: tuple[int, int]) -> VideoFrame:
-        source_range = ColorRange.JPEG if _is_rgb(frame) or colour.full_range == 1 else ColorRange.MPEG
+        source_range = ColorRange.JPEG if _is_rgb(frame) or colour.range == RANGE_FULL else ColorRange.MPEG
         if not _is_rgb(frame) and colour.matrix in H273_NAMES:
             raise ValueError(f"colours coded as {H273_NAMES[colour.matrix]} are not supported")
         matrix = SWSCALE_MATRIX[colour.matrix_for(frame.height)]
@@ -95,7 +97,7 @@ class YuvConverter:
             format=self._format,
             dst_colorspace=SWSCALE_MATRIX.get(self._colour.matrix),
             src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.JPEG if self._colour.full_range == 1 else ColorRange.MPEG,
+            dst_color_range=ColorRange.JPEG if self._colour.range == RANGE_FULL else ColorRange.MPEG,
             interpolation=Interpolation.BICUBIC | EXACT,
         )
         converted.color_primaries = self._colour.primaries

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from infotok_cli.colour import Colour
+
 Frame = NDArray[np.uint8]
 """One picture `[H, W, 3]` or a run of them `[T, H, W, 3]`, RGB, 0..255."""
 
@@ -27,33 +29,6 @@ FINE_CLOCK = 240
 
 MOST_RATE_PARTS = 1_000_000
 """Denominator that a rate found by counting is rounded to, so that both its parts fit into 32 bits."""
-
-UNSPECIFIED = 2
-"""H.273 code of a colour property nobody wrote down (also used here for the range)."""
-
-SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-"""H.273 matrix code to the converter's code; 10 (constant luminance) is treated as 9."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Colour:
-    """Colour tags as ITU-T H.273 codes; 2 is unspecified everywhere."""
-
-    primaries: int = UNSPECIFIED
-    transfer: int = UNSPECIFIED
-    matrix: int = UNSPECIFIED
-    """MatrixCoefficients; 0 is RGB, 1 BT.709, 5 and 6 BT.601, 9 BT.2020."""
-    full_range: int = UNSPECIFIED
-    """VideoFullRangeFlag: 0 limited, 1 full; 2 (no H.273 code) when the file does not say."""
-
-    def matrix_for(self, height: int) -> int:
-        """H.273 code to convert YCbCr with: the tag; without one BT.709 from 720 lines on, BT.601 below."""
-        if self.matrix in SWSCALE_MATRIX:
-            return self.matrix
-        return 1 if height >= 720 else 6
-
-
-BT709 = Colour(primaries=1, transfer=1, matrix=1, full_range=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,13 +20,14 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from infotok_cli.colour import BT709, Colour
 from infotok_cli.errors import InputError, OutputError, UsageError
 from infotok_cli.sound import AudioPacket, AudioTrack
 from infotok_cli.video.audio import template
 from infotok_cli.video.encoders import Encoder, find_encoder, writable_colour
 from infotok_cli.video.ffmpeg_pipes import WriteOnly
 from infotok_cli.video.pixels import YuvConverter
-from infotok_cli.video.video_info import BT709, Colour, Frame
+from infotok_cli.video.video_info import Frame
 
 SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
 
@@ -175,7 +176,7 @@ class VideoWriter:
         context.color_primaries = self._colour.primaries
         context.color_trc = self._colour.transfer
         context.colorspace = self._colour.matrix
-        context.color_range = 2 if self._colour.full_range == 1 else 1
+        context.color_range = self._colour.range
         if encoder.name == "libx265" and self._suffix != ".mkv":
             context.codec_tag = "hvc1"
         return stream

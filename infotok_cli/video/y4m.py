@@ -9,12 +9,13 @@ from typing import BinaryIO, Self
 
 import numpy as np
 
+from infotok_cli.colour import RANGE_FULL, Colour
 from infotok_cli.errors import OutputError, UsageError
 from infotok_cli.files import write_all
 from infotok_cli.sound import AudioPacket
 from infotok_cli.video.encoders import writable_colour
 from infotok_cli.video.pixels import YuvConverter
-from infotok_cli.video.video_info import LARGEST_ROUNDING_SECONDS, Colour, Frame
+from infotok_cli.video.video_info import LARGEST_ROUNDING_SECONDS, Frame
 
 
 class Y4mWriter:
@@ -42,7 +43,7 @@ class Y4mWriter:
         self._sink = sink
         self._shape = (height, width, 3)
         self._rate, self._tick, self._count = frame_rate, tick, 0
-        limits = "FULL" if written.full_range == 1 else "LIMITED"
+        limits = "FULL" if written.range == RANGE_FULL else "LIMITED"
         rate, aspect = (f"{value.numerator}:{value.denominator}" for value in (frame_rate, sample_aspect))
         chroma = "444" if odd else "420mpeg2"
         self._put(

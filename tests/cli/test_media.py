@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
+from infotok_cli.colour import RANGE_LIMITED, Colour
 from infotok_cli.container.reader import ItkReader
 from make_media import Media, make_media, read_media, without_default_duration
 from make_video import make_planes, make_video, moving_shapes
@@ -336,9 +337,7 @@ def test_rotation_aspect_and_colour(run: Run, tmp_path: Path) -> None:
     wide = make_planes(tmp_path / "wide.mkv", planes, "yuv420p", tags)
     run("encode", wide, "-o", tmp_path / "wide.itk")
     with ItkReader(tmp_path / "wide.itk") as reader:
-        header = reader.header
-        tagged = (header.colour_primaries, header.colour_transfer, header.colour_matrix, header.colour_range)
-        assert tagged == (9, 14, 9, 1)
+        assert reader.header.colour == Colour(primaries=9, transfer=14, matrix=9, range=RANGE_LIMITED)
 
 
 @pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infotok_cli.colour import Colour
 from infotok_cli.container.header import Header, unpack_header
 from infotok_cli.container.layout import Segment
 from infotok_cli.container.reader import ItkReader
@@ -37,10 +38,7 @@ HEADERS = st.builds(
     model_name=PRINTABLE.filter(lambda text: 1 <= len(text.encode()) <= 64),
     model_sha256=st.binary(min_size=32, max_size=32),
     encoder=PRINTABLE.filter(lambda text: len(text.encode()) <= 255),
-    colour_primaries=U8,
-    colour_transfer=U8,
-    colour_matrix=U8,
-    colour_range=st.integers(0, 2),
+    colour=st.builds(Colour, primaries=U8, transfer=U8, matrix=U8, range=st.integers(0, 2)),
     format_version=st.sampled_from([1, 2]),
 )
 
@@ -171,8 +169,8 @@ def test_order_of_calls_is_held(make_header: Callable[..., Header]) -> None:
         ({"frame_rate": Fraction(0)}, "frame rate 0"),
         ({"time_base": Fraction(-1, 5)}, "time base -1/5"),
         ({"sample_aspect": Fraction(1 << 32)}, "sample aspect"),
-        ({"colour_matrix": 256}, "colour matrix 256"),
-        ({"colour_range": 3}, "colour range 3"),
+        ({"colour": Colour(matrix=256)}, "colour matrix 256"),
+        ({"colour": Colour(range=3)}, "colour range 3"),
         ({"levels": ()}, "number of quantizer levels"),
         ({"levels": (1, 8)}, "quantizer level 1"),
         ({"levels": (255, 255, 2)}, "product"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infotok_cli.colour import BT709
 from infotok_cli.config import EncodeOptions
 from infotok_cli.errors import InputError, UsageError
 from infotok_cli.evaluate import anchors
@@ -15,7 +16,6 @@ from infotok_cli.evaluate.anchors import ANCHORS, anchor_writer, check_anchor
 from infotok_cli.evaluate.measure import measure_anchor
 from infotok_cli.metrics import psnr
 from infotok_cli.video.reader import open_video
-from infotok_cli.video.video_info import BT709
 from make_video import make_video, moving_shapes
 
 

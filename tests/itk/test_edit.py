@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from infotok_cli.colour import Colour
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import InputError, UsageError
 from infotok_cli.itk import edit
@@ -105,7 +106,7 @@ def test_join_in_any_order_and_twice(film: Path, shown: Shown) -> None:
         {"model_sha256": bytes(32)},
         {"levels": (8, 8)},
         {"sample_aspect": Fraction(4, 3)},
-        {"colour_matrix": 1},
+        {"colour": Colour(matrix=1)},
     ],
 )
 def test_files_that_differ_are_not_joined(film: Path, changes: dict[str, Any]) -> None:

@@ -7,7 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from infotok_cli.video.video_info import Colour, Orientation, Pace, scaled_size, sensible_rate
+from infotok_cli.colour import Colour
+from infotok_cli.video.video_info import Orientation, Pace, scaled_size, sensible_rate
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from infotok_cli.colour import RANGE_FULL, RANGE_LIMITED, Colour
 from infotok_cli.errors import InputError
 from infotok_cli.video.pipe import PipeReader
 from infotok_cli.video.reader import open_video
-from infotok_cli.video.video_info import Colour
 from make_media import make_media, without_default_duration
 from make_video import Frames, make_image, make_planes, make_video, moving_shapes
 
@@ -102,7 +102,7 @@ def test_matrix_and_range_are_respected(tmp_path: Path, tag: int, lines: int, me
     tags = {"colorspace": tag, "color_range": 2 if full else 1}
     path = make_planes(tmp_path / "tagged.mkv", planes_of(rgb, meant, full), "yuv444p", tags)
     with open_video(path) as reader:
-        assert reader.info.colour == Colour(matrix=tag, full_range=int(full))
+        assert reader.info.colour == Colour(matrix=tag, range=RANGE_FULL if full else RANGE_LIMITED)
         frame = next(reader.frames())
     assert np.abs(frame.astype(int) - rgb).max() <= 3
     assert mean_error(frame, rgb) < 0.7
@@ -191,7 +191,7 @@ def test_still_image_is_a_video_of_one_frame(
 def test_rgb_is_reported_as_rgb(tmp_path: Path) -> None:
     path = make_image(tmp_path / "one.png", moving_shapes(1, 8, 8)[0], "png", "rgb24")
     with open_video(path) as reader:
-        assert (reader.info.colour.matrix, reader.info.colour.full_range) == (0, 1)
+        assert (reader.info.colour.matrix, reader.info.colour.range) == (0, RANGE_FULL)
 
 
 def test_alpha_is_composited_over_black(tmp_path: Path) -> None:

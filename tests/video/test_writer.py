@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infotok_cli.colour import BT709, RANGE_FULL, RANGE_LIMITED, Colour
 from infotok_cli.errors import OutputError, UsageError
 from infotok_cli.video.reader import open_video
-from infotok_cli.video.video_info import BT709, Colour, VideoInfo
+from infotok_cli.video.video_info import VideoInfo
 from infotok_cli.video.writer import VideoWriter, is_png_folder
 from make_video import Frames, moving_shapes
 
@@ -119,14 +120,14 @@ def test_unusual_rates(tmp_path: Path, odd_rate: Fraction) -> None:
     ("given", "height", "written"),
     [
         (BT709, 64, BT709),
-        (Colour(primaries=9, transfer=14, matrix=9, full_range=0), 64, None),
-        (Colour(primaries=6, transfer=6, matrix=6, full_range=1), 64, None),
-        (Colour(), 64, Colour(matrix=6, full_range=0)),
-        (Colour(), 720, Colour(matrix=1, full_range=0)),
+        (Colour(primaries=9, transfer=14, matrix=9, range=RANGE_LIMITED), 64, None),
+        (Colour(primaries=6, transfer=6, matrix=6, range=RANGE_FULL), 64, None),
+        (Colour(), 64, Colour(matrix=6, range=RANGE_LIMITED)),
+        (Colour(), 720, Colour(matrix=1, range=RANGE_LIMITED)),
         (
-            Colour(primaries=1, transfer=13, matrix=0, full_range=1),
+            Colour(primaries=1, transfer=13, matrix=0, range=RANGE_FULL),
             64,
-            Colour(primaries=1, transfer=13, matrix=6, full_range=0),
+            Colour(primaries=1, transfer=13, matrix=6, range=RANGE_LIMITED),
         ),
     ],
 )
@@ -143,7 +144,7 @@ def test_colours_are_tagged_and_converted_alike(
         writer.write(source)
     info, frames = read_back(path)
     expected = written or given
-    assert (info.colour.matrix, info.colour.full_range) == (expected.matrix, expected.full_range)
+    assert (info.colour.matrix, info.colour.range) == (expected.matrix, expected.range)
     if codec != "vp9":
         assert info.colour == expected
     for left in range(0, 64, 16):
