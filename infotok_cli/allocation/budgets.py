@@ -34,7 +34,7 @@ from infotok_cli.container.header import Header
 from infotok_cli.errors import ModelError, UsageError
 from infotok_cli.routers import ROUTERS, AllocationName
 
-FILE_OVERHEAD = layout.SECTION_STRUCT.size + layout.INDEX_STRUCT.size + layout.FOOTER_STRUCT.size
+FILE_OVERHEAD = layout.SECTION_STRUCT.size + layout.FOOTER_STRUCT.size
 """Bytes of index and footer besides the index entries."""
 
 
@@ -306,4 +306,4 @@ def _picture(header: Header) -> str:
 def _fixed_bytes(header: Header) -> int:
     """Bytes of a file besides its segments and their index entries."""
     head = len(layout.MAGIC) + layout.SECTION_STRUCT.size + len(header.pack())
-    return head + FILE_OVERHEAD + layout.INDEX_STRUCTS[header.index_layout].size - layout.INDEX_STRUCT.size
+    return head + FILE_OVERHEAD

@@ -17,7 +17,7 @@ from infotok_cli.routers import AllocationName
 
 ErrorMap = NDArray[np.float32]
 
-SEGMENT_OVERHEAD = layout.segment_section_bytes(0, 0) + layout.INDEX_ENTRY_STRUCT.size
+SEGMENT_OVERHEAD = layout.SEGMENT_BYTES + layout.INDEX_ENTRY_STRUCT.size
 """Bytes of a segment in the file besides its map and its tokens, its place in the index included."""
 
 

@@ -107,10 +107,6 @@ def repair(
     from infotok_cli.itk.edit import repair_file
 
     report = repair_file(source, output, overwrite=overwrite)
-    from infotok_cli.cli import render
-
-    for line in render.shortened(report.notes):
-        tell(f"infotok: warning: {line}")
     if not report.notes and not as_json:
         tell(f"{source}: nothing to repair")
     _show(report, as_json)
@@ -126,6 +122,8 @@ def _check(sources: list[Path], target: Path, overwrite: bool) -> None:
 def _show(report: EditReport, as_json: bool) -> None:
     from infotok_cli.cli import render
 
+    for line in render.shortened(report.notes):
+        tell(f"infotok: warning: {line}")
     if as_json:
         emit(render.json_of_edit(report))
     else:

@@ -35,7 +35,7 @@ def decoded_segments(
             if lost is None:
                 raise frames
             shown = f"{last - first} frame{'s' if last - first != 1 else ''}"
-            lost.append(f"{reader.reason(frames)}: a good frame stands for its {shown}")
+            lost.append(f"{frames.what}: a good frame stands for its {shown}")
             if held is None:
                 held = _good_frame(reader, number, engine)
             yield from _repeated(held, last - first)

@@ -359,7 +359,6 @@ def make_header(
             encoder=f"infotok {__version__}",
             sample_aspect=info.sample_aspect,
             colour=info.colour,
-            format_version=2 if has_times or audio is not None else 1,
             has_times=has_times,
             audio=audio,
         )

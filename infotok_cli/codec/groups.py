@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infotok_cli.allocation.allocate import even_map
-from infotok_cli.allocation.planner import SEGMENT_OVERHEAD, Group
+from infotok_cli.allocation.planner import Group
 from infotok_cli.blocks import token_grid
 from infotok_cli.codec.ahead import ahead
 from infotok_cli.codec.batches import batches
@@ -168,10 +168,8 @@ def _seconds(pending: Pending, header: Header) -> Fraction:
 
 
 def _side_bytes(pending: Pending, header: Header) -> int:
-    """Bytes a segment takes beside its tokens and what a segment of version 1 takes."""
-    version, kind = header.format_version, header.index_layout
-    total = layout.segment_section_bytes(0, 0, version) + layout.INDEX_ENTRY_STRUCTS[kind].size
-    total -= SEGMENT_OVERHEAD
+    """Bytes a segment takes beside its tokens and `SEGMENT_OVERHEAD`: sound and frame times."""
+    total = layout.layout_of(header.index_fields).size - layout.INDEX_ENTRY_STRUCT.size
     if header.has_times:
         total += layout.SECTION_STRUCT.size + len(pack_times(0, 0, pending.durations))
     if header.audio is not None:

@@ -1,9 +1,9 @@
-"""The segments of a file as a table: 26, 32 or 48 bytes each as in the file, checked all at once."""
+"""The segments of a file as a table: 20 to 34 bytes each as in the file, checked all at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import overload
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,21 +11,17 @@ from numpy.typing import NDArray
 from infotok_cli.config import PATCH
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header, counts_fault
-from infotok_cli.container.layout import IndexEntry
+from infotok_cli.container.layout import Counts, IndexEntry
+from infotok_cli.container.sections import FRAME_BYTES
+from infotok_cli.errors import InputError
 
-_TYPES = {"H": "<u2", "I": "<u4", "Q": "<u8"}
+_TYPES = {"B": "<u1", "H": "<u2", "I": "<u4", "Q": "<u8"}
 
 
-def _row_type(fields: layout.Fields) -> np.dtype[np.void]:
+@cache
+def row_type(fields: layout.Fields = layout.ALL_INDEX_FIELDS) -> np.dtype[np.void]:
+    """An index entry of these fields as a numpy record."""
     return np.dtype([(name, _TYPES[code]) for name, code in fields])
-
-
-ROW_TYPES = {
-    1: _row_type(layout.INDEX_ENTRY_FIELDS),
-    2: _row_type(layout.INDEX_ENTRY_FIELDS_V2),
-    layout.TRACKS: _row_type(layout.INDEX_ENTRY_FIELDS_TRACKS),
-}
-"""One index entry as a numpy record, by `Header.index_layout`."""
 
 
 class SegmentIndex(Sequence[IndexEntry]):
@@ -33,23 +29,21 @@ class SegmentIndex(Sequence[IndexEntry]):
 
     starts: NDArray[np.int64]
     """`[n + 1]` frames shown before each segment, and all of them at the end."""
+    ticks: NDArray[np.int64]
+    """`[n + 1]` when the first shown frame of each segment is shown, and the end; 0 without frame times."""
 
-    def __init__(self, rows: NDArray[np.void], total_ticks: int = 0) -> None:
-        """`rows`: `[n]` records of one of `ROW_TYPES`; `total_ticks`: when the last frame ends."""
+    def __init__(self, rows: NDArray[np.void], offsets: NDArray[np.int64]) -> None:
+        """rows: `[n]` records of a `row_type`. offsets: `[n]` first bytes of their SEGM sections."""
         self._rows = rows
-        self.total_ticks = total_ticks
+        self._offsets = offsets
         shown = self.column("frames") - self.column("trim_start") - self.column("trim_end")
         self.starts = np.concatenate([np.zeros(1, np.int64), np.cumsum(shown)])
-
-    @classmethod
-    def of_payload(cls, data: bytes, kind: int, total_ticks: int = 0) -> SegmentIndex:
-        """Index of the entries of an INDX section, by `Header.index_layout`; whole entries only."""
-        return cls(np.frombuffer(data, ROW_TYPES[kind]), total_ticks)
+        self.ticks = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.column("ticks"))])
 
     def column(self, name: str) -> NDArray[np.int64]:
-        """`[n]` values of one field; zeros where the version of the file has no such field.
+        """`[n]` values of one field of the index; zeros where the file has none.
 
-        An offset of 2^63 or more comes out negative, which no check accepts.
+        A number of 2^63 or more comes out negative, which no check accepts.
         """
         names = self._rows.dtype.names or ()
         if name not in names:
@@ -57,15 +51,29 @@ class SegmentIndex(Sequence[IndexEntry]):
         values: NDArray[np.int64] = self._rows[name].astype(np.int64)
         return values
 
+    @property
+    def segment_lengths(self) -> NDArray[np.int64]:
+        """`[n]` bytes that each SEGM section has by its counts."""
+        return layout.SEGMENT_BYTES + self.column("map_bytes") + self.column("token_bytes")
+
+    @property
+    def other_lengths(self) -> NDArray[np.int64]:
+        """`[n]` bytes of the sections behind each segment whose types are not known here."""
+        known = self.segment_lengths + self.column("time_length") + self.column("audio_length")
+        return np.where(self.column("length") == 0, 0, self.column("length") - known)
+
+    def others(self, head_end: int) -> Iterator[tuple[int, int]]:
+        """First byte and end of every stretch of sections of unknown types, also before the first segment."""
+        if self._offsets[0] > head_end:
+            yield head_end, int(self._offsets[0])
+        lengths, ends = self.other_lengths, self._offsets + self.column("length")
+        for number in np.flatnonzero(lengths).tolist():
+            yield int(ends[number] - lengths[number]), int(ends[number])
+
     def positions(self, header: Header) -> NDArray[np.int64]:
         """`[n]` positions of the token grid of each segment."""
         _, height, width = header.grid()
         return -(-self.column("frames") // PATCH[0]) * (height * width)
-
-    @property
-    def ticks(self) -> NDArray[np.int64]:
-        """`[n + 1]` when the first shown frame of each segment is shown, and the end, in ticks."""
-        return np.append(self.column("first_tick"), np.int64(min(self.total_ticks, layout.MAX_TICKS)))
 
     def holding(self, frame: int) -> int:
         """Number of the segment that shows frame `frame`, 0..total-1."""
@@ -75,99 +83,106 @@ class SegmentIndex(Sequence[IndexEntry]):
     def total_frames(self) -> int:
         return int(self.starts[-1])
 
+    @property
+    def total_ticks(self) -> int:
+        """When the last frame ends; 0 in a file without frame times."""
+        return int(self.ticks[-1])
+
     def __len__(self) -> int:
         return len(self._rows)
 
-    @overload
-    def __getitem__(self, number: int) -> IndexEntry: ...
-    @overload
-    def __getitem__(self, number: slice) -> SegmentIndex: ...
-    def __getitem__(self, number: int | slice) -> IndexEntry | SegmentIndex:
-        if isinstance(number, slice):
-            return SegmentIndex(self._rows[number], self.total_ticks)
+    def __getitem__(self, number: int) -> IndexEntry:  # type: ignore[override]  # no slices
         names = self._rows.dtype.names or ()
-        values = dict(zip(names, self._rows[number].tolist(), strict=True))
-        return IndexEntry(lost=bool(values.pop("flags", 0) & layout.LOST_FLAG), **values)
+        value = dict(zip(names, self._rows[number].tolist(), strict=True))
+        counts = Counts(
+            frames=value["frames"],
+            tokens=value["tokens"],
+            map_bytes=value["map_bytes"],
+            token_bytes=value["token_bytes"],
+            trim_start=value["trim_start"],
+            trim_end=value["trim_end"],
+            lost=bool(value["flags"] & layout.LOST_FLAG),
+        )
+        length = counts.section_bytes if value["length"] else 0
+        times, audio = value.get("time_length", 0), value.get("audio_length", 0)
+        return IndexEntry(
+            counts=counts,
+            offset=int(self._offsets[number]),
+            length=length,
+            ticks=value.get("ticks", 0),
+            time_length=times,
+            audio_length=audio,
+            other_length=value["length"] - length - times - audio,
+        )
 
 
 def entry_rows(entries: Iterable[IndexEntry]) -> NDArray[np.void]:
     """Entries as `[n]` records with all fields."""
-    rows = [
-        (
-            entry.offset, entry.length, entry.frames, entry.trim_start, entry.trim_end,
-            layout.LOST_FLAG * entry.lost, entry.tokens, entry.map_bytes, entry.token_bytes,
-            entry.first_tick, entry.time_length, entry.audio_length,
-        )
-        for entry in entries
-    ]  # fmt: skip
-    return np.array(rows, ROW_TYPES[layout.TRACKS])
+    return np.frombuffer(b"".join(entry.pack() for entry in entries), row_type()).copy()
 
 
-def index_fault(index: SegmentIndex, header: Header, head_end: int, index_offset: int) -> str | None:
-    """What contradicts the header, or the rule that sections follow each other, or None.
+def index_of_payload(payload: bytes, header: Header, head_end: int, index_offset: int) -> SegmentIndex:
+    """Index of an INDX payload whose CRC32C was right.
 
-    `head_end` and `index_offset` are the first bytes of the first segment and of the INDX section.
+    head_end, index_offset: the byte after the HEAD section, and the first one of the INDX section.
+
+    Raises:
+        InputError: it contradicts the header, itself or the place of the index.
     """
-    length = index.column("length")
-    whole = length + index.column("time_length") + index.column("audio_length")
-    ends = head_end + np.cumsum(whole)
-    offsets = ends - whole
+    kind = row_type(header.index_fields)
+    count, rest = divmod(len(payload), kind.itemsize)
+    if rest or not 1 <= count <= layout.MAX_SEGMENTS:
+        raise InputError(f"{len(payload)} bytes are not a whole number of entries of {kind.itemsize} bytes")
+    rows = np.frombuffer(payload, kind)
+    ends = np.cumsum(rows["length"], dtype=np.int64)
+    gap = index_offset - int(ends[-1]) - head_end
+    index = SegmentIndex(rows, head_end + gap + ends - rows["length"])
+    fault = index_fault(index, header)
+    if fault is None and (gap < 0 or 0 < gap < FRAME_BYTES):
+        fault = f"segments of {ends[-1]} bytes, there are {index_offset - head_end} before the index"
+    if fault is not None:
+        raise InputError(fault)
+    return index
+
+
+def index_fault(index: SegmentIndex, header: Header) -> str | None:
+    """What in the entries contradicts the header or other fields, or None."""
+    others = index.other_lengths
+    misfit = (others < 0) | ((others > 0) & (others < FRAME_BYTES)) | (index.column("length") == 0)
     wrong = _counts_wrong(index, header)
-    wrong |= length != _section_bytes(index, header)
-    wrong |= index.column("offset") != offsets
-    short_before_last = np.zeros_like(wrong)
-    if header.format_version == 1:
-        short_before_last[:-1] = index.column("frames")[:-1] != header.segment_frames
-    if (wrong | short_before_last).any():
-        number = int(np.argmax(wrong | short_before_last))
+    if (wrong | misfit).any():
+        number = int(np.argmax(wrong | misfit))
         entry = index[number]
-        fault = counts_fault(header, entry)
-        if fault is None and short_before_last[number]:
-            fault = f"{entry.frames} frames before the last segment"
-        if fault is None and index.column("flags")[number] & ~layout.LOST_FLAG:
-            fault = f"flags {index.column('flags')[number]} are unknown"
+        fault = counts_fault(header, entry.counts)
+        flags = int(index.column("flags")[number])
+        if fault is None and flags & ~layout.LOST_FLAG:
+            fault = f"flags {flags} are unknown"
         if fault is None:
-            found = f"{entry.length} bytes at byte {entry.offset}"
-            expected = f"{entry.section_bytes(header.format_version)} bytes at byte {offsets[number]}"
-            fault = f"{found}, expected {expected}"
+            known = int(index.column("length")[number] - others[number])
+            fault = f"length {entry.total_length}, its known sections take {known} bytes"
         return f"segment {number}: {fault}"
-    if ends[-1] != index_offset:
-        return f"segments end at byte {ends[-1]}"
     return _tracks_fault(index, header)
 
 
 def _tracks_fault(index: SegmentIndex, header: Header) -> str | None:
     """What is wrong with the lengths of TIME and AUDI sections, or with times, or None."""
-    frame = layout.SECTION_STRUCT.size
-    lengths = {
-        "time_length": (header.has_times, layout.TIME_STRUCT.size + 1, layout.MAX_TIME_BYTES),
-        "audio_length": (header.audio is not None, layout.AUDIO_STRUCT.size, layout.MAX_AUDIO_BYTES),
-    }
-    for name, (present, least, most) in lengths.items():
+    shown = np.diff(index.starts)
+    limits: list[tuple[str, NDArray[np.int64] | int, NDArray[np.int64] | int]] = []
+    if header.has_times:
+        least, most = layout.TIME_STRUCT.size + 1, layout.MAX_TIME_BYTES
+        limits.append(("time_length", FRAME_BYTES + least, FRAME_BYTES + most))
+        limits.append(("ticks", shown, shown * layout.MAX_DURATION))
+    if header.audio is not None:
+        least, most = layout.AUDIO_STRUCT.size, layout.MAX_AUDIO_BYTES
+        limits.append(("audio_length", FRAME_BYTES + least, FRAME_BYTES + most))
+    for name, low, high in limits:
         column = index.column(name)
-        low, high = (frame + least, frame + most) if present else (0, 0)
         wrong = (column < low) | (column > high)
         if wrong.any():
             number = int(np.argmax(wrong))
-            return f"segment {number}: {name.replace('_', ' ')} {column[number]}, allowed are {low}..{high}"
-    ticks = index.ticks
-    if not header.has_times:
-        return "times in a file without frame times" if ticks.any() or index.total_ticks else None
-    outside = (
-        index.total_ticks > layout.MAX_TICKS or int(ticks.min()) < 0 or int(ticks.max()) > layout.MAX_TICKS
-    )
-    # Only differences of numbers in that range cannot overflow.
-    if outside or ticks[0]:
-        return "times contradict each other"
-    long, shown = np.diff(ticks), np.diff(index.starts)
-    if (long < shown).any() or (long > shown * layout.MAX_DURATION).any():
-        return "times contradict each other"
+            ends = "..".join(str(np.broadcast_to(end, column.shape)[number]) for end in (low, high))
+            return f"segment {number}: {name.replace('_', ' ')} {column[number]}, allowed are {ends}"
     return None
-
-
-def _section_bytes(index: SegmentIndex, header: Header) -> NDArray[np.int64]:
-    payloads = index.column("map_bytes") + index.column("token_bytes")
-    return payloads + layout.segment_section_bytes(0, 0, header.format_version)
 
 
 def _counts_wrong(index: SegmentIndex, header: Header) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""Bytes of the .itk file, format versions 1 and 2: constants, field tables, limits and section framing.
+"""Bytes of the .itk file: constants, field tables, limits, and what is stored of a segment.
 
 docs/FORMAT.md is the normative text; a test holds the two together. All integers are little-endian.
 """
@@ -6,16 +6,16 @@ docs/FORMAT.md is the normative text; a test holds the two together. All integer
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
 from struct import Struct
-
-import google_crc32c
 
 from infotok_cli.config import MAX_SEGMENT_FRAMES
 
 MAGIC = b"\x89ITK\r\n\x1a\n"
 END_MAGIC = b"ITKEND\r\n"
-FORMAT_VERSION = 2
-"""The newest version known here. A file is written in the oldest version that can hold it."""
+FORMAT_VERSION = 1
+"""The only version so far, and so the newest one known here."""
 
 HEAD = b"HEAD"
 SEGM = b"SEGM"
@@ -24,17 +24,31 @@ AUDI = b"AUDI"
 INDX = b"INDX"
 
 AUDIO_FLAG = 1
-"""Bit of `flags` of HEAD in version 2: an AUDI section follows every segment."""
+"""Bit of `flags` of HEAD: an AUDI section follows every segment."""
 TIMES_FLAG = 2
-"""Bit of `flags` of HEAD in version 2: a TIME section follows every segment."""
+"""Bit of `flags` of HEAD: a TIME section follows every segment."""
+REQUIRED_FLAGS = 0x00FF
+"""Bits of `flags` of HEAD that a reader must know; it passes over the others."""
+LOST_FLAG = 1
+"""Bit of `flags` of SEGM: the tokens of the segment were lost."""
 
 MAX_WIDTH = 16384
 MAX_HEIGHT = 16384
 MAX_FRAMES_PER_SEGMENT = MAX_SEGMENT_FRAMES
 MAX_POSITIONS_PER_SEGMENT = 1 << 24
 MAX_SEGMENTS = 1 << 20
+MAX_FRACTION_PART = (1 << 31) - 1
+"""Numerator or denominator: what FFmpeg's fractions hold."""
+MAX_FRAME_RATE = 1000
+MAX_UNIT_SECONDS = 3600
+"""Length of a frame at the slowest frame rate, and of a unit of a time base."""
+MAX_SAMPLE_ASPECT = 1000
+"""Either way: from 1/1000 on."""
+MAX_SAMPLE_RATE = 1 << 28
 MAX_HEAD_BYTES = 4096
 """Payload of HEAD in any version, so that an old reader can recognise a newer file."""
+MAX_OTHER_BYTES = 1 << 24
+"""Payload of a section of any type that is not known here."""
 MAX_QUANTIZER_LEVELS = 16
 MAX_LEVEL = 255
 MAX_MODEL_NAME_BYTES = 64
@@ -56,10 +70,11 @@ Fields = tuple[tuple[str, str], ...]
 
 SECTION_FIELDS: Fields = (("type", "4s"), ("payload_length", "I"), ("crc32c", "I"))
 HEAD_FIELDS: Fields = (
-    ("format_version", "H"),
+    ("format_version", "B"),
+    ("segment_frames", "B"),
     ("flags", "H"),
-    ("width", "I"),
-    ("height", "I"),
+    ("width", "H"),
+    ("height", "H"),
     ("frame_rate_num", "I"),
     ("frame_rate_den", "I"),
     ("time_base_num", "I"),
@@ -70,13 +85,6 @@ HEAD_FIELDS: Fields = (
     ("colour_transfer", "B"),
     ("colour_matrix", "B"),
     ("colour_range", "B"),
-    ("segment_frames", "H"),
-    ("patch_frames", "B"),
-    ("patch_rows", "B"),
-    ("patch_columns", "B"),
-    ("block_steps", "B"),
-    ("block_rows", "B"),
-    ("block_columns", "B"),
     ("router", "B"),
     ("allocation", "B"),
     ("keep_map_coding", "B"),
@@ -84,54 +92,6 @@ HEAD_FIELDS: Fields = (
     ("target_rate_ppm", "I"),
     ("model_sha256", "32s"),
 )
-SEGMENT_FIELDS: Fields = (
-    ("number", "I"),
-    ("frames", "H"),
-    ("tokens", "I"),
-    ("map_bytes", "I"),
-    ("token_bytes", "I"),
-)
-INDEX_FIELDS: Fields = (("segment_count", "I"), ("total_frames", "Q"))
-INDEX_ENTRY_FIELDS: Fields = (
-    ("offset", "Q"),
-    ("length", "I"),
-    ("frames", "H"),
-    ("tokens", "I"),
-    ("map_bytes", "I"),
-    ("token_bytes", "I"),
-)
-SEGMENT_FIELDS_V2: Fields = (
-    ("number", "I"),
-    ("first_frame", "I"),
-    ("frames", "H"),
-    ("trim_start", "H"),
-    ("trim_end", "H"),
-    ("flags", "H"),
-    ("tokens", "I"),
-    ("map_bytes", "I"),
-    ("token_bytes", "I"),
-)
-INDEX_ENTRY_FIELDS_V2: Fields = (
-    ("offset", "Q"),
-    ("length", "I"),
-    ("frames", "H"),
-    ("trim_start", "H"),
-    ("trim_end", "H"),
-    ("flags", "H"),
-    ("tokens", "I"),
-    ("map_bytes", "I"),
-    ("token_bytes", "I"),
-)
-INDEX_FIELDS_TRACKS: Fields = (*INDEX_FIELDS, ("total_ticks", "Q"))
-"""With one of the flags of HEAD, as is the next one."""
-INDEX_ENTRY_FIELDS_TRACKS: Fields = (
-    *INDEX_ENTRY_FIELDS_V2,
-    ("first_tick", "Q"),
-    ("time_length", "I"),
-    ("audio_length", "I"),
-)
-TIME_FIELDS: Fields = (("number", "I"), ("first_tick", "Q"))
-AUDIO_FIELDS: Fields = (("number", "I"), ("packets", "I"))
 TRACK_FIELDS: Fields = (
     ("sample_rate", "I"),
     ("channels", "B"),
@@ -141,11 +101,34 @@ TRACK_FIELDS: Fields = (
     ("codec_bytes", "B"),
     ("private_bytes", "H"),
 )
-LOST_FLAG = 1
-"""Bit of `flags` in version 2: the tokens of the segment were lost."""
+_COUNT_FIELDS: Fields = (
+    ("frames", "B"),
+    ("trim_start", "B"),
+    ("trim_end", "B"),
+    ("flags", "B"),
+    ("tokens", "I"),
+    ("map_bytes", "I"),
+)
+SEGMENT_FIELDS: Fields = (("first_frame", "I"), *_COUNT_FIELDS)
+TIME_FIELDS: Fields = (("first_frame", "I"), ("first_tick", "Q"))
+AUDIO_FIELDS: Fields = (("first_frame", "I"), ("packets", "I"))
+INDEX_ENTRY_FIELDS: Fields = (("length", "I"), *_COUNT_FIELDS, ("token_bytes", "I"))
+INDEX_TIME_FIELDS: Fields = (("ticks", "Q"), ("time_length", "H"))
+"""More of an index entry, in a file with frame times."""
+INDEX_AUDIO_FIELDS: Fields = (("audio_length", "I"),)
+"""More of an index entry, in a file with sound."""
 FOOTER_FIELDS: Fields = (("index_offset", "Q"), ("crc32c", "I"), ("end_magic", "8s"))
 
 
+def index_fields(has_times: bool, has_sound: bool) -> Fields:
+    """Fields of an index entry."""
+    return INDEX_ENTRY_FIELDS + INDEX_TIME_FIELDS * has_times + INDEX_AUDIO_FIELDS * has_sound
+
+
+ALL_INDEX_FIELDS = index_fields(True, True)
+
+
+@cache
 def layout_of(fields: Fields) -> Struct:
     """Packed little-endian struct of a field table."""
     return Struct("<" + "".join(code for _, code in fields))
@@ -153,27 +136,15 @@ def layout_of(fields: Fields) -> Struct:
 
 SECTION_STRUCT = layout_of(SECTION_FIELDS)
 HEAD_STRUCT = layout_of(HEAD_FIELDS)
+TRACK_STRUCT = layout_of(TRACK_FIELDS)
 SEGMENT_STRUCT = layout_of(SEGMENT_FIELDS)
-INDEX_STRUCT = layout_of(INDEX_FIELDS)
-INDEX_ENTRY_STRUCT = layout_of(INDEX_ENTRY_FIELDS)
-SEGMENT_STRUCT_V2 = layout_of(SEGMENT_FIELDS_V2)
-INDEX_ENTRY_STRUCT_V2 = layout_of(INDEX_ENTRY_FIELDS_V2)
-FOOTER_STRUCT = layout_of(FOOTER_FIELDS)
 TIME_STRUCT = layout_of(TIME_FIELDS)
 AUDIO_STRUCT = layout_of(AUDIO_FIELDS)
-TRACK_STRUCT = layout_of(TRACK_FIELDS)
-TRACKS = 3
-"""Key, beside the two versions, of the index of a file with TIME or AUDI sections."""
-INDEX_STRUCTS = {1: INDEX_STRUCT, 2: INDEX_STRUCT, TRACKS: layout_of(INDEX_FIELDS_TRACKS)}
-INDEX_ENTRY_STRUCTS = {
-    1: INDEX_ENTRY_STRUCT,
-    2: INDEX_ENTRY_STRUCT_V2,
-    TRACKS: layout_of(INDEX_ENTRY_FIELDS_TRACKS),
-}
-SEGMENT_STRUCTS = {1: SEGMENT_STRUCT, 2: SEGMENT_STRUCT_V2}
-"""Start of a SEGM payload, by format version."""
-MAX_INDEX_BYTES = INDEX_STRUCTS[TRACKS].size + MAX_SEGMENTS * INDEX_ENTRY_STRUCTS[TRACKS].size
-MAX_TIME_BYTES = TIME_STRUCT.size + MAX_FRAMES_PER_SEGMENT * MAX_VARINT_BYTES
+INDEX_ENTRY_STRUCT = layout_of(INDEX_ENTRY_FIELDS)
+FOOTER_STRUCT = layout_of(FOOTER_FIELDS)
+
+SEGMENT_BYTES = SECTION_STRUCT.size + SEGMENT_STRUCT.size
+"""Of a SEGM section, besides its keep map and token ids."""
 
 
 def max_coded_bytes(positions: int) -> int:
@@ -181,7 +152,9 @@ def max_coded_bytes(positions: int) -> int:
     return 2 * positions + 16
 
 
-MAX_SEGMENT_BYTES = SEGMENT_STRUCT_V2.size + 2 * max_coded_bytes(MAX_POSITIONS_PER_SEGMENT)
+MAX_SEGMENT_BYTES = SEGMENT_STRUCT.size + 2 * max_coded_bytes(MAX_POSITIONS_PER_SEGMENT)
+MAX_TIME_BYTES = TIME_STRUCT.size + MAX_FRAMES_PER_SEGMENT * MAX_VARINT_BYTES
+MAX_INDEX_BYTES = MAX_SEGMENTS * layout_of(ALL_INDEX_FIELDS).size
 MAX_PAYLOAD_BYTES = {
     HEAD: MAX_HEAD_BYTES,
     SEGM: MAX_SEGMENT_BYTES,
@@ -189,6 +162,13 @@ MAX_PAYLOAD_BYTES = {
     AUDI: MAX_AUDIO_BYTES,
     INDX: MAX_INDEX_BYTES,
 }
+
+FRAME_RATES = (Fraction(1, MAX_UNIT_SECONDS), Fraction(MAX_FRAME_RATE))
+"""Lowest and highest, frames per second."""
+TIME_UNITS = (Fraction(1, MAX_FRACTION_PART), Fraction(MAX_UNIT_SECONDS))
+"""Shortest and longest unit of a time base, seconds."""
+SAMPLE_ASPECTS = (Fraction(1, MAX_SAMPLE_ASPECT), Fraction(MAX_SAMPLE_ASPECT))
+"""Narrowest and widest pixel."""
 
 
 @dataclass(frozen=True)
@@ -206,11 +186,11 @@ class Segment:
     token_payload: bytes
     """Coded token ids."""
     trim_start: int = 0
-    """Coded frames at the start that are not shown; 0 in version 1, as the next one."""
+    """Coded frames at the start that are not shown."""
     trim_end: int = 0
     """Coded frames at the end that are not shown."""
     lost: bool = False
-    """The tokens were lost: there are none, and both payloads are empty. Never in version 1."""
+    """The tokens were lost: there are none, and both payloads are empty."""
 
     @property
     def counts(self) -> Counts:
@@ -242,101 +222,87 @@ class Counts:
         """Frames that a decoder shows."""
         return self.frames - self.trim_start - self.trim_end
 
-    def section_bytes(self, version: int) -> int:
+    @property
+    def section_bytes(self) -> int:
         """Length of the whole SEGM section."""
-        return segment_section_bytes(self.map_bytes, self.token_bytes, version)
+        return SEGMENT_BYTES + self.map_bytes + self.token_bytes
 
-    def pack(self, version: int, number: int, first_frame: int) -> bytes:
-        """Start of the SEGM payload of segment `number`, before which `first_frame` frames are shown."""
-        sizes = (self.tokens, self.map_bytes, self.token_bytes)
-        if version == 1:
-            return SEGMENT_STRUCT.pack(number, self.frames, *sizes)
-        trim = (self.trim_start, self.trim_end, LOST_FLAG * self.lost)
-        return SEGMENT_STRUCT_V2.pack(number, first_frame, self.frames, *trim, *sizes)
-
-    def pack_entry(self, version: int, offset: int) -> bytes:
-        """Index entry of this segment, whose section starts at `offset`."""
-        start = (offset, self.section_bytes(version), self.frames)
-        sizes = (self.tokens, self.map_bytes, self.token_bytes)
-        if version == 1:
-            return INDEX_ENTRY_STRUCT.pack(*start, *sizes)
-        trim = (self.trim_start, self.trim_end, LOST_FLAG * self.lost)
-        return INDEX_ENTRY_STRUCT_V2.pack(*start, *trim, *sizes)
+    def pack(self, first_frame: int) -> bytes:
+        """Start of the SEGM payload of a segment before which `first_frame` frames are shown."""
+        return _packed(SEGMENT_FIELDS, {"first_frame": first_frame, **_count_values(self)})
 
 
 @dataclass(frozen=True, kw_only=True)
-class IndexEntry(Counts):
+class IndexEntry:
     """Where a segment lies and what it costs."""
 
+    counts: Counts
     offset: int
     """First byte of its section in the file; 0 when a scan found no section."""
     length: int
-    """Bytes of its section, frame included; 0 when a scan found no section."""
-    first_tick: int = 0
-    """When its first shown frame is shown, in the header's time base; 0 in a file without frame times."""
+    """Bytes of its SEGM section, frame included; 0 when a scan found no section."""
+    ticks: int = 0
+    """How long it is shown, in the header's time base; 0 in a file without frame times."""
     time_length: int = 0
     """Bytes of the TIME section after it, frame included; 0 when there is none."""
     audio_length: int = 0
     """Bytes of the AUDI section after that, frame included; 0 when there is none."""
+    other_length: int = 0
+    """Bytes of the sections after that, of types that are not known here."""
 
-    def pack_tracks(self) -> bytes:
-        """Index entry in a file with TIME or AUDI sections."""
-        start = (self.offset, self.length, self.frames)
-        trim = (self.trim_start, self.trim_end, LOST_FLAG * self.lost)
-        sizes = (self.tokens, self.map_bytes, self.token_bytes)
-        lengths = (self.first_tick, self.time_length, self.audio_length)
-        return INDEX_ENTRY_STRUCTS[TRACKS].pack(*start, *trim, *sizes, *lengths)
+    @property
+    def total_length(self) -> int:
+        """Bytes of all these sections."""
+        return self.length + self.time_length + self.audio_length + self.other_length
+
+    def pack(self, fields: Fields = ALL_INDEX_FIELDS) -> bytes:
+        """The entry in the index of a file that has these fields in it, see `index_fields`."""
+        values = {
+            **_count_values(self.counts),
+            "length": self.total_length,
+            "token_bytes": self.counts.token_bytes,
+            "ticks": self.ticks,
+            "time_length": self.time_length,
+            "audio_length": self.audio_length,
+        }
+        return _packed(fields, values)
 
 
-def segment_section_bytes(map_bytes: int, token_bytes: int, version: int = 1) -> int:
-    """Length of a whole SEGM section with payloads of these lengths."""
-    return SECTION_STRUCT.size + SEGMENT_STRUCTS[version].size + map_bytes + token_bytes
+def _count_values(counts: Counts) -> dict[str, int]:
+    return {
+        "frames": counts.frames,
+        "trim_start": counts.trim_start,
+        "trim_end": counts.trim_end,
+        "flags": LOST_FLAG * counts.lost,
+        "tokens": counts.tokens,
+        "map_bytes": counts.map_bytes,
+    }
 
 
-def unpack_segment_start(version: int, payload: bytes) -> tuple[int, int | None, Counts | None]:
-    """Number, first frame (None in version 1) and counts of a SEGM payload; no counts for unknown flags.
+def _packed(fields: Fields, values: dict[str, int]) -> bytes:
+    return layout_of(fields).pack(*(values[name] for name, _ in fields))
 
-    `payload` must be long enough; nothing else about it is checked.
+
+def unpack_segment_start(payload: bytes, payload_length: int) -> tuple[int, Counts] | None:
+    """First frame and counts at the start of a SEGM payload of `payload_length` bytes.
+
+    None where it is too short, or says what no segment of this version can say; whether the counts are
+    allowed is not checked.
     """
-    if version == 1:
-        number, frames, tokens, map_bytes, token_bytes = SEGMENT_STRUCT.unpack_from(payload)
-        counts = Counts(frames=frames, tokens=tokens, map_bytes=map_bytes, token_bytes=token_bytes)
-        return number, None, counts
-    number, first, frames, trim_start, trim_end, flags, tokens, map_bytes, token_bytes = (
-        SEGMENT_STRUCT_V2.unpack_from(payload)
-    )
-    if flags & ~LOST_FLAG:
-        return number, first, None
+    if len(payload) < SEGMENT_STRUCT.size:
+        return None
+    names = [name for name, _ in SEGMENT_FIELDS]
+    value = dict(zip(names, SEGMENT_STRUCT.unpack_from(payload), strict=True))
+    token_bytes = payload_length - SEGMENT_STRUCT.size - value["map_bytes"]
+    if token_bytes < 0 or value["flags"] & ~LOST_FLAG:
+        return None
     counts = Counts(
-        frames=frames,
-        tokens=tokens,
-        map_bytes=map_bytes,
+        frames=value["frames"],
+        tokens=value["tokens"],
+        map_bytes=value["map_bytes"],
         token_bytes=token_bytes,
-        trim_start=trim_start,
-        trim_end=trim_end,
-        lost=bool(flags & LOST_FLAG),
+        trim_start=value["trim_start"],
+        trim_end=value["trim_end"],
+        lost=bool(value["flags"]),
     )
-    return number, first, counts
-
-
-def section_crc(kind: bytes, length: int, payload: bytes = b"") -> int:
-    """CRC32C over a section's type, payload length and (the first part of) its payload."""
-    start = google_crc32c.value(kind + length.to_bytes(4, "little"))
-    return crc32c(payload, start)
-
-
-def crc32c(data: bytes, start: int = 0) -> int:
-    """CRC32C (Castagnoli) of `data`, going on from `start`."""
-    value: int = google_crc32c.extend(start, data)
-    return value
-
-
-def frame_section(kind: bytes, payload: bytes) -> bytes:
-    """The 12 bytes that go before `payload`."""
-    return SECTION_STRUCT.pack(kind, len(payload), section_crc(kind, len(payload), payload))
-
-
-def pack_footer(index_offset: int) -> bytes:
-    """The last bytes of a file whose INDX section starts at `index_offset`."""
-    check = crc32c(index_offset.to_bytes(8, "little"))
-    return FOOTER_STRUCT.pack(index_offset, check, END_MAGIC)
+    return value["first_frame"], counts

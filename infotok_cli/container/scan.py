@@ -16,35 +16,34 @@ from numpy.typing import NDArray
 
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header, counts_fault
-from infotok_cli.container.index import ROW_TYPES, SegmentIndex, entry_rows, index_fault
-from infotok_cli.container.layout import IndexEntry
+from infotok_cli.container.index import SegmentIndex, entry_rows, index_of_payload, row_type
+from infotok_cli.container.layout import IndexEntry, unpack_segment_start
+from infotok_cli.container.sections import CHUNK_BYTES, FRAME_BYTES, Frame, is_whole, unpack_frame
 from infotok_cli.container.tracks import unpack_times
 from infotok_cli.errors import InputError
 
-CHUNK_BYTES = 1 << 20
 FIRST_STEP_BYTES = 256
 FARTHEST_TICK = layout.MAX_TICKS // 2
 """Where times end that a search has to make up."""
 SEARCH_FACTOR = 8
-"""A search reads at most so many times the size of the file, whatever the bytes look like."""
+"""A search reads at most this many times the size of the file, whatever the bytes look like."""
 _STARTS = re.compile(b"|".join((layout.SEGM, layout.INDX)))
 
 
 @dataclass(frozen=True)
-class Section:
-    """A section whose checksum is right."""
+class _Found:
+    """A SEGM or INDX section whose checksum is right."""
 
     kind: bytes
     offset: int
     length: int
-    """Bytes, frame included, and those of the TIME and AUDI sections that follow a segment."""
-    number: int = 0
-    """Of a segment, as are the next two."""
-    first_frame: int | None = None
-    """None in version 1."""
+    """Bytes, frame included, and those of all sections that belong to a segment."""
+    first_frame: int = 0
+    """Of a segment, as are the next three."""
     entry: IndexEntry | None = None
-    ticks: int | None = None
-    """How long the segment is shown; None where that is not known."""
+    first_tick: int = 0
+    has_ticks: bool = False
+    """Whether first tick and ticks are known."""
 
     @property
     def end(self) -> int:
@@ -60,66 +59,70 @@ class _Scanner:
         self.size = file.seek(0, 2)
         self._budget = SEARCH_FACTOR * self.size + CHUNK_BYTES
 
-    def section(self, at: int) -> Section | None:
+    def section(self, at: int) -> _Found | None:
         """The whole SEGM or INDX section at `at`, or None."""
-        kind, length, check = self._frame(at)
-        entry, number, first = None, 0, None
-        start = layout.SEGMENT_STRUCTS[self._header.format_version]
-        body = at + layout.SECTION_STRUCT.size
-        smallest = start.size if kind == layout.SEGM else layout.INDEX_STRUCT.size
-        limit = layout.MAX_PAYLOAD_BYTES[kind] if kind in (layout.SEGM, layout.INDX) else -1
-        if not smallest <= length <= min(limit, self.size - body):
+        frame, entry, first = self._frame(at), None, 0
+        if frame.kind not in (layout.SEGM, layout.INDX) or not frame.is_possible:
             return None
-        if kind == layout.SEGM:
-            version = self._header.format_version
-            payload = self._read(body, start.size)
-            number, first, counts = layout.unpack_segment_start(version, payload)
-            whole = layout.SECTION_STRUCT.size + length
-            if counts is None or counts.section_bytes(version) != whole or number >= layout.MAX_SEGMENTS:
+        if frame.kind == layout.SEGM:
+            start = self._read(at + FRAME_BYTES, layout.SEGMENT_STRUCT.size)
+            found = unpack_segment_start(start, frame.length)
+            if found is None or counts_fault(self._header, found[1]) is not None:
                 return None
-            if counts_fault(self._header, counts) is not None:
-                return None
-            entry = IndexEntry(offset=at, length=whole, **vars(counts))
-        if self._budget < length or self._crc(kind, body, length) != check:
+            first, entry = found[0], IndexEntry(counts=found[1], offset=at, length=frame.total)
+        if not self._is_whole(at, frame):
             return None
-        section = Section(kind, at, layout.SECTION_STRUCT.size + length, number, first, entry)
+        section = _Found(frame.kind, at, frame.total, first, entry)
         return section if entry is None else self._with_tracks(section, entry)
 
-    def _with_tracks(self, section: Section, entry: IndexEntry) -> Section:
-        """A segment with the TIME and AUDI sections that follow it, as far as they are whole."""
-        first_tick, ticks, time_length, audio_length = 0, None, 0, 0
+    def _with_tracks(self, section: _Found, entry: IndexEntry) -> _Found:
+        """A segment with the sections that follow it, as far as they are whole."""
+        counts = entry.counts
         if self._header.has_times:
             payload = self._track(section.end, layout.TIME)
+            if payload is None:
+                return section
+            try:
+                _, first_tick, durations = unpack_times(payload, counts.frames)
+            except InputError:
+                return section
+            ticks = sum(durations[counts.trim_start : counts.frames - counts.trim_end])
+            entry = replace(entry, ticks=ticks, time_length=FRAME_BYTES + len(payload))
+            section = replace(section, first_tick=first_tick, has_ticks=True)
+        end = section.offset + entry.total_length
+        if self._header.audio is not None:
+            payload = self._track(end, layout.AUDI)
             if payload is not None:
-                try:
-                    _, first_tick, durations = unpack_times(payload, entry.frames)
-                except InputError:
-                    return section
-                time_length = layout.SECTION_STRUCT.size + len(payload)
-                ticks = sum(durations[entry.trim_start : entry.frames - entry.trim_end])
-        if self._header.audio is not None and (time_length or not self._header.has_times):
-            payload = self._track(section.end + time_length, layout.AUDI)
-            audio_length = 0 if payload is None else layout.SECTION_STRUCT.size + len(payload)
-        entry = replace(entry, first_tick=first_tick, time_length=time_length, audio_length=audio_length)
-        length = section.length + time_length + audio_length
-        return replace(section, length=length, entry=entry, ticks=ticks)
+                entry = replace(entry, audio_length=FRAME_BYTES + len(payload))
+                end += entry.audio_length
+        entry = replace(entry, other_length=self.passed_over(end) - end)
+        return replace(section, length=entry.total_length, entry=entry)
 
     def _track(self, at: int, kind: bytes) -> bytes | None:
-        """Payload of the section of this kind at `at`, if it is whole."""
-        found, length, check = self._frame(at)
-        body = at + layout.SECTION_STRUCT.size
-        least = layout.TIME_STRUCT.size if kind == layout.TIME else layout.AUDIO_STRUCT.size
-        most = min(layout.MAX_PAYLOAD_BYTES[kind], self.size - body, self._budget)
-        if found != kind or not least <= length <= most or self._crc(kind, body, length) != check:
+        """Payload of the section of this type at `at`, if it is whole."""
+        frame = self._frame(at)
+        if frame.kind != kind or not frame.is_possible or not self._is_whole(at, frame):
             return None
-        return self._read(body, length)
+        return self._read(at + FRAME_BYTES, frame.length)
+
+    def passed_over(self, at: int) -> int:
+        """The end of the whole sections at `at` of types that are not known here.
+
+        Raises:
+            InputError: one of them must be understood.
+        """
+        frame = self._frame(at)
+        while frame.is_possible and not frame.is_known and self._is_whole(at, frame):
+            frame.check_passed_over(at)
+            at += frame.total
+            frame = self._frame(at)
+        return at
 
     def most_segments(self) -> int:
         """Segments that a file of this size can have held, each in the fewest bytes."""
-        smallest = layout.segment_section_bytes(0, 0, self._header.format_version)
-        return min(layout.MAX_SEGMENTS, self.size // smallest)
+        return min(layout.MAX_SEGMENTS, self.size // layout.SEGMENT_BYTES)
 
-    def next_section(self, at: int) -> Section | None:
+    def next_section(self, at: int) -> _Found | None:
         """The first whole section that starts at `at` or later, by search; None if there is none."""
         overlap = len(layout.SEGM) - 1
         # Short steps first: the next section is most often near, and there may be many gaps.
@@ -135,55 +138,40 @@ class _Scanner:
             at += max(1, len(chunk) - overlap)
         return None
 
-    def index_of(self, section: Section, head_end: int) -> SegmentIndex | None:
+    def index_of(self, section: _Found, head_end: int) -> SegmentIndex | None:
         """Entries of an INDX section, if they fit the file."""
-        count_at = section.offset + layout.SECTION_STRUCT.size
-        payload = self._read(count_at, section.length - layout.SECTION_STRUCT.size)
-        index = index_of_payload(payload, self._header)
-        if isinstance(index, str) or index_fault(index, self._header, head_end, section.offset):
+        payload = self._read(section.offset + FRAME_BYTES, section.length - FRAME_BYTES)
+        try:
+            return index_of_payload(payload, self._header, head_end, section.offset)
+        except InputError:
             return None
-        return index
 
-    def _frame(self, at: int) -> tuple[bytes, int, int]:
-        frame = self._read(at, layout.SECTION_STRUCT.size)
-        if len(frame) < layout.SECTION_STRUCT.size:
-            return b"", 0, 0
-        kind, length, check = layout.SECTION_STRUCT.unpack(frame)
-        return kind, length, check
+    def _frame(self, at: int) -> Frame:
+        return unpack_frame(self._read(at, FRAME_BYTES))
 
-    def _crc(self, kind: bytes, at: int, length: int) -> int:
-        self._budget -= length
-        crc = layout.section_crc(kind, length)
-        for start in range(at, at + length, CHUNK_BYTES):
-            crc = layout.crc32c(self._read(start, min(CHUNK_BYTES, at + length - start)), crc)
-        return crc
+    def _is_whole(self, at: int, frame: Frame) -> bool:
+        """Whether a section lies in the file unchanged; False once too much has been looked at."""
+        if frame.total > self.size - at or frame.length > self._budget:
+            return False
+        self._budget -= frame.length
+        return is_whole(self._read, at, frame)
 
     def _read(self, at: int, length: int) -> bytes:
         self._file.seek(at)
         return self._file.read(length)
 
 
-def index_of_payload(payload: bytes, header: Header) -> SegmentIndex | str:
-    """Index of an INDX payload, or what is wrong with its counts."""
-    start = layout.INDEX_STRUCTS[header.index_layout]
-    row = ROW_TYPES[header.index_layout].itemsize
-    entries = payload[start.size :]
-    if len(payload) < start.size or len(entries) % row:
-        return "has no whole number of entries"
-    count, total_frames, *ticks = start.unpack_from(payload)
-    if not 1 <= count <= layout.MAX_SEGMENTS or count != len(entries) // row:
-        return "counts contradict each other"
-    index = SegmentIndex.of_payload(entries, header.index_layout, *ticks)
-    return index if total_frames == index.total_frames else "counts contradict each other"
-
-
 def explain_missing_end(file: BinaryIO, head_end: int, header: Header) -> str:
-    """Walk the sections of `file` from the byte after its header; one line on where they end."""
+    """Walk the sections of `file` from the byte after its header; one line on where they end.
+
+    Raises:
+        InputError: a section on the way is newer and must be understood.
+    """
     scanner = _Scanner(file, header)
-    at, whole, frames = head_end, 0, 0
+    at, whole, frames = scanner.passed_over(head_end), 0, 0
     section = scanner.section(at)
     while section is not None and section.entry is not None:
-        whole, frames, at = whole + 1, frames + section.entry.shown, section.end
+        whole, frames, at = whole + 1, frames + section.entry.counts.shown, section.end
         section = scanner.section(at)
     seconds = float(frames / header.frame_rate)
     kept = f"{whole} whole segment{'s' if whole != 1 else ''} ({seconds:.3f} s)"
@@ -206,49 +194,59 @@ def find_segments(file: BinaryIO, head_end: int, header: Header) -> SegmentIndex
     lost after the last whole one nobody knows. The index is empty if nothing is left.
     """
     scanner = _Scanner(file, header)
-    parts: list[NDArray[np.void]] = []
-    known = frames = tick = 0
+    parts: list[NDArray[np.void]] = [np.zeros(0, row_type())]
+    offsets: list[int] = []
+    first_ticks: list[int] = []
+    frames = tick = 0
     for section in _sections(scanner, head_end):
         if section.entry is None:
             index = scanner.index_of(section, head_end)
             if index is not None:
                 return index
             continue
-        missing = _missing_frames(section, known, frames, header, scanner.most_segments())
-        if missing is None:
+        missing = section.first_frame - frames
+        # A number alone must not make a file long.
+        if missing < 0 or section.first_frame >= scanner.most_segments() * header.segment_frames:
             continue
         lost = _lost_rows(missing, header)
-        here = entry_rows([section.entry])
+        parts += [lost, entry_rows([section.entry])]
+        offsets += [0] * len(lost) + [section.offset]
+        frames = section.first_frame + section.entry.counts.shown
         if header.has_times:
             first = _first_tick(section, tick, missing, header)
             before = np.cumsum(lost["frames"], dtype=np.int64) - lost["frames"]
-            lost["first_tick"] = [tick + (first - tick) * int(frame) // missing for frame in before]
-            here["first_tick"] = first
-            ticks = _nominal_ticks(section.entry.shown, header) if section.ticks is None else section.ticks
-            tick = min(first + ticks, FARTHEST_TICK)
-        parts += [lost, here]
-        known += len(lost) + 1
-        frames += missing + section.entry.shown
-    return SegmentIndex(np.concatenate([np.zeros(0, ROW_TYPES[layout.TRACKS]), *parts]), tick)
+            first_ticks += [tick + (first - tick) * int(frame) // missing for frame in before]
+            first_ticks.append(first)
+            tick = min(first + _ticks(section, section.entry, header), FARTHEST_TICK)
+    rows = np.concatenate(parts)
+    if header.has_times:
+        rows["ticks"] = np.diff([*first_ticks, tick])
+    return SegmentIndex(rows, np.array(offsets, np.int64))
 
 
-def _first_tick(section: Section, tick: int, missing: int, header: Header) -> int:
+def _first_tick(section: _Found, tick: int, missing: int, header: Header) -> int:
     """First tick of a found segment, before which `missing` frames are lost from `tick` on."""
-    if section.ticks is not None and section.entry is not None:
+    if section.has_ticks:
         # Times that run backwards can only be those of a file that was put together by force.
-        first = max(section.entry.first_tick, tick + missing)
+        first = max(section.first_tick, tick + missing)
     else:
         first = tick + _nominal_ticks(missing, header)
     return min(first, FARTHEST_TICK)
 
 
+def _ticks(section: _Found, entry: IndexEntry, header: Header) -> int:
+    """How long a found segment is shown."""
+    return entry.ticks if section.has_ticks else _nominal_ticks(entry.counts.shown, header)
+
+
 def _nominal_ticks(frames: int, header: Header) -> int:
-    """Ticks of so many frames at the header's frame rate."""
+    """Ticks of a number of frames at the header's frame rate."""
     return max(frames, round(frames / header.frame_rate / header.time_base))
 
 
-def _sections(scanner: _Scanner, at: int) -> Iterator[Section]:
+def _sections(scanner: _Scanner, at: int) -> Iterator[_Found]:
     """Whole sections in order, found one after the other, or by search after damage."""
+    at = scanner.passed_over(at)
     while at < scanner.size:
         section = scanner.section(at) or scanner.next_section(at + 1)
         if section is None:
@@ -257,25 +255,10 @@ def _sections(scanner: _Scanner, at: int) -> Iterator[Section]:
         at = section.end
 
 
-def _missing_frames(section: Section, known: int, frames: int, header: Header, most: int) -> int | None:
-    """Frames lost before a segment that follows `known` segments of `frames` frames; None if it cannot.
-
-    It also cannot come after more than `most` segments: a number alone must not make a file long.
-    """
-    if header.format_version == 1:
-        if frames % header.segment_frames or not known <= section.number < most:
-            return None
-        return (section.number - known) * header.segment_frames
-    first = section.first_frame
-    if first is None or not frames <= first < most * header.segment_frames:
-        return None
-    return first - frames
-
-
 def _lost_rows(frames: int, header: Header) -> NDArray[np.void]:
     """Index rows of lost segments without a section that show `frames` frames in all."""
     full, rest = divmod(frames, header.segment_frames)
-    rows = np.zeros(full + (rest > 0), ROW_TYPES[layout.TRACKS])
+    rows = np.zeros(full + (rest > 0), row_type())
     rows["frames"] = header.segment_frames
     rows["frames"][full:] = rest
     rows["flags"] = layout.LOST_FLAG

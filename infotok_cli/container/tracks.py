@@ -1,4 +1,4 @@
-"""Payloads of the TIME and AUDI sections: how long frames are shown, and the packets of a sound track.
+"""Frame times and sound as bytes: TIME and AUDI payloads, and the header's description of a track.
 
 Numbers in them are variable-length: 7 bits a byte, low bits first, the top bit set in every byte but the
 last, which is not zero unless it is the only one; signed ones as 2n for n >= 0 and -2n - 1 below.
@@ -7,14 +7,18 @@ last, which is not zero unless it is the only one; signed ones as 2n for n >= 0 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
-from infotok_cli.container import layout
+from infotok_cli.container import checks, layout
+from infotok_cli.container.layout import Counts
 from infotok_cli.errors import InputError
 from infotok_cli.sound import AudioPacket, AudioTrack
 
 
-def pack_times(number: int, first_tick: int, durations: Sequence[int]) -> bytes:
-    """TIME payload: when segment `number` starts and how long its coded frames are shown, in ticks.
+def pack_times(first_frame: int, first_tick: int, durations: Sequence[int]) -> bytes:
+    """TIME payload of the segment that starts with this shown frame at this tick.
+
+    `durations`: ticks that each of its coded frames is shown.
 
     ValueError for a duration outside 1..2^32 - 1.
     """
@@ -24,12 +28,18 @@ def pack_times(number: int, first_tick: int, durations: Sequence[int]) -> bytes:
     steps = [_zigzag(here - last) for last, here in zip(before, durations, strict=False)]
     while len(steps) > 1 and not steps[-1]:
         steps.pop()
-    return layout.TIME_STRUCT.pack(number, first_tick) + b"".join(map(_varint, steps))
+    return layout.TIME_STRUCT.pack(first_frame, first_tick) + b"".join(map(_varint, steps))
 
 
 def unpack_times(payload: bytes, frames: int) -> tuple[int, int, list[int]]:
-    """Number, first tick and the durations of `frames` coded frames; InputError for what is no code."""
-    number, first_tick = layout.TIME_STRUCT.unpack_from(payload)
+    """First frame, first tick and the durations of `frames` coded frames of a TIME payload.
+
+    Raises:
+        InputError: it is not what `pack_times` gives for any.
+    """
+    if len(payload) < layout.TIME_STRUCT.size:
+        raise InputError("too few bytes")
+    first_frame, first_tick = layout.TIME_STRUCT.unpack_from(payload)
     steps, at = [], layout.TIME_STRUCT.size
     while at < len(payload):
         step, at = _read_varint(payload, at)
@@ -41,14 +51,17 @@ def unpack_times(payload: bytes, frames: int) -> tuple[int, int, list[int]]:
         duration += step
         durations.append(duration)
     if not all(1 <= duration <= layout.MAX_DURATION for duration in durations):
-        raise InputError("a frame is shown for no time at all, or too long")
-    return number, first_tick, durations + [duration] * (frames - len(steps))
+        raise InputError("a frame that is shown for no time at all, or too long")
+    return first_frame, first_tick, durations + [duration] * (frames - len(steps))
 
 
-def pack_audio(number: int, packets: Iterable[AudioPacket]) -> bytes:
-    """AUDI payload; packet times count from the first coded frame of the segment.
+def pack_audio(first_frame: int, packets: Iterable[AudioPacket]) -> bytes:
+    """AUDI payload of the segment that starts with this shown frame.
 
-    InputError when it would be longer than the format allows.
+    Packet times count from the segment's first coded frame.
+
+    Raises:
+        InputError: it would be longer than the format allows.
     """
     listed = list(packets)
     table, last = [], 0
@@ -57,7 +70,7 @@ def pack_audio(number: int, packets: Iterable[AudioPacket]) -> bytes:
         last = packet.time
     payload = b"".join(
         (
-            layout.AUDIO_STRUCT.pack(number, len(listed)),
+            layout.AUDIO_STRUCT.pack(first_frame, len(listed)),
             *map(_varint, table),
             *(packet.data for packet in listed),
         )
@@ -71,8 +84,14 @@ def pack_audio(number: int, packets: Iterable[AudioPacket]) -> bytes:
 
 
 def unpack_audio(payload: bytes) -> tuple[int, list[AudioPacket]]:
-    """Number and packets of an AUDI payload; InputError for what is no code."""
-    number, count = layout.AUDIO_STRUCT.unpack_from(payload)
+    """First frame and packets of an AUDI payload.
+
+    Raises:
+        InputError: it is not what `pack_audio` gives for any.
+    """
+    if len(payload) < layout.AUDIO_STRUCT.size:
+        raise InputError("too few bytes")
+    first_frame, count = layout.AUDIO_STRUCT.unpack_from(payload)
     if count > min(layout.MAX_PACKETS, len(payload) // 3):
         raise InputError(f"{count} packets in {len(payload)} bytes")
     table, at, time = [], layout.AUDIO_STRUCT.size, 0
@@ -85,12 +104,29 @@ def unpack_audio(payload: bytes) -> tuple[int, list[AudioPacket]]:
             raise InputError(f"a packet at time {time} of {duration}")
         table.append((time, duration, length))
     if at + sum(length for *_, length in table) != len(payload):
-        raise InputError("packets do not fill the section")
+        raise InputError("packets that do not fill the section")
     packets = []
     for time, duration, length in table:
         packets.append(AudioPacket(time, duration, payload[at : at + length]))
         at += length
-    return number, packets
+    return first_frame, packets
+
+
+def spread_evenly(ticks: int, counts: Counts) -> list[int]:
+    """Durations of a segment's coded frames whose own were lost, where it is shown for `ticks` in all."""
+    places = [ticks * place // counts.shown for place in range(counts.shown + 1)]
+    shown = [min(layout.MAX_DURATION, max(1, after - before)) for before, after in pairwise(places)]
+    return [1] * counts.trim_start + shown + [1] * counts.trim_end
+
+
+def check_track(track: AudioTrack) -> None:
+    """Raise InputError, naming the value, for a track that the header cannot describe."""
+    checks.text("audio codec", track.codec, 1, layout.MAX_CODEC_BYTES)
+    checks.between("bytes private to the audio codec", len(track.private), 0, layout.MAX_PRIVATE_BYTES)
+    checks.between("audio sample rate", track.sample_rate, 1, layout.MAX_SAMPLE_RATE)
+    checks.between("audio channels", track.channels, 1, 255)
+    checks.between("audio bits", track.bits, 0, 255)
+    checks.fraction("audio time base", track.time_base, layout.TIME_UNITS)
 
 
 def pack_track(track: AudioTrack) -> bytes:
@@ -110,6 +146,29 @@ def pack_track(track: AudioTrack) -> bytes:
             track.private,
         )
     )
+
+
+def unpack_track(payload: bytes, at: int) -> tuple[AudioTrack, int]:
+    """The description of the sound track at `at` of a HEAD payload, and where it ends; raises InputError."""
+    if at + layout.TRACK_STRUCT.size > len(payload):
+        raise InputError("its description of the sound track is too short")
+    names = [name for name, _ in layout.TRACK_FIELDS]
+    value = dict(zip(names, layout.TRACK_STRUCT.unpack_from(payload, at), strict=True))
+    start = at + layout.TRACK_STRUCT.size
+    middle = start + value["codec_bytes"]
+    end = middle + value["private_bytes"]
+    if end > len(payload):
+        raise InputError(f"{end - len(payload)} bytes too few")
+    base = checks.lowest_terms("audio time base", value["audio_base_num"], value["audio_base_den"])
+    track = AudioTrack(
+        codec=checks.decoded("audio codec", payload[start:middle]),
+        private=payload[middle:end],
+        sample_rate=value["sample_rate"],
+        channels=value["channels"],
+        bits=value["bits"],
+        time_base=base,
+    )
+    return track, end
 
 
 def _zigzag(value: int) -> int:
@@ -140,4 +199,4 @@ def _read_varint(payload: bytes, at: int) -> tuple[int, int]:
             if not byte and shift > 7:
                 break
             return value, at
-    raise InputError("a number in it is no code")
+    raise InputError("an invalid variable-length integer")

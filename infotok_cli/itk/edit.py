@@ -1,7 +1,8 @@
 """Cutting, joining and repairing .itk files: whole segments are copied, no token is touched, no model runs.
 
 A segment can only be decoded as a whole, so one that a cut goes through is kept whole, and the file says
-how many of its frames are not shown (format version 2). A file that needs no such thing is version 1.
+how many of its frames are not shown. Sections of types that are not known here are left out, and a note
+says so: nobody can tell here whether they would still be true.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class EditReport:
     """Frames that are in the file but not shown, because a cut goes through their segment."""
     size_bytes: int
     notes: tuple[str, ...] = ()
-    """A repair: what was wrong, a line for each thing."""
+    """What was wrong with the input or is left out of it, a line for each thing."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class _Piece:
     @property
     def _hidden(self) -> int:
         """Coded frames of the input's segment before the first that a lost one shows."""
-        return self.reader.index[self.number].trim_start + self.cut_frames
+        return self.reader.index[self.number].counts.trim_start + self.cut_frames
 
     def segment(self) -> Segment:
         if self.counts.lost:
@@ -155,18 +156,16 @@ def repair_file(source: Path, target: Path, *, overwrite: bool = False) -> EditR
             try:
                 reader.verify_segment(piece.number)
             except InputError as error:
-                notes.append(reader.reason(error))
+                notes.append(error.what)
                 lost = Counts(frames=piece.counts.shown, tokens=0, map_bytes=0, token_bytes=0, lost=True)
                 piece = _Piece(reader, piece.number, lost)  # noqa: PLW2901
             damage = _side_damage(reader, piece.number)
             notes += damage
             pieces.append(dataclasses.replace(piece, salvage=bool(damage)))
         if all(piece.counts.lost for piece in pieces):
-            raise InputError(
-                "has no whole segment left", way_out="encode the video again", where=str(reader.name)
-            )
+            raise InputError("has no whole segment left", way_out="encode the video again", where=reader.name)
         report = _write([source], target, pieces, overwrite)
-        return dataclasses.replace(report, notes=tuple(notes))
+        return dataclasses.replace(report, notes=(*notes, *report.notes))
 
 
 def _side_damage(reader: ItkReader, number: int) -> list[str]:
@@ -176,7 +175,7 @@ def _side_damage(reader: ItkReader, number: int) -> list[str]:
         try:
             read(number)
         except InputError as error:
-            notes.append(f"{reader.reason(error)}: {what}")
+            notes.append(f"{error.what}: {what}")
     return notes
 
 
@@ -184,21 +183,14 @@ def _cut(reader: ItkReader, wanted: range) -> Iterator[_Piece]:
     """The segments that show frames `wanted`, trimmed to them."""
     starts = reader.index.starts
     for number in range(reader.index.holding(wanted.start), reader.index.holding(wanted.stop - 1) + 1):
-        entry = reader.index[number]
+        stored = reader.index[number].counts
         before = max(0, wanted.start - int(starts[number]))
         after = max(0, int(starts[number + 1]) - wanted.stop)
-        frames, trim_start, trim_end = entry.frames, entry.trim_start + before, entry.trim_end + after
-        if entry.lost:  # nothing is coded there that would have to stay
-            frames, trim_start, trim_end = entry.shown - before - after, 0, 0
-        counts = Counts(
-            frames=frames,
-            tokens=entry.tokens,
-            map_bytes=entry.map_bytes,
-            token_bytes=entry.token_bytes,
-            trim_start=trim_start,
-            trim_end=trim_end,
-            lost=entry.lost,
-        )
+        trim_start, trim_end = stored.trim_start + before, stored.trim_end + after
+        counts = dataclasses.replace(stored, trim_start=trim_start, trim_end=trim_end)
+        if stored.lost:  # nothing is coded there that would have to stay
+            shown = stored.shown - before - after
+            counts = dataclasses.replace(stored, frames=shown, trim_start=0, trim_end=0)
         yield _Piece(reader, number, counts, before)
 
 
@@ -225,7 +217,7 @@ def _check_same(first: ItkReader, other: ItkReader) -> None:
             raise InputError(
                 f"{name.replace('_', ' ')} is {_shown(found)}, in {first.name} it is {_shown(expected)}",
                 way_out="join files that were encoded alike",
-                where=str(other.name),
+                where=other.name,
             )
 
 
@@ -238,16 +230,14 @@ def _shown(value: object) -> str:
     return "none" if value is None else str(value)
 
 
+def _readers(pieces: Sequence[_Piece]) -> Iterable[ItkReader]:
+    return {id(piece.reader): piece.reader for piece in pieces}.values()
+
+
 def _header(pieces: Sequence[_Piece]) -> Header:
-    """Header of the output, in the oldest version that can hold it."""
-    readers = {id(piece.reader): piece.reader for piece in pieces}.values()
-    first = pieces[0].reader.header
-    length = max(reader.header.segment_frames for reader in readers)
-    plain = all(piece.counts.frames == length for piece in pieces[:-1]) and not any(
-        piece.counts.lost or piece.counts.trim_start or piece.counts.trim_end for piece in pieces
-    )
-    version = 1 if plain and not first.has_tracks else 2
-    return dataclasses.replace(first, segment_frames=length, format_version=version)
+    """Header of the output."""
+    length = max(reader.header.segment_frames for reader in _readers(pieces))
+    return dataclasses.replace(pieces[0].reader.header, segment_frames=length)
 
 
 def _write(sources: Iterable[Path], target: Path, pieces: Sequence[_Piece], overwrite: bool) -> EditReport:
@@ -272,4 +262,9 @@ def _write(sources: Iterable[Path], target: Path, pieces: Sequence[_Piece], over
         lost_frames=sum(piece.counts.shown for piece in pieces if piece.counts.lost),
         hidden_frames=sum(piece.counts.frames - piece.counts.shown for piece in pieces),
         size_bytes=size_bytes,
+        notes=tuple(
+            f"{reader.name}: {reader.other_bytes} bytes of sections that are unknown here are left out"
+            for reader in _readers(pieces)
+            if reader.other_bytes
+        ),
     )

@@ -38,7 +38,7 @@ class FlatReport:
     """Flat ids of all segments: tokens, runs and marks."""
     size_bytes: int
     left_out: tuple[str, ...] = ()
-    """An export: what the file holds that flat ids do not, of "sound" and "frame times"."""
+    """An export: what the file holds that flat ids do not, see `left_out`."""
 
 
 def export_file(
@@ -76,7 +76,7 @@ def export_file(
         net = token_net_for(reader.header, model)
         with atomic_output(target, overwrite) as stream:
             try:
-                FORMATS[kind].write(stream, plain_header(reader), sequences(reader))
+                FORMATS[kind].write(stream, plain_header(reader.header), sequences(reader))
                 stream.flush()
             except OSError as error:  # reading raises InputError
                 raise OutputError(
@@ -93,25 +93,23 @@ def export_file(
             tokens=tokens,
             ids=ids,
             size_bytes=size_bytes,
-            left_out=left_out(reader.header),
+            left_out=left_out(reader),
         )
 
 
-def left_out(header: Header) -> tuple[str, ...]:
-    """What a file with this header holds that flat ids do not."""
-    held = {"sound": header.audio is not None, "frame times": header.has_times}
+def left_out(reader: ItkReader) -> tuple[str, ...]:
+    """What a file holds that flat ids do not."""
+    held = {
+        "sound": reader.header.audio is not None,
+        "frame times": reader.header.has_times,
+        "sections unknown here": reader.other_bytes > 0,
+    }
     return tuple(name for name, present in held.items() if present)
 
 
-def plain_header(reader: ItkReader) -> Header:
-    """Header of a file of the same tokens alone, in the oldest version that can hold it."""
-    header, index = reader.header, reader.index
-    if not header.has_tracks:
-        return header
-    full = bool((index.column("frames")[:-1] == header.segment_frames).all())
-    trims = index.column("trim_start") + index.column("trim_end") + index.column("flags")
-    version = 1 if full and not trims.any() else 2
-    return dataclasses.replace(header, has_times=False, audio=None, format_version=version)
+def plain_header(header: Header) -> Header:
+    """Header of a file of the same tokens alone."""
+    return dataclasses.replace(header, has_times=False, audio=None)
 
 
 def import_file(
@@ -170,9 +168,8 @@ def _write_segment(writer: ItkWriter, flat: Flat, net: TokenNet | None) -> int:
             lost=segment.tokens is None,
         )
     except (InputError, ValueError) as error:
-        raise InputError(
-            f"flat ids of segment {writer.segments}: {error}", way_out="export them again"
-        ) from error
+        what = error.what if isinstance(error, InputError) else str(error)
+        raise InputError(what, way_out="export them again", where=f"segment {writer.segments}") from error
     return count
 
 
@@ -183,4 +180,4 @@ def _named(source: Path) -> Iterator[None]:
         yield
     except InputError as error:
         name = str(source) if str(source).isprintable() else repr(str(source))
-        raise InputError(str(error), where=str(name)) from error
+        raise error.at(name) from error

@@ -79,8 +79,8 @@ def _tick_of(reader: ItkReader, frame: int) -> int:
 
 def _segment_ticks(reader: ItkReader, number: int) -> list[int]:
     """When each frame that a segment shows is shown."""
-    entry = reader.index[number]
-    durations = reader.times_at_any_rate(number)[entry.trim_start : entry.frames - entry.trim_end]
+    counts = reader.index[number].counts
+    durations = reader.times_at_any_rate(number)[counts.trim_start : counts.frames - counts.trim_end]
     first = int(reader.index.ticks[number])
     return list(accumulate(durations[:-1], initial=first))
 
@@ -99,7 +99,7 @@ def shown_ticks(reader: ItkReader, wanted: range, lost: list[str] | None) -> Ite
         except InputError as error:
             if lost is None:
                 raise
-            lost.append(f"{reader.reason(error)}: its frames are spread evenly")
+            lost.append(f"{error.what}: its frames are spread evenly")
         start = int(reader.index.starts[number])
         for place, time in enumerate(_segment_ticks(reader, number), start):
             if place in wanted:

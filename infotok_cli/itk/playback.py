@@ -66,26 +66,26 @@ def _packets(reader: ItkReader, number: int, lost: list[str] | None) -> list[Aud
     except InputError as error:
         if lost is None:
             raise
-        lost.append(f"{reader.reason(error)}: it is left out")
+        lost.append(f"{error.what}: it is left out")
         return []
 
 
 def _span(reader: ItkReader, number: int, wanted: range) -> Span:
     first, last = reader.index.starts[number : number + 2].tolist()
-    entry = reader.index[number]
+    counts = reader.index[number].counts
     shown = range(max(first, wanted.start), min(last, wanted.stop))
     start, end = frame_span(reader, shown)
     whole_start = frame_span(reader, range(first, last))[0]
     if reader.header.has_times:
-        before = sum(reader.times_at_any_rate(number)[: entry.trim_start]) * reader.header.time_base
+        before = sum(reader.times_at_any_rate(number)[: counts.trim_start]) * reader.header.time_base
     else:
-        before = entry.trim_start / reader.header.frame_rate
+        before = counts.trim_start / reader.header.frame_rate
     return Span(
         coded_start=whole_start - before,
         start=start,
         end=end,
-        cut_start=entry.trim_start > 0 or shown.start > first,
-        cut_end=entry.trim_end > 0 or shown.stop < last,
+        cut_start=counts.trim_start > 0 or shown.start > first,
+        cut_end=counts.trim_end > 0 or shown.stop < last,
     )
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from infotok_cli.container.header import Header
 from infotok_cli.container.layout import LOST_FLAG
-from infotok_cli.container.reader import AGAIN, ItkReader
+from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import InputError
 from infotok_cli.itk.find_weights import token_net_for
 from infotok_cli.itk.tokens import unpack_keep_map, unpack_tokens
@@ -22,7 +22,7 @@ class ByteCounts:
     """Where the bytes of a file are; all add up to its size."""
 
     header: int
-    """Magic, header section, and the framing of all segments."""
+    """Magic, header section, the framing of all segments, and sections that are not known here."""
     map: int
     tokens: int
     index: int
@@ -104,24 +104,25 @@ def verify_file(path: Path, model: str | None = None) -> None:
     """
     with ItkReader(path) as reader:
         net = token_net_for(reader.header, model)
-        bad, first = [], ""
+        bad: list[str] = []
+        first: InputError | None = None
         for number in range(len(reader.index)):
             try:
                 segment = reader.read_segment(number)
                 if not segment.lost:
                     unpack_tokens(reader, segment, net)
             except InputError as error:
-                first = first or str(error)
+                first = first or error
                 bad.append(reader.place(number))
-        if len(bad) == 1:
-            raise InputError(first)
-        if bad:
+        if first is not None and len(bad) == 1:
+            raise first
+        if first is not None:
             more = f" and {len(bad) - NAMED_AT_MOST} more" if len(bad) > NAMED_AT_MOST else ""
             raise InputError(
                 f"{len(bad)} of {len(reader.index)} segments are damaged, "
                 f"{', '.join(bad[:NAMED_AT_MOST])}{more}",
-                way_out=str(AGAIN),
-                where=str(reader.name),
+                way_out=first.way_out,
+                where=reader.name,
             )
 
 
@@ -163,8 +164,8 @@ def _facts(path: Path, reader: ItkReader) -> FileReport:
     )
     lost = (index.column("flags") & LOST_FLAG).astype(np.bool_)
     times, audio = int(index.column("time_length").sum()), int(index.column("audio_length").sum())
-    last = index[-1]
-    index_bytes = reader.size_bytes - (last.offset + last.length + last.time_length + last.audio_length)
+    last = index[len(index) - 1]
+    index_bytes = reader.size_bytes - (last.offset + last.total_length)
     return FileReport(
         path=str(path),
         format_version=header.format_version,

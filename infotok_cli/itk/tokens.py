@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from infotok_cli.container.header import Header
 from infotok_cli.container.layout import Segment
-from infotok_cli.container.reader import AGAIN
 from infotok_cli.entropy.keep_map import pack_keep, unpack_keep
 from infotok_cli.entropy.token_coding import pack_ids, unpack_ids
 from infotok_cli.entropy.token_net import TokenNet
@@ -29,6 +28,7 @@ class Stored(Protocol):
     @property
     def name(self) -> str: ...
     def place(self, number: int) -> str: ...
+    def damaged(self, number: int, what: str) -> InputError: ...
 
 
 def unpack_tokens(reader: Stored, segment: Segment, net: TokenNet | None) -> Tokens:
@@ -48,7 +48,7 @@ def unpack_keep_map(reader: Stored, segment: Segment) -> NDArray[np.bool_]:
         raise InputError(
             f"{reader.place(segment.number)} is lost",
             way_out="encode the video again",
-            where=str(reader.name),
+            where=reader.name,
         )
     header = reader.header
     with _blamed(reader, segment):
@@ -59,13 +59,11 @@ def unpack_keep_map(reader: Stored, segment: Segment) -> NDArray[np.bool_]:
 
 @contextmanager
 def _blamed(reader: Stored, segment: Segment) -> Iterator[None]:
-    """Put file and segment before what is wrong with a payload."""
+    """Say of what is wrong with a payload whose it is."""
     try:
         yield
     except InputError as error:
-        what = str(error).removesuffix(": encode the video again")
-        place = reader.place(segment.number)
-        raise InputError(f"{place} is damaged, {what}", way_out=str(AGAIN), where=str(reader.name)) from error
+        raise reader.damaged(segment.number, error.what) from error
 
 
 def pack_tokens(

@@ -1,4 +1,4 @@
-"""Write the golden .itk files and the integers they hold; run it only when a format version is added.
+"""Write the golden .itk files and the integers they hold; files that are there stay as they are for ever.
 
 The files are made without a model: what they pin down is the container, the keep-map code and the
 token code. Run from the repository root: python tests/support/make_golden.py
@@ -22,7 +22,7 @@ from infotok_cli.itk.tokens import pack_tokens
 from infotok_cli.routers import AllocationName
 from infotok_cli.sound import AudioPacket, AudioTrack
 
-GOLDEN = Path(__file__).parent.parent / "golden"
+GOLDEN = Path(__file__).parent.parent / "golden" / "v1"
 
 Grid = tuple[int, int, int]
 
@@ -44,54 +44,55 @@ def choose_tokens(random: np.random.Generator, grid: Grid, kind: AllocationName,
     return Allocation(keep=keep_from_levels(levels, grid), levels=levels)
 
 
+def golden_header(**changes: Any) -> Header:
+    """A header with what all goldens have in common."""
+    values: dict[str, Any] = {
+        "frame_rate": Fraction(25),
+        "levels": (8, 8, 8, 5, 5, 5),
+        "router": "fast",
+        "allocation": "block",
+        "target_rate_ppm": 500_000,
+        "model_name": "golden",
+        "model_sha256": hashlib.sha256(b"golden").digest(),
+        "encoder": "infotok golden",
+    }
+    return Header(**values | changes)
+
+
 def write_golden(folder: Path) -> None:
-    """Write every case into `folder`, with `expected.json` beside them."""
+    """Write every file into `folder`, with `expected.json` beside them."""
+    expected = {**_plain(folder), "edited": _edited(folder), "tracks": _tracks(folder)}
+    (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+
+
+def _plain(folder: Path) -> dict[str, object]:
+    """Files as an encoder writes them, without sound and frame times."""
     random = np.random.default_rng(20251122)
     expected: dict[str, object] = {}
     for name, width, height, segment_frames, frames, router, allocation, rate in CASES:
-        header = Header(
+        header = golden_header(
             width=width,
             height=height,
             frame_rate=Fraction(30000, 1001),
             time_base=Fraction(1, 90000),
             segment_frames=segment_frames,
-            levels=(8, 8, 8, 5, 5, 5),
             router=router,
             allocation=allocation,
             target_rate_ppm=round(rate * 1_000_000),
-            model_name="golden",
-            model_sha256=hashlib.sha256(b"golden").digest(),
-            encoder="infotok golden",
         )
         counts = [min(segment_frames, frames - first) for first in range(0, frames, segment_frames)]
-        rows = []
         with (folder / f"{name}.itk").open("wb") as stream:
             writer = ItkWriter(stream, header)
-            for count in counts:
-                rows.append(_write_segment(writer, random, count, rate))
+            rows = [_write_segment(writer, random, count, rate) for count in counts]
             writer.finish()
         expected[name] = {"width": width, "height": height, "frames": frames, "segments": rows}
-    _write_expected(folder, expected)
+    return expected
 
 
-def write_golden_v2(folder: Path) -> None:
-    """One file of what only version 2 has: short segments, trims and lost frames."""
+def _edited(folder: Path) -> dict[str, object]:
+    """What cutting, joining and repairing leave: short segments, trims and lost frames."""
     random = np.random.default_rng(20251123)
-    header = Header(
-        width=41,
-        height=27,
-        frame_rate=Fraction(25),
-        time_base=Fraction(1, 12800),
-        segment_frames=16,
-        levels=(8, 8, 8, 5, 5, 5),
-        router="fast",
-        allocation="block",
-        target_rate_ppm=500_000,
-        model_name="golden",
-        model_sha256=hashlib.sha256(b"golden").digest(),
-        encoder="infotok golden",
-        format_version=2,
-    )
+    header = golden_header(width=41, height=27, time_base=Fraction(1, 12800), segment_frames=16)
     with (folder / "edited.itk").open("wb") as stream:
         writer = ItkWriter(stream, header)
         rows = [_write_segment(writer, random, 16, 0.5, trim_start=5)]
@@ -101,26 +102,17 @@ def write_golden_v2(folder: Path) -> None:
         rows.append(_write_segment(writer, random, 16, 0.5, trim_end=15))
         writer.finish()
         total = writer.frames
-    _write_expected(folder, {"edited": {"width": 41, "height": 27, "frames": total, "segments": rows}})
+    return {"width": 41, "height": 27, "frames": total, "segments": rows}
 
 
-def write_golden_tracks(folder: Path) -> None:
-    """One file of version 2 with sound and frame times, trims and a lost segment among its segments."""
+def _tracks(folder: Path) -> dict[str, object]:
+    """Sound and frame times, with trims and a lost segment."""
     random = np.random.default_rng(20251124)
-    header = Header(
+    header = golden_header(
         width=32,
         height=24,
-        frame_rate=Fraction(25),
         time_base=Fraction(1, 90000),
         segment_frames=8,
-        levels=(8, 8, 8, 5, 5, 5),
-        router="fast",
-        allocation="block",
-        target_rate_ppm=500_000,
-        model_name="golden",
-        model_sha256=hashlib.sha256(b"golden").digest(),
-        encoder="infotok golden",
-        format_version=2,
         has_times=True,
         audio=AudioTrack(
             codec="A_OPUS",
@@ -154,7 +146,7 @@ def write_golden_tracks(folder: Path) -> None:
             rows.append(row)
         writer.finish()
         totals = {"frames": writer.frames, "ticks": writer.ticks}
-    _write_expected(folder, {"tracks": {"width": 32, "height": 24, **totals, "segments": rows}})
+    return {"width": 32, "height": 24, **totals, "segments": rows}
 
 
 def _write_segment(
@@ -190,13 +182,6 @@ def _write_segment(
     }
 
 
-def _write_expected(folder: Path, expected: object) -> None:
-    (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
-
-
-WRITERS = {"v1": write_golden, "v2": write_golden_v2, "v2-tracks": write_golden_tracks}
-
 if __name__ == "__main__":
-    for version, write in WRITERS.items():
-        (GOLDEN / version).mkdir(parents=True, exist_ok=True)
-        write(GOLDEN / version)
+    GOLDEN.mkdir(parents=True, exist_ok=True)
+    write_golden(GOLDEN)

@@ -1,4 +1,4 @@
-"""Small .itk files made without a model: random tokens, any run of segments, either format version."""
+"""Small .itk files made without a model: random tokens, any run of segments."""
 
 from __future__ import annotations
 

@@ -1,0 +1,107 @@
+"""A regular file that is read at any place; whatever goes wrong is an InputError that names it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from infotok_cli.container import layout
+from infotok_cli.container.sections import FRAME_BYTES, unpack_frame
+from infotok_cli.errors import InputError
+
+
+class InputFile:
+    """Opened when built; raises InputError for what is missing, empty, not a regular file or unreadable."""
+
+    name: str
+    """The path as it stands in messages, on one line."""
+    size_bytes: int
+
+    def __init__(self, path: str | Path) -> None:
+        self.name = str(path) if str(path).isprintable() else repr(str(path))
+        self._path = path
+        self.stream = self._open()
+        """At any place."""
+        self.size_bytes = os.fstat(self.stream.fileno()).st_size
+        if not self.size_bytes:
+            self.close()
+            raise self.error("is empty", "give an .itk file")
+
+    def close(self) -> None:
+        self.stream.close()
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Open it again for a while if it was closed; raises InputError when that is no longer possible."""
+        if not self.stream.closed:
+            yield
+            return
+        self.stream = self._open()
+        try:
+            yield
+        finally:
+            self.stream.close()
+
+    def error(self, what: str, way_out: str) -> InputError:
+        """An error of this file, to be raised."""
+        return InputError(what, way_out=way_out, where=self.name)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Exactly so many bytes; InputError where the file, as it is now, has fewer."""
+        try:
+            self.stream.seek(offset)
+            data = self.stream.read(length)
+        except OSError as error:
+            raise self.error(
+                f"cannot be read at byte {offset} ({error.strerror})", "check the disk"
+            ) from error
+        if len(data) != length:
+            raise self.error(
+                f"ends inside bytes {offset}..{offset + length - 1}, it changed while being read",
+                "try again once it is complete",
+            )
+        return data
+
+    def section(self, kind: bytes, offset: int, what: str, way_out: str) -> bytes:
+        """Payload of the whole section of this type at `offset`; errors call it `what`."""
+        room = self.size_bytes - offset - FRAME_BYTES
+        if room < 0:
+            raise self.error(f"is truncated at byte {self.size_bytes}, inside the {what}", way_out)
+        frame, place = unpack_frame(self.read(offset, FRAME_BYTES)), f"{what} (byte {offset})"
+        if frame.kind != kind or not frame.is_possible:
+            raise self.error(f"{place} is damaged, its type or length is wrong", way_out)
+        if frame.length > room:
+            raise self.error(f"{place} is damaged or the file truncated", way_out)
+        payload = self.read(offset + FRAME_BYTES, frame.length)
+        if not frame.holds(payload):
+            raise self.error(f"{place} is damaged, checksum differs", way_out)
+        return payload
+
+    def check_magic(self, way_out: str) -> None:
+        """Raise InputError unless the file begins as every .itk file does."""
+        start = self.read(0, min(self.size_bytes, len(layout.MAGIC)))
+        if start == layout.MAGIC:
+            return
+        if layout.MAGIC.startswith(start):
+            raise self.error(f"is truncated at byte {self.size_bytes}, inside the magic", way_out)
+        raise self.error("is not an .itk file (wrong first bytes)", "give one made by 'infotok encode'")
+
+    def _open(self) -> BinaryIO:
+        try:
+            status = os.stat(self._path)
+            if stat.S_ISDIR(status.st_mode):
+                raise self.error("is a folder", "give an .itk file")
+            if not stat.S_ISREG(status.st_mode):
+                raise self.error(
+                    "is not a regular file, so its index cannot be found", "save it to a file first"
+                )
+            return open(self._path, "rb")
+        except FileNotFoundError as error:
+            raise self.error("does not exist", "check the name") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise self.error(f"cannot be opened ({reason})", "check name and permissions") from error
