@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header, unpack_header
+from infotok_cli.container.index import row_type
 from infotok_cli.container.reader import ItkReader
+from infotok_cli.container.sections import FRAME_BYTES, pack_footer, pack_frame
+from infotok_cli.container.stream import ItkStream
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.errors import InputError
 from make_itk import Plan, itk_bytes, itk_header
@@ -38,12 +43,12 @@ def refused(path: Path, data: bytes) -> str:
 
 
 @pytest.mark.parametrize("mask", [*(1 << bit for bit in range(8)), 0x7F, 0xFF])
-@pytest.mark.parametrize("version", [1, 2])
-def test_every_changed_byte_is_detected(small_file: Path, version: int, mask: int) -> None:
-    """Every byte of a file, every bit of it and two wider changes; the same for each format version."""
-    if version == 2:
+@pytest.mark.parametrize("edited", [False, True])
+def test_every_changed_byte_is_detected(small_file: Path, edited: bool, mask: int) -> None:
+    """Every byte of a file, every bit of it and two wider changes; also with trims and lost segments."""
+    if edited:
         plans = [Plan(8, 1, 2), Plan(5), Plan(8, lost=True), Plan(3, trim_end=1)]
-        small_file.write_bytes(itk_bytes(plans, itk_header(format_version=2)))
+        small_file.write_bytes(itk_bytes(plans, itk_header()))
     whole = small_file.read_bytes()
     read_all(small_file)
     for at in range(len(whole)):
@@ -57,7 +62,7 @@ def test_verify_alone_and_segments_alone_find_a_changed_segment(small_file: Path
     for at in range(first, second):
         small_file.write_bytes(whole[:at] + bytes([whole[at] ^ 0x20]) + whole[at + 1 :])
         with ItkReader(small_file) as reader:
-            with pytest.raises(InputError, match=r"segment 0 \(0\.000 s to 0\.267 s, byte 133\) is damaged"):
+            with pytest.raises(InputError, match=r"segment 0 \(0\.000 s to 0\.267 s, byte 121\) is damaged"):
                 reader.verify()
             with pytest.raises(InputError, match="segment 0"):
                 reader.read_segment(0)
@@ -91,7 +96,7 @@ def test_a_file_after_a_file_is_refused(small_file: Path) -> None:
 
 
 def test_kinds_of_wrong_input_have_their_own_message(tmp_path: Path) -> None:
-    cases = {"missing.itk": "does not exist", "folder.itk": "is a folder", "pipe.itk": "no regular file"}
+    cases = {"missing.itk": "does not exist", "folder.itk": "is a folder", "pipe.itk": "not a regular file"}
     (tmp_path / "folder.itk").mkdir()
     os.mkfifo(tmp_path / "pipe.itk")
     for name, message in cases.items():
@@ -99,7 +104,7 @@ def test_kinds_of_wrong_input_have_their_own_message(tmp_path: Path) -> None:
             ItkReader(tmp_path / name)
     path = tmp_path / "a.itk"
     assert "is empty" in refused(path, b"")
-    assert "is no .itk file" in refused(path, b"\x00\x00\x00\x18ftypmp42")
+    assert "is not an .itk file" in refused(path, b"\x00\x00\x00\x18ftypmp42")
     assert "inside the magic" in refused(path, layout.MAGIC[:5])
     assert "inside the header" in refused(path, layout.MAGIC + b"HEA")
     with pytest.raises(InputError, match="cannot be opened"):
@@ -116,18 +121,42 @@ def with_head(whole: bytes, payload: bytes) -> bytes:
     """The file with another HEAD payload under a right checksum."""
     length = layout.SECTION_STRUCT.unpack_from(whole, 8)[1]
     rest = whole[8 + layout.SECTION_STRUCT.size + length :]
-    return layout.MAGIC + layout.frame_section(layout.HEAD, payload) + payload + rest
+    return layout.MAGIC + pack_frame(layout.HEAD, payload) + payload + rest
 
 
 def test_newer_versions_are_told_from_damage(small_file: Path) -> None:
     whole = small_file.read_bytes()
-    message = refused(small_file, with_head(whole, b"\x03\x00 all else may differ"))
+    message = refused(small_file, with_head(whole, b"\x03 all else may differ"))
     assert "format version 3 is newer" in message
     assert message.endswith("update infotok")
     newer_without_checksum = whole[:20] + b"\x03" + whole[21:]
     assert "damaged" in refused(small_file, newer_without_checksum)
-    for payload in (b"", b"\x01", b"\x00\x00", b"\x01\x00"):
-        assert "header" in refused(small_file, with_head(whole, payload))
+    for payload in (b"", b"\x01", b"\x00\x08", b"\x01\x08"):
+        message = refused(small_file, with_head(whole, payload))
+        assert "header" in message
+        assert message.endswith("encode the video again")
+
+
+OLD_HEADS = {
+    version: bytes([version, 0, flags, 0])
+    + struct.pack("<8I", 24, 16, 30000, 1001, 1, 90000, 1, 1)
+    + bytes([2, 2, 2, 0, 8, 0, 4, 8, 8, 2, 2, 2, 0, 0, 0, 0])
+    + struct.pack("<I", 500_000)
+    + bytes(32)
+    + b"\x06\x08\x08\x08\x05\x05\x05\x04made\x05tests"
+    for version, flags in ((1, 0), (2, 0), (2, 2))
+}
+"""HEAD payloads as versions 1 and 2 of before the first release had them."""
+
+
+@pytest.mark.parametrize("payload", OLD_HEADS.values())
+def test_files_from_before_version_1_are_refused(small_file: Path, payload: bytes) -> None:
+    whole = small_file.read_bytes()
+    message = refused(small_file, with_head(whole, payload))
+    assert "is from before format version 1, which this infotok cannot read" in message
+    assert message.endswith("encode the video again")
+    with pytest.raises(InputError, match="from before format version 1"):
+        ItkStream(io.BytesIO(with_head(whole, payload)), "pipe")
 
 
 def test_header_fields_out_of_range_are_refused_by_name(
@@ -139,10 +168,9 @@ def test_header_fields_out_of_range_are_refused_by_name(
         offsets[name] = at
         at += layout.layout_of(((name, code),)).size
     for name, value in [
-        ("flags", 1),
+        ("flags", 4),
         ("width", 0),
         ("frame_rate_den", 0),
-        ("patch_rows", 16),
         ("allocation", 2),
         ("keep_map_coding", 1),
         ("token_coding", 2),
@@ -159,39 +187,49 @@ def test_header_fields_out_of_range_are_refused_by_name(
     assert "not UTF-8" in refused(small_file, with_head(whole, not_utf8))
 
 
-def rebuilt(whole: bytes, entries: Sequence[tuple[int, ...]], count: int, frames: int, offset: int) -> bytes:
+Row = dict[str, int]
+
+
+def rows_of(whole: bytes, header: Header) -> list[Row]:
+    """The entries of a file's index."""
+    start = int.from_bytes(whole[-20:-12], "little") + FRAME_BYTES
+    rows = np.frombuffer(whole[start:-20], row_type(header.index_fields))
+    return [dict(zip(rows.dtype.names or (), row.tolist(), strict=True)) for row in rows]
+
+
+def rebuilt(whole: bytes, rows: Sequence[Row], offset: int | None = None) -> bytes:
     """The file with another index, footer and right checksums."""
-    payload = layout.INDEX_STRUCT.pack(count, frames)
-    payload += b"".join(layout.INDEX_ENTRY_STRUCT.pack(*entry) for entry in entries)
+    payload = b"".join(layout.INDEX_ENTRY_STRUCT.pack(*row.values()) for row in rows)
     start = int.from_bytes(whole[-20:-12], "little")
-    return whole[:start] + layout.frame_section(layout.INDX, payload) + payload + layout.pack_footer(offset)
+    footer = pack_footer(start if offset is None else offset)
+    return whole[:start] + pack_frame(layout.INDX, payload) + payload + footer
 
 
-def test_an_index_that_lies_is_refused(small_file: Path) -> None:
+def test_an_index_that_lies_is_refused(small_file: Path, make_header: Callable[..., Header]) -> None:
     whole = small_file.read_bytes()
-    with ItkReader(small_file) as reader:
-        rows = [(e.offset, e.length, e.frames, e.tokens, e.map_bytes, e.token_bytes) for e in reader.index]
-    start = int.from_bytes(whole[-20:-12], "little")
-    assert rebuilt(whole, rows, 3, 19, start) == whole
+    rows = rows_of(whole, make_header())
+    assert rebuilt(whole, rows) == whole
 
-    def change(row: int, column: int, by: int) -> list[tuple[int, ...]]:
-        changed = [list(values) for values in rows]
-        changed[row][column] += by
-        return [tuple(values) for values in changed]
+    def change(row: int, **by: int) -> str:
+        """The refusal of a file with numbers of one entry changed by so much."""
+        changed = [dict(values) for values in rows]
+        for name, difference in by.items():
+            changed[row][name] += difference
+        return refused(small_file, rebuilt(whole, changed))
 
-    assert "counts contradict" in refused(small_file, rebuilt(whole, rows, 4, 19, start))
-    assert "counts contradict" in refused(small_file, rebuilt(whole, rows, 3, 18, start))
-    assert "counts contradict" in refused(small_file, rebuilt(whole, [], 0, 0, start))
-    assert "segment 1" in refused(small_file, rebuilt(whole, change(1, 0, 1), 3, 19, start))
-    assert "segment 0" in refused(small_file, rebuilt(whole, change(0, 1, 5), 3, 19, start))
-    assert "before the last" in refused(small_file, rebuilt(whole, change(0, 2, -1), 3, 18, start))
-    assert "tokens for" in refused(small_file, rebuilt(whole, change(0, 3, 1000), 3, 19, start))
-    assert "expected 39 bytes" in refused(small_file, rebuilt(whole, change(0, 4, -1), 3, 19, start))
-    assert "segments end" in refused(small_file, rebuilt(whole, rows[:2], 2, 16, start))
-    assert "differs from the index" in refused(small_file, rebuilt(whole, change(2, 2, -1), 3, 18, start))
-    assert "places the index" in refused(small_file, rebuilt(whole, rows, 3, 19, 1 << 60))
-    assert "places the index" in refused(small_file, rebuilt(whole, rows, 3, 19, 8))
-    assert "index" in refused(small_file, rebuilt(whole, rows, 3, 19, rows[2][0]))
+    assert "0 bytes are not a whole number" in refused(small_file, rebuilt(whole, []))
+    assert "segment 0: length 43, its known sections take 38" in change(0, length=5)
+    assert "segment 0: length 36, its known sections take 38" in change(0, length=-2)
+    assert "segments of 147 bytes, there are 107 before" in change(0, length=40)
+    assert "tokens for" in change(0, tokens=1000)
+    assert "segment 0: length 38, its known sections take 37" in change(0, map_bytes=-1)
+    assert "segment 2: flags 4 are unknown" in change(2, flags=4)
+    assert "differs from the index" in change(2, frames=-1)
+    assert "differs from the index" in change(1, frames=-1)
+    assert "no section at byte 121, where one must be" in refused(small_file, rebuilt(whole, rows[1:]))
+    assert "places the index" in refused(small_file, rebuilt(whole, rows, 1 << 60))
+    assert "places the index" in refused(small_file, rebuilt(whole, rows, 8))
+    assert "index" in refused(small_file, rebuilt(whole, rows, 121))
 
 
 def test_lengths_are_limited_before_memory_is_taken(small_file: Path) -> None:
@@ -215,7 +253,7 @@ def test_a_file_that_shrinks_while_open_is_an_input_error(small_file: Path) -> N
 @given(st.binary(max_size=400))
 @settings(max_examples=200, deadline=None)
 def test_any_header_payload_gives_a_header_or_an_input_error(payload: bytes) -> None:
-    for start in (b"", b"\x01\x00\x00\x00"):
+    for start in (b"", b"\x01\x08\x00\x00"):
         try:
             unpack_header(start + payload)
         except InputError:

@@ -12,14 +12,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infotok_cli.colour import Colour
+from infotok_cli.container import layout
 from infotok_cli.container.header import Header, unpack_header
 from infotok_cli.container.layout import Segment
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.errors import InputError, OutputError
 
-U32 = st.integers(1, (1 << 32) - 1)
-FRACTIONS = st.builds(Fraction, U32, U32)
+I32 = st.integers(1, (1 << 31) - 1)
+
+
+def fractions(limits: tuple[Fraction, Fraction]) -> st.SearchStrategy[Fraction]:
+    """Fractions of 32-bit numbers between these limits, and the limits."""
+    low, high = limits
+    return st.sampled_from(limits) | st.builds(Fraction, I32, I32).filter(lambda value: low <= value <= high)
+
+
 U8 = st.integers(0, 255)
 PRINTABLE = st.text(st.characters(codec="utf-8").filter(str.isprintable))
 
@@ -27,9 +35,9 @@ HEADERS = st.builds(
     Header,
     width=st.integers(1, 300),
     height=st.integers(1, 300),
-    frame_rate=FRACTIONS,
-    time_base=FRACTIONS,
-    sample_aspect=FRACTIONS,
+    frame_rate=fractions(layout.FRAME_RATES),
+    time_base=fractions(layout.TIME_UNITS),
+    sample_aspect=fractions(layout.SAMPLE_ASPECTS),
     segment_frames=st.integers(1, 16).map(lambda steps: 4 * steps),
     levels=st.lists(st.integers(2, 255), min_size=1, max_size=2).map(tuple),
     router=st.sampled_from(["fast", "exact", "fixed", "elastic"]),
@@ -39,7 +47,6 @@ HEADERS = st.builds(
     model_sha256=st.binary(min_size=32, max_size=32),
     encoder=PRINTABLE.filter(lambda text: len(text.encode()) <= 255),
     colour=st.builds(Colour, primaries=U8, transfer=U8, matrix=U8, range=st.integers(0, 2)),
-    format_version=st.sampled_from([1, 2]),
 )
 
 
@@ -89,9 +96,9 @@ def write(writer: ItkWriter, segment: Segment) -> None:
 
 def test_index_and_times(small_file: Path) -> None:
     with ItkReader(small_file) as reader:
-        assert [entry.frames for entry in reader.index] == [8, 8, 3]
-        assert [entry.tokens for entry in reader.index] == [3, 5, 1]
-        assert [(entry.map_bytes, entry.token_bytes) for entry in reader.index] == [(4, 6), (0, 10), (1, 2)]
+        assert [entry.counts.frames for entry in reader.index] == [8, 8, 3]
+        assert [entry.counts.tokens for entry in reader.index] == [3, 5, 1]
+        assert [(e.counts.map_bytes, e.counts.token_bytes) for e in reader.index] == [(4, 6), (0, 10), (1, 2)]
         assert reader.time_range_seconds(2) == pytest.approx((16 * 1001 / 30000, 19 * 1001 / 30000))
         with pytest.raises(IndexError):
             reader.read_segment(3)
@@ -151,9 +158,9 @@ def test_order_of_calls_is_held(make_header: Callable[..., Header]) -> None:
     with pytest.raises(InputError, match="no frames"):
         writer.finish()
     writer.write_segment(frames=2, tokens=0, map_payload=b"", token_payload=b"")
-    with pytest.raises(ValueError, match="after the last"):
-        writer.write_segment(frames=8, tokens=0, map_payload=b"", token_payload=b"")
     writer.finish()
+    with pytest.raises(ValueError, match="after the end"):
+        writer.write_segment(frames=8, tokens=0, map_payload=b"", token_payload=b"")
     with pytest.raises(ValueError, match="finished"):
         writer.finish()
 
@@ -168,7 +175,15 @@ def test_order_of_calls_is_held(make_header: Callable[..., Header]) -> None:
         ({"segment_frames": 68}, "frames per segment 68"),
         ({"frame_rate": Fraction(0)}, "frame rate 0"),
         ({"time_base": Fraction(-1, 5)}, "time base -1/5"),
+        ({"frame_rate": Fraction(4294967291)}, "frame rate 4294967291 is out of range"),
+        ({"frame_rate": Fraction(1, 4294967291)}, "frame rate 1/4294967291 is out of range"),
+        ({"frame_rate": Fraction(4294967291, 4294967279)}, "frame rate .* parts of 2\\^31 - 1"),
+        ({"frame_rate": Fraction(1001)}, "frame rate 1001"),
+        ({"frame_rate": Fraction(1, 3601)}, "frame rate 1/3601"),
+        ({"time_base": Fraction(3601)}, "time base 3601"),
+        ({"time_base": Fraction(1, 1 << 31)}, "time base 1/2147483648"),
         ({"sample_aspect": Fraction(1 << 32)}, "sample aspect"),
+        ({"sample_aspect": Fraction(1, 1001)}, "sample aspect 1/1001"),
         ({"colour": Colour(matrix=256)}, "colour matrix 256"),
         ({"colour": Colour(range=3)}, "colour range 3"),
         ({"levels": ()}, "number of quantizer levels"),

@@ -7,21 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from infotok_cli.container import layout
+from infotok_cli.container import layout, sections
+from infotok_cli.container.layout import Counts
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.scan import SEARCH_FACTOR
+from infotok_cli.container.sections import FRAME_BYTES, pack_frame
 from infotok_cli.errors import InputError
 from make_itk import Plan, itk_bytes, itk_header
 
-V1_PLANS = [Plan(8), Plan(8), Plan(8), Plan(3)]
-V2_PLANS = [Plan(8, 2), Plan(4), Plan(8, 0, 5), Plan(7, lost=True), Plan(3)]
-FILES = {
-    1: itk_bytes(V1_PLANS, itk_header()),
-    2: itk_bytes(V2_PLANS, itk_header(format_version=2)),
-}
+PLAIN = [Plan(8), Plan(8), Plan(8), Plan(3)]
+EDITED = [Plan(8, 2), Plan(4), Plan(8, 0, 5), Plan(7, lost=True), Plan(3)]
+FILES = {"plain": itk_bytes(PLAIN, itk_header()), "edited": itk_bytes(EDITED, itk_header())}
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=FILES)
 def whole(request: pytest.FixtureRequest) -> bytes:
     return FILES[request.param]
 
@@ -129,19 +128,19 @@ def test_many_gaps_are_all_searched(tmp_path: Path) -> None:
         data[end - 1] ^= 1
     path.write_bytes(data[: places[-1][1]])
     with ItkReader(path, recover=True) as reader:
-        assert [entry.lost for entry in reader.index] == [True, False] * 1000
+        assert [entry.counts.lost for entry in reader.index] == [True, False] * 1000
 
 
 def test_a_number_alone_does_not_make_a_file_long(tmp_path: Path) -> None:
-    """Found by fuzzing: one segment that says it is number 1,000,000, in a file without index."""
-    data = FILES[1]
+    """Found by fuzzing: one segment that says it comes after 8,000,000 frames, in a file without index."""
+    data = FILES["plain"]
     path = tmp_path / "a.itk"
     start, end = parts(path, data)[1]
-    body = bytearray(data[start + layout.SECTION_STRUCT.size : end])
-    most = end // layout.segment_section_bytes(0, 0)
+    body = bytearray(data[start + FRAME_BYTES : end])
+    most = end // layout.SEGMENT_BYTES
     for number in (most - 1, most, 1_000_000):
-        body[:4] = number.to_bytes(4, "little")
-        far = layout.frame_section(layout.SEGM, bytes(body)) + body
+        body[:4] = (8 * number).to_bytes(4, "little")
+        far = pack_frame(layout.SEGM, bytes(body)) + body
         path.write_bytes(data[:start] + far)
         with ItkReader(path, recover=True) as reader:
             assert len(reader.index) == (most if number < most else 1)
@@ -156,18 +155,18 @@ def test_a_search_ends_whatever_the_bytes_look_like(tmp_path: Path, monkeypatch:
     payload = 400_000
     tokens = (payload - layout.SEGMENT_STRUCT.size) // 2
     fake = layout.SECTION_STRUCT.pack(layout.SEGM, layout.SEGMENT_STRUCT.size + 2 * tokens, 0)
-    fake += layout.SEGMENT_STRUCT.pack(0, 64, tokens, 0, 2 * tokens)
+    fake += Counts(frames=64, tokens=tokens, map_bytes=0, token_bytes=2 * tokens).pack(0)
     data = whole[:start] + fake * (3_000_000 // len(fake))
     path.write_bytes(data)
     read = 0
-    plain = layout.crc32c
+    plain = sections.crc32c
 
     def counted(data: bytes, start: int = 0) -> int:
         nonlocal read
         read += len(data)
         return plain(data, start)
 
-    monkeypatch.setattr(layout, "crc32c", counted)
+    monkeypatch.setattr(sections, "crc32c", counted)
     began = time.process_time()
     with pytest.raises(InputError, match="no whole segment left"):
         ItkReader(path, recover=True)
