@@ -31,6 +31,7 @@ with atheris.instrument_imports(include=["infotok_cli"]):
     from probe import probe
 
     from infotok_cli.container import layout
+    from infotok_cli.container.sections import pack_footer, section_crc
     from make_golden import GOLDEN
     from make_itk import Plan, itk_bytes, itk_header
 
@@ -51,16 +52,16 @@ def resealed(data: bytes) -> bytes:
         body = at + layout.SECTION_STRUCT.size
         if body + length > len(out) or kind not in layout.MAX_PAYLOAD_BYTES:
             break
-        check = layout.section_crc(kind, length, bytes(out[body : body + length]))
+        check = section_crc(kind, length, bytes(out[body : body + length]))
         layout.SECTION_STRUCT.pack_into(out, at, kind, length, check)
         index_at, at = at, body + length
     if len(out) - at == layout.FOOTER_STRUCT.size:
-        out[at:] = layout.pack_footer(index_at)
+        out[at:] = pack_footer(index_at)
     return bytes(out)
 
 
 def seeds() -> list[bytes]:
-    header = itk_header(format_version=2, allocation="position")
+    header = itk_header(allocation="position")
     files = [GOOD, itk_bytes([Plan(8, 1), Plan(3), Plan(7, lost=True), Plan(8, 0, 2)], header)]
     files += [path.read_bytes() for path in sorted(GOLDEN.rglob("*.itk"))]
     files += [data for _, data, _ in everything()]

@@ -13,7 +13,8 @@ from hostile import ATTACKS, GOOD, everything, head, section
 from probe import probe
 
 from infotok_cli.container import layout
-from infotok_cli.container.index import ROW_TYPES
+from infotok_cli.container.index import row_type
+from infotok_cli.container.sections import pack_footer
 from infotok_cli.errors import InputError
 from infotok_cli.itk.report import report_file, verify_file
 
@@ -81,18 +82,17 @@ print(time.process_time() - began, (resource.getrusage(resource.RUSAGE_SELF).ru_
 
 def test_as_many_segments_as_there_may_be(tmp_path: Path) -> None:
     """An index of the largest size over segments that are holes in the file."""
-    rows = np.zeros(layout.MAX_SEGMENTS, ROW_TYPES[1])
-    start, length = head(), layout.segment_section_bytes(0, 0)
-    rows["offset"] = len(start) + length * np.arange(len(rows))
+    rows = np.zeros(layout.MAX_SEGMENTS, row_type(layout.INDEX_ENTRY_FIELDS))
+    start, length = head(), layout.SEGMENT_BYTES
     rows["length"], rows["frames"] = length, 8
-    payload = layout.INDEX_STRUCT.pack(len(rows), 8 * len(rows)) + rows.tobytes()
+    payload = rows.tobytes()
     index_at = len(start) + length * len(rows)
     path, small = tmp_path / "long.itk", tmp_path / "small.itk"
     small.write_bytes(GOOD)
     with path.open("wb") as file:
         file.write(start)
         file.seek(index_at)
-        file.write(section(layout.INDX, payload) + layout.pack_footer(index_at))
+        file.write(section(layout.INDX, payload) + pack_footer(index_at))
     result = subprocess.run(
         [sys.executable, "-P", "-c", LONGEST, small, path], capture_output=True, text=True, check=False
     )

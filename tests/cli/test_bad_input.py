@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from infotok_cli.container import layout
+from infotok_cli.container.sections import section_crc
 from make_video import make_sound, make_video, moving_shapes
 
 Refused = Callable[..., str]
@@ -75,7 +76,7 @@ def test_encode_of_no_good_video(
 @pytest.mark.parametrize("command", ["decode", "inspect", "stats"])
 def test_not_an_itk_file(refused: Refused, clip: Path, tmp_path: Path, command: str) -> None:
     options = ("-o", tmp_path / "out.mp4") if command == "decode" else ()
-    assert "is no .itk file" in refused(3, command, clip, *options)
+    assert "is not an .itk file" in refused(3, command, clip, *options)
 
 
 @pytest.mark.parametrize("command", ["decode", "inspect", "stats"])
@@ -83,11 +84,11 @@ def test_newer_format_version(refused: Refused, encoded: Path, command: str) -> 
     content = bytearray(encoded.read_bytes())
     start = len(layout.MAGIC) + layout.SECTION_STRUCT.size
     kind, length, _ = layout.SECTION_STRUCT.unpack_from(content, len(layout.MAGIC))
-    content[start : start + 2] = (3).to_bytes(2, "little")
-    check = layout.section_crc(kind, length, bytes(content[start : start + length]))
+    content[start] = 3
+    check = section_crc(kind, length, bytes(content[start : start + length]))
     layout.SECTION_STRUCT.pack_into(content, len(layout.MAGIC), kind, length, check)
     encoded.write_bytes(content)
-    assert "format version 3 is newer than 2" in refused(3, command, encoded)
+    assert "format version 3 is newer than 1" in refused(3, command, encoded)
 
 
 @pytest.mark.parametrize("command", ["decode", "inspect", "stats"])

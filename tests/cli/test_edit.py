@@ -39,13 +39,13 @@ def test_cut_and_concat(run: Run, encoded: Path) -> None:
     run("cut", encoded, "--end", 0.3, "-o", one)
     result = run("cut", encoded, "--start", 0.3, "-o", two)
     assert result.stdout == ""
-    assert "11 frames in 3 segments, 1 frame more stored but not shown, format version 2" in result.stderr
+    assert "11 frames in 3 segments, 1 frame more stored but not shown, format version 1" in result.stderr
     assert pictures(run, one) == whole[:9]
     assert pictures(run, two) == whole[9:]
     assert pictures(run, two, "--start", 0.1, "--end", 0.2) == whole[12:15]
     assert "11 frames" in run("inspect", two).stdout
     facts = json.loads(run("inspect", two, "--json").stdout)
-    assert (facts["format_version"], facts["frames"], facts["hidden_frames"]) == (2, 11, 1)
+    assert (facts["format_version"], facts["frames"], facts["hidden_frames"]) == (1, 11, 1)
     rows = json.loads(run("stats", two, "--json").stdout)["segments"]
     assert [row["frames"] for row in rows] == [3, 4, 4]
     report = json.loads(run("concat", one, two, "-o", both, "--json").stdout)
@@ -126,7 +126,7 @@ def test_verify_finds_what_no_checksum_does(refused: Refused, run: Run, tmp_path
         writer.write_segment(frames=8, tokens=3, map_payload=b"\xff", token_payload=bytes(6))
         writer.finish()
     run("inspect", path)
-    assert "segment 0 (0.000 s to 0.267 s) is damaged" in refused(3, "inspect", path, "--verify")
+    assert "segment 0 (0.000 s to 0.267 s, byte 114) is damaged" in refused(3, "inspect", path, "--verify")
 
 
 @pytest.mark.parametrize("kind", ["npz", "npy", "jsonl", "safetensors"])

@@ -226,7 +226,7 @@ def test_an_index_that_lies_is_refused(small_file: Path, make_header: Callable[.
     assert "segment 2: flags 4 are unknown" in change(2, flags=4)
     assert "differs from the index" in change(2, frames=-1)
     assert "differs from the index" in change(1, frames=-1)
-    assert "no section at byte 121, where one must be" in refused(small_file, rebuilt(whole, rows[1:]))
+    assert "section SEGM (byte 121) is out of place" in refused(small_file, rebuilt(whole, rows[1:]))
     assert "places the index" in refused(small_file, rebuilt(whole, rows, 1 << 60))
     assert "places the index" in refused(small_file, rebuilt(whole, rows, 8))
     assert "index" in refused(small_file, rebuilt(whole, rows, 121))

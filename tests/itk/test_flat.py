@@ -47,7 +47,7 @@ def test_any_file_comes_back(
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
     source, back = folder / "any.itk", folder / "back.itk"
-    header = itk_header(width=width, height=height, allocation=allocation, format_version=2)
+    header = itk_header(width=width, height=height, allocation=allocation)
     source.write_bytes(itk_bytes(made, header, seed))
     for kind in FORMATS:
         export_file(source, folder / f"any.{kind}", overwrite=True)
@@ -150,7 +150,6 @@ def test_ids_that_contradict_the_header(itk: Path) -> None:
         return refused(path)
 
     assert "no frames" in attempt()
-    assert "comes after the last" in attempt(good[1], good[0])
     assert "outside 0..65535" in attempt([70_000])
     assert "outside 0..65535" in attempt([1.5])
     assert "outside 0..65535" in attempt([])
