@@ -18,6 +18,7 @@ from infotok_cli.config import PATCH
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
 from infotok_cli.container.reader import ItkReader
+from infotok_cli.container.sections import Frame
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.entropy import flat_ids, keep_map, range_coder, token_net
 from infotok_cli.entropy.keep_map import encode_levels, encode_positions
@@ -44,42 +45,25 @@ def tables(*columns: str) -> list[list[list[str]]]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("number", "fields"),
-    [
-        (0, layout.SECTION_FIELDS),
-        (1, layout.HEAD_FIELDS),
-        (2, layout.TRACK_FIELDS),
-        (3, layout.SEGMENT_FIELDS),
-        (4, layout.SEGMENT_FIELDS_V2),
-        (5, layout.TIME_FIELDS),
-        (6, layout.AUDIO_FIELDS),
-        (7, layout.INDEX_FIELDS),
-        (8, layout.INDEX_FIELDS_TRACKS),
-        (9, layout.INDEX_ENTRY_FIELDS),
-        (10, layout.INDEX_ENTRY_FIELDS_V2),
-        (11, layout.INDEX_ENTRY_FIELDS_TRACKS),
-        (12, layout.FOOTER_FIELDS),
-    ],
-    ids=[
-        "section",
-        "head",
-        "track",
-        "segment",
-        "segment 2",
-        "time",
-        "audio",
-        "index",
-        "index with tracks",
-        "index entry",
-        "index entry 2",
-        "index entry with tracks",
-        "footer",
-    ],
-)
+TABLES = {
+    "section": layout.SECTION_FIELDS,
+    "head": layout.HEAD_FIELDS,
+    "track": layout.TRACK_FIELDS,
+    "segment": layout.SEGMENT_FIELDS,
+    "time": layout.TIME_FIELDS,
+    "audio": layout.AUDIO_FIELDS,
+    "index entry": layout.INDEX_ENTRY_FIELDS,
+    "index entry with times": layout.INDEX_TIME_FIELDS,
+    "index entry with sound": layout.INDEX_AUDIO_FIELDS,
+    "footer": layout.FOOTER_FIELDS,
+}
+"""Fields of the tables of the text, in its order."""
+
+
+@pytest.mark.parametrize(("number", "fields"), list(enumerate(TABLES.values())), ids=TABLES)
 def test_field_tables(number: int, fields: layout.Fields) -> None:
     every = tables("offset", "size", "type", "name", "meaning")
-    assert len(every) == 13
+    assert len(every) == len(TABLES)
     at, stated = 0, []
     for offset, size, kind, name, _ in every[number]:
         assert int(offset) == at
@@ -95,11 +79,16 @@ def test_sizes_named_in_the_text() -> None:
     assert f"frame of {layout.SECTION_STRUCT.size} bytes" in TEXT
     assert f"| footer | {layout.FOOTER_STRUCT.size} bytes |" in TEXT
     assert f"At byte {layout.HEAD_STRUCT.size} of the payload" in TEXT
-    for version in (1, 2):
-        assert f"{layout.segment_section_bytes(0, 0, version)} + map_bytes + token_bytes" in TEXT
+    assert f"{layout.SEGMENT_BYTES} + map_bytes + token_bytes" in TEXT
+    sizes = sorted(
+        layout.layout_of(layout.index_fields(times, sound)).size
+        for times in (False, True)
+        for sound in (False, True)
+    )
+    assert "an entry has {}, {}, {} or {} bytes".format(*sizes) in TEXT
     assert f"| magic | `{layout.MAGIC.hex(' ')}` |" in TEXT
     assert f"`{layout.END_MAGIC.hex(' ')}`" in TEXT
-    assert TEXT.splitlines()[0].endswith(f"format versions 1 and {layout.FORMAT_VERSION}")
+    assert TEXT.splitlines()[0].endswith(f"format version {layout.FORMAT_VERSION}")
     assert "`2 * positions + 16`" in TEXT
     assert layout.max_coded_bytes(1000) == 2 * 1000 + 16
 
@@ -127,10 +116,24 @@ def test_values_named_in_the_header_table() -> None:
         assert meaning[name] == ", ".join(f"{code} = {word}" for word, code in codes.items())
     assert meaning["colour_range"] == "0 = unspecified, 1 = limited, 2 = full"
     assert (colour.RANGE_UNSPECIFIED, colour.RANGE_LIMITED, colour.RANGE_FULL) == (0, 1, 2)
-    for name, value in zip(("patch_frames", "patch_rows", "patch_columns"), PATCH, strict=True):
-        assert meaning[name].startswith(f"{value}:")
-    for name, value in zip(("block_steps", "block_rows", "block_columns"), BLOCK, strict=True):
-        assert meaning[name].startswith(f"{value}:")
+    sides = zip(("F", "height", "width"), PATCH, strict=True)
+    assert f"[{', '.join(f'ceil({side} / {patch})' for side, patch in sides)}]" in TEXT
+    assert f"A *block* is {' x '.join(map(str, BLOCK))} neighbouring positions" in TEXT
+
+
+def test_room_for_growth() -> None:
+    (rows,) = tables("what", "may be passed over", "must be understood")
+    bits, types = rows
+    passed, understood = (
+        sum(1 << bit for bit in range(first, last + 1))
+        for first, last in (map(int, cell.split(" to ")) for cell in bits[1:])
+    )
+    assert understood == layout.REQUIRED_FLAGS
+    assert passed == 0xFFFF & ~layout.REQUIRED_FLAGS
+    assert types[1:] == ["first letter small", "first letter capital"]
+    assert Frame(b"noth", 0, 0).is_ignorable
+    assert not Frame(b"PICT", 0, 0).is_ignorable
+    assert not any(Frame(kind, 0, 0).is_ignorable for kind in layout.MAX_PAYLOAD_BYTES)
 
 
 def test_checksum() -> None:

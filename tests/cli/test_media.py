@@ -291,7 +291,7 @@ def test_a_frame_rate_that_nobody_names(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".ts", ".avi"])
 @pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001)])
-def test_constant_frame_rates_need_no_frame_times(run: Run, tmp_path: Path, suffix: str, rate: Fraction) -> None:
+def test_constant_frame_rates_need_no_times(run: Run, tmp_path: Path, suffix: str, rate: Fraction) -> None:
     source = make_media(tmp_path / f"source{suffix}", rate=rate, sound=None)
     run("encode", source, "-o", tmp_path / "file.itk")
     with ItkReader(tmp_path / "file.itk") as reader:
