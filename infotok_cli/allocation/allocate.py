@@ -50,6 +50,12 @@ def tokens_at_rate(rate: float | Fraction, positions: int) -> int:
     return int(Fraction(rate) * positions + Fraction(1, 2))
 
 
+def least_tokens(grid: Grid, kind: AllocationName) -> int:
+    """Fewest tokens that an allocation of that kind gives a segment: one a block, or one in all."""
+    steps, rows, columns = block_grid(grid) if kind == "block" else (1, 1, 1)
+    return steps * rows * columns
+
+
 def allocate(
     errors: Sequence[NDArray[np.float32]], kind: AllocationName, rate: float | Fraction
 ) -> list[Allocation]:
@@ -74,7 +80,7 @@ def allocate_blocks(errors: Sequence[NDArray[np.float32]], rate: float | Fractio
     worth, cost = np.concatenate(worths), np.concatenate(costs)
     # Stable on (segment, doubling, grid order), so a block's doublings stay in their order too.
     order = np.argsort(-worth, kind="stable")
-    floor = sum(capacity.size for capacity in capacities)
+    floor = sum(least_tokens(grid, "block") for grid in grids)
     spent = np.cumsum(cost[order]) + floor
     taken = np.zeros(len(worth), np.uint8)
     taken[order] = (spent <= tokens_at_rate(rate, _positions(grids))) & (cost[order] > 0)

@@ -16,7 +16,8 @@ from infotok_cli.allocation.allocate import allocate, allocate_blocks
 from infotok_cli.blocks import block_levels
 from infotok_cli.codec.decode import decode_file
 from infotok_cli.codec.encode import encode_file
-from infotok_cli.config import EncodeOptions, ModelConfig
+from infotok_cli.codec.options import EncodeOptions
+from infotok_cli.config import ModelConfig
 from infotok_cli.errors import InputError, OutputError, UsageError
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
