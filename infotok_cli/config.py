@@ -67,12 +67,17 @@ class ModelConfig:
                 way_out=f"choose 1 to {MAX_NAME_BYTES} bytes of printable text",
             )
         if self.width % self.head_dim:
-            raise ModelError(f"model width {self.width} is not a multiple of head size {self.head_dim}")
+            raise ModelError(
+                f"model width {self.width} is not a multiple of head size {self.head_dim}",
+                way_out="choose one that is",
+            )
         product = 1
         for level in self.levels:
             product *= level
         if not 2 <= product <= 65536:
-            raise ModelError(f"FSQ levels {self.levels} do not fit in 16 bits")
+            raise ModelError(
+                f"FSQ levels {self.levels} do not fit in 16 bits", way_out="choose a product of 2 to 65536"
+            )
         if not 0 <= self.overlap <= MAX_OVERLAP:
             raise ModelError(
                 f"overlap {self.overlap} is out of range", way_out=f"choose 0 to {MAX_OVERLAP} pixels"

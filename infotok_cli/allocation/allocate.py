@@ -46,7 +46,7 @@ class Allocation:
 
 
 def tokens_at_rate(rate: float | Fraction, positions: int) -> int:
-    """Tokens that `rate`, in [0, 1], buys for so many positions: the nearest integer, halves up."""
+    """Tokens that `rate`, in [0, 1], buys for that many positions: the nearest integer, halves up."""
     return int(Fraction(rate) * positions + Fraction(1, 2))
 
 

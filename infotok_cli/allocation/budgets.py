@@ -75,6 +75,7 @@ def check_fit(budget: Budget, router: str, fits: Fits, model: str) -> None:
     """Raise ModelError where `fits`, of the weights in file `model`, lack what the budget rests on."""
     if not budget.planner.has_fit(fits, router):
         raise ModelError(
-            f"model {model} cannot tell what `{budget.kind}` takes",
+            f"has no fit for `{budget.kind}` with `router` {router}",
             way_out="fit it first (docs/TRAINING.md), or give `rate`",
+            where=model,
         )

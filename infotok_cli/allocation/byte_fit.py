@@ -45,15 +45,15 @@ class ByteFit:
         self._memory: tuple[float, ...] = (0.0,) * 4
 
     def tokens_for(self, size_bytes: int, positions: int) -> int:
-        """Tokens that fit with the maps of so many positions into so many bytes, segment overhead aside."""
+        """Tokens that fit into `size_bytes` with the maps of `positions` positions, segment overhead aside."""
         return int((size_bytes - positions * self.map_bytes_per_position) / self.bytes_per_token)
 
     def bytes_for(self, tokens: int, positions: int) -> int:
-        """Bytes of so many tokens with the maps of so many positions, segment overhead aside."""
+        """Bytes of `tokens` tokens with the maps of `positions` positions, segment overhead aside."""
         return math.ceil(positions * self.map_bytes_per_position + tokens * self.bytes_per_token)
 
     def allocate(self, group: Group, size_bytes: int, measure: Measure) -> tuple[list[Allocation], int]:
-        """The most tokens, to within a tolerance, with which the group's segments fit into so many bytes.
+        """The most tokens, to within a tolerance, with which the group's segments fit into `size_bytes`.
 
         Returns them and the bytes they take, which are more than `size_bytes` only at the floor.
 

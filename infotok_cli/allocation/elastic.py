@@ -22,7 +22,7 @@ LENGTHS = 64
 """Steps between the shortest prefix of a segment and all of it that a search looks at."""
 
 BISECTIONS = 40
-"""At most so many thresholds are tried for a group."""
+"""Most thresholds that are tried for a group."""
 
 CLOSE_SHARE = 0.01
 """Share of a group's tokens that may be left to hand out, a step at a time, when the search ends."""

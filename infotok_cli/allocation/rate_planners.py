@@ -47,7 +47,7 @@ class ElasticPlanner(Planner):
 
 
 class CalibratedRatePlanner(BudgetPlanner):
-    """Every segment by itself, by how its error compares with the calibration's."""
+    """Every segment on its own, by how its error compares with the calibration's."""
 
     name, unit = "calibrated-rate", "tokens per position"
     limits = (MIN_RATE, 1.0)

@@ -120,7 +120,7 @@ class TargetSizePlanner(_TotalPlanner):
         chosen = allocate_tokens(group, self.kind, share)
         if measure(chosen).size_bytes <= self.left - rest_floor:
             return chosen
-        # At least its floor, and as much over the rest's, as `left` is no less than both.
+        # `left` is at least both floors, so this share is at least the floor of the group.
         return self.byte_fit.allocate(group, self.left * floor // (floor + rest_floor), measure)[0]
 
     def wrote(self, written: Written) -> None:

@@ -18,12 +18,15 @@ MAX_REFINE_STEPS = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeOptions:
-    """What an encode was asked to do; validated here, so that every caller gets the same limits."""
+    """What an encode was asked to do; validated here, so that every caller gets the same limits.
+
+    Raises UsageError for values out of range and for options that contradict each other.
+    """
 
     rate: float = DEFAULT_RATE
     """Average token rate over the file, 1/8 to 1; not used when there is a budget."""
     budget: Budget | None = None
-    """Sets the tokens in the place of `rate`."""
+    """What sets the tokens instead of `rate`."""
     router: str = "fast"
     """A name in `ROUTERS`."""
     allocation: AllocationName | None = None
@@ -35,9 +38,11 @@ class EncodeOptions:
     refine: int = 0
     """Steps in which a segment's tokens are improved against what the decoder will show."""
     start_seconds: float | None = None
+    """Time of the video to start at, 0 or more; None starts at its beginning."""
     end_seconds: float | None = None
+    """Time to stop before, later than the start; None goes to the end."""
     audio: bool = False
-    """Whether the sound goes along, untouched."""
+    """Whether the sound is copied, untouched."""
 
     def __post_init__(self) -> None:
         if not MIN_RATE <= self.rate <= 1:
@@ -51,8 +56,7 @@ class EncodeOptions:
         frames = self.segment_frames
         if frames is not None and (frames % 4 or not 4 <= frames <= MAX_SEGMENT_FRAMES):
             raise UsageError(
-                f"`segment_frames` {frames} is not a multiple of 4 between 4 and {MAX_SEGMENT_FRAMES}",
-                way_out="choose one",
+                f"`segment_frames` {frames} is not a multiple of 4 between 4 and {MAX_SEGMENT_FRAMES}"
             )
         if not 0 <= self.refine <= MAX_REFINE_STEPS:
             raise UsageError(
@@ -105,7 +109,8 @@ class EncodeOptions:
             )
         if self.end_seconds is not None and self.end_seconds <= (self.start_seconds or 0):
             raise UsageError(
-                f"`end_seconds` {self.end_seconds:g} is not after `start_seconds` {self.start_seconds or 0:g}"
+                f"`end_seconds` {self.end_seconds:g} is not after `start_seconds` {self.start_seconds or 0:g}",
+                way_out="give a later end",
             )
 
 

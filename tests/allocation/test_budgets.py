@@ -45,7 +45,9 @@ def test_kinds_are_told_apart_by_name_and_unit() -> None:
 @pytest.mark.parametrize("kind", ["target-psnr", "calibrated-rate"])
 def test_a_fit_that_is_missing_is_named(kind: str) -> None:
     fits = Fits({"exact": MADE_UP})
-    with pytest.raises(ModelError, match=f"a.safetensors cannot tell what {kind} takes: fit it first"):
+    with pytest.raises(
+        ModelError, match=f"^a.safetensors: has no fit for {kind} with router fast: fit it first"
+    ):
         check_fit(Budget(kind, 0.5), "fast", fits, "a.safetensors")
     check_fit(Budget("target-psnr", 30), "exact", fits, "a.safetensors")
     check_fit(Budget("bitrate", 30), "fast", fits, "a.safetensors")

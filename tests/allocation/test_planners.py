@@ -254,7 +254,7 @@ def test_a_hopeless_bitrate_names_what_the_first_group_takes() -> None:
     planner.check(int(least * 2 / 8) + planner.fixed_bytes)
 
 
-@pytest.mark.parametrize("kind", BUDGETS)
+@pytest.mark.parametrize("kind", WORDS)
 def test_planners_that_predict_no_quality_say_none(kind: str) -> None:
     header = itk_header(width=64, height=64, frame_rate=Fraction(8), segment_frames=16)
     scale = RateScale.fit([np.random.default_rng(1).gamma(9, 0.1, (4, 8, 8)).astype(np.float32)])

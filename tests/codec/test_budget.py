@@ -278,7 +278,7 @@ def test_some_budgets_need_a_fitted_model(
     kind: str, value: float, clip: Path, engine: Engine, tmp_path: Path
 ) -> None:
     bare = Engine(dataclasses.replace(engine.loaded, fits=Fits()), engine.runtime)
-    with pytest.raises(ModelError, match=f"cannot tell what {kind} takes"):
+    with pytest.raises(ModelError, match=f"has no fit for {kind} with router fast: fit"):
         encode(clip, tmp_path, bare, Budget(kind, value))
 
 
