@@ -45,7 +45,7 @@ class ByteFit:
         self._memory: tuple[float, ...] = (0.0,) * 4
 
     def tokens_for(self, size_bytes: int, positions: int) -> int:
-        """Tokens that fit into `size_bytes` with the maps of `positions` positions, segment overhead aside."""
+        """Tokens that fit into `size_bytes` with the maps of that many positions, segment overhead aside."""
         return int((size_bytes - positions * self.map_bytes_per_position) / self.bytes_per_token)
 
     def bytes_for(self, tokens: int, positions: int) -> int:

@@ -109,7 +109,8 @@ class EncodeOptions:
             )
         if self.end_seconds is not None and self.end_seconds <= (self.start_seconds or 0):
             raise UsageError(
-                f"`end_seconds` {self.end_seconds:g} is not after `start_seconds` {self.start_seconds or 0:g}",
+                f"`end_seconds` {self.end_seconds:g} is not after `start_seconds` "
+                f"{self.start_seconds or 0:g}",
                 way_out="give a later end",
             )
 
