@@ -21,8 +21,8 @@ _API = {
     "encode": ("infotok_cli.codec.encode", "encode_file"),
     "decode": ("infotok_cli.codec.decode", "decode_file"),
     "open": ("infotok_cli.container.reader", "ItkReader"),
-    "EncodeOptions": ("infotok_cli.config", "EncodeOptions"),
-    "Budget": ("infotok_cli.config", "Budget"),
+    "EncodeOptions": ("infotok_cli.codec.options", "EncodeOptions"),
+    "Budget": ("infotok_cli.allocation.budgets", "Budget"),
 }
 
 

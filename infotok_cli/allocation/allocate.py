@@ -45,6 +45,17 @@ class Allocation:
         return int(self.keep.sum())
 
 
+def tokens_at_rate(rate: float | Fraction, positions: int) -> int:
+    """Tokens that `rate`, in [0, 1], buys for that many positions: the nearest integer, halves up."""
+    return int(Fraction(rate) * positions + Fraction(1, 2))
+
+
+def least_tokens(grid: Grid, kind: AllocationName) -> int:
+    """Fewest tokens that an allocation of that kind gives a segment: one a block, or one in all."""
+    steps, rows, columns = block_grid(grid) if kind == "block" else (1, 1, 1)
+    return steps * rows * columns
+
+
 def allocate(
     errors: Sequence[NDArray[np.float32]], kind: AllocationName, rate: float | Fraction
 ) -> list[Allocation]:
@@ -69,10 +80,10 @@ def allocate_blocks(errors: Sequence[NDArray[np.float32]], rate: float | Fractio
     worth, cost = np.concatenate(worths), np.concatenate(costs)
     # Stable on (segment, doubling, grid order), so a block's doublings stay in their order too.
     order = np.argsort(-worth, kind="stable")
-    floor = sum(capacity.size for capacity in capacities)
+    floor = sum(least_tokens(grid, "block") for grid in grids)
     spent = np.cumsum(cost[order]) + floor
     taken = np.zeros(len(worth), np.uint8)
-    taken[order] = (spent <= _target(rate, grids)) & (cost[order] > 0)
+    taken[order] = (spent <= tokens_at_rate(rate, _positions(grids))) & (cost[order] > 0)
     allocations, offset = [], 0
     for grid, capacity in zip(grids, capacities, strict=True):
         size = capacity.size
@@ -106,7 +117,7 @@ def allocate_positions(errors: Sequence[NDArray[np.float32]], rate: float | Frac
     for error in flat:
         error[int(error.argmax())] = np.inf
     worth = np.concatenate(flat)
-    count = max(len(flat), _target(rate, grids))
+    count = max(len(flat), tokens_at_rate(rate, _positions(grids)))
     taken = np.zeros(len(worth), np.bool_)
     taken[np.argsort(-worth, kind="stable")[:count]] = True
     parts = np.split(taken, np.cumsum([error.size for error in flat])[:-1])
@@ -170,10 +181,8 @@ def _grid(error: NDArray[np.float32]) -> Grid:
     return (t, h, w)
 
 
-def _target(rate: float | Fraction, grids: Sequence[Grid]) -> int:
-    """Tokens that `rate` buys: the nearest integer, halves up."""
-    positions = sum(t * h * w for t, h, w in grids)
-    return int(Fraction(rate) * positions + Fraction(1, 2))
+def _positions(grids: Sequence[Grid]) -> int:
+    return sum(t * h * w for t, h, w in grids)
 
 
 def block_means(error: NDArray[np.float32]) -> NDArray[np.float32]:

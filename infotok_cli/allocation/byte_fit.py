@@ -6,6 +6,7 @@ import math
 
 from infotok_cli.allocation.allocate import Allocation
 from infotok_cli.allocation.planner import SEGMENT_OVERHEAD, Group, Measure, Written, allocate_tokens
+from infotok_cli.container import layout
 from infotok_cli.container.header import Header
 from infotok_cli.entropy.token_ids import packed_bytes
 
@@ -21,6 +22,16 @@ _CODED_SHARE = 0.55
 """Size of coded tokens against packed ones that is assumed before any has been seen."""
 
 
+FILE_OVERHEAD = layout.SECTION_STRUCT.size + layout.FOOTER_STRUCT.size
+"""Bytes of index and footer besides the index entries."""
+
+
+def fixed_bytes(header: Header) -> int:
+    """Bytes of a file besides its segments and their index entries."""
+    head = len(layout.MAGIC) + layout.SECTION_STRUCT.size + len(header.pack())
+    return head + FILE_OVERHEAD
+
+
 class ByteFit:
     """Tokens for a number of bytes, from what maps and tokens have been taking."""
 
@@ -34,15 +45,17 @@ class ByteFit:
         self._memory: tuple[float, ...] = (0.0,) * 4
 
     def tokens_for(self, size_bytes: int, positions: int) -> int:
-        """Tokens that fit with the maps of so many positions into so many bytes, segment overhead aside."""
+        """Tokens that fit into `size_bytes` with the maps of that many positions, segment overhead aside."""
         return int((size_bytes - positions * self.map_bytes_per_position) / self.bytes_per_token)
 
     def bytes_for(self, tokens: int, positions: int) -> int:
-        """Bytes of so many tokens with the maps of so many positions, segment overhead aside."""
+        """Bytes of `tokens` tokens with the maps of `positions` positions, segment overhead aside."""
         return math.ceil(positions * self.map_bytes_per_position + tokens * self.bytes_per_token)
 
-    def allocate(self, group: Group, size_bytes: int, measure: Measure) -> list[Allocation]:
-        """The most tokens, to within a tolerance, with which the group's segments fit into so many bytes.
+    def allocate(self, group: Group, size_bytes: int, measure: Measure) -> tuple[list[Allocation], int]:
+        """The most tokens, to within a tolerance, with which the group's segments fit into `size_bytes`.
+
+        Returns them and the bytes they take, which are more than `size_bytes` only at the floor.
 
         Bytes grow more slowly than tokens, as c n^p with p about 0.75: that sets the first step, and a
         straight line in logarithms between the nearest tries on both sides the next ones. Where several tries
@@ -61,18 +74,18 @@ class ByteFit:
             if taken <= size_bytes:
                 below = (got, taken, allocations)
                 if got == group.positions or size_bytes - taken <= _FIT_TOLERANCE * size_bytes:
-                    return allocations
+                    return allocations, taken
             else:
                 above = (got, taken)
                 if got > tokens:  # the floor
-                    return allocations
+                    return allocations, taken
             tokens = self._next(below, above, room, len(group.errors) * SEGMENT_OVERHEAD)
             tokens = min(group.positions, max(1, tokens))
             if below is not None and tokens <= below[0]:
                 break
             if below is None and tries >= _FLOOR_AFTER:
                 tokens = 1
-        return below[2] if below is not None else allocations
+        return (below[2], below[1]) if below is not None else (allocations, taken)
 
     @staticmethod
     def _next(

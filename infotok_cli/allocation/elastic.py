@@ -11,19 +11,18 @@ a given rate 10 to 30.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
 
-from infotok_cli.allocation.allocate import Allocation
+from infotok_cli.allocation.allocate import Allocation, tokens_at_rate
 from infotok_cli.blocks import Grid, keep_from_prefix, shortest_prefix
 
 LENGTHS = 64
 """Steps between the shortest prefix of a segment and all of it that a search looks at."""
 
 BISECTIONS = 40
-"""At most so many thresholds are tried for a group."""
+"""Most thresholds that are tried for a group."""
 
 CLOSE_SHARE = 0.01
 """Share of a group's tokens that may be left to hand out, a step at a time, when the search ends."""
@@ -46,7 +45,7 @@ def allocate_prefixes(segments: Sequence[Prefixes], rate: float) -> list[Allocat
     """
     searches = [_Search(segment) for segment in segments]
     positions = sum(search.positions for search in searches)
-    target = int(Fraction(rate) * positions + Fraction(1, 2))
+    target = tokens_at_rate(rate, positions)
     if target >= positions:
         return [_allocation(search, search.positions) for search in searches]
     lengths = _shortest_for(searches, target)

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from infotok_cli.allocation.allocate import block_steps
-from infotok_cli.blocks import block_grid
+from infotok_cli.allocation.allocate import block_steps, least_tokens
 from infotok_cli.routers import AllocationName
 
 _BITS = 16
@@ -44,12 +43,11 @@ class StepHistogram:
         for error in errors:
             if self.kind == "block":
                 worth, cost = block_steps(error)
-                self.floor += int(np.prod(block_grid(error.shape)))
             else:
                 worth = np.nan_to_num(np.asarray(error, np.float32)).ravel()
                 cost = np.ones(worth.size, np.int64)
                 cost[int(worth.argmax())] = 0
-                self.floor += 1
+            self.floor += least_tokens(error.shape, self.kind)
             self.positions += error.size
             # Positive floats order as the integers of their bits.
             bins = np.maximum(worth, 0).astype(np.float32).ravel().view(np.uint32) >> _BITS

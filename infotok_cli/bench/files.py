@@ -45,7 +45,7 @@ def rows(clip: Path, folder: Path, engine: Engine, facts: Run, repeats: int = RE
     """Time an encode and a decode of a clip."""
     from infotok_cli.codec.decode import decode_file
     from infotok_cli.codec.encode import encode_file
-    from infotok_cli.config import EncodeOptions
+    from infotok_cli.codec.options import EncodeOptions
 
     tokens, shown = folder / "bench.itk", folder / "bench.mp4"
     report = encode_file(clip, tokens, engine, EncodeOptions(rate=0.5), overwrite=True)

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import TypeVar
 from unittest.mock import patch
 
-from infotok_cli.allocation.budgets import RatePlanner
+from infotok_cli.allocation.rate_planners import RatePlanner
 from infotok_cli.bench.commands import long_clip
 from infotok_cli.bench.regions import NETWORK, Place, Profile, marked, profiled, region
 from infotok_cli.codec import decode, decode_segments, encode, groups
 from infotok_cli.codec.load_engine import load_engine
-from infotok_cli.config import EncodeOptions
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.errors import InfotokError
 from infotok_cli.model.engine import Engine
 from infotok_cli.routers import ROUTERS

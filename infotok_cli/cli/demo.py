@@ -10,7 +10,6 @@ import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import emit, tell
-from infotok_cli.config import EncodeOptions
 from infotok_cli.errors import OutputError
 
 if TYPE_CHECKING:
@@ -44,6 +43,8 @@ def demo(
       infotok demo
       infotok demo trial/ --rate 0.25
     """
+    from infotok_cli.codec.options import EncodeOptions
+
     wanted = EncodeOptions(rate=rate)
     sample, tokens, decoded = (folder / name for name in (SAMPLE, TOKENS, DECODED))
     _make_folder(folder)

@@ -10,7 +10,6 @@ import typer
 from infotok_cli.cli import options
 from infotok_cli.cli.output import emit, tell
 from infotok_cli.cli.pipes import PIPE, input_of, output_of, reader_may_leave
-from infotok_cli.config import DEFAULT_RATE, EncodeOptions, check_source
 from infotok_cli.errors import UsageError
 from infotok_cli.routers import ROUTERS, AllocationName
 
@@ -189,6 +188,8 @@ def encode(
       infotok encode film.mkv --start 60 --end 90 --short-side 256
       camera | infotok encode - -o - | infotok decode - -o - | player
     """
+    from infotok_cli.codec.options import DEFAULT_RATE, EncodeOptions, check_source
+
     budget = options.one_budget(
         rate,
         {

@@ -154,7 +154,7 @@ def evaluate(
     from infotok_cli.cli.evaluate_options import Targets, parse_anchors, parse_settings
     from infotok_cli.cli.evaluate_view import Watch, show
     from infotok_cli.codec.load_engine import load_engine
-    from infotok_cli.config import EncodeOptions
+    from infotok_cli.codec.options import EncodeOptions
     from infotok_cli.evaluate.clips import find_clips
     from infotok_cli.evaluate.journal import Journal
     from infotok_cli.evaluate.report import merged

@@ -7,12 +7,14 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infotok_cli.config import Budget, BudgetKind
 from infotok_cli.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from infotok_cli.allocation.budgets import Budget
 
 OUTPUT_PANEL = "Output"
 BUDGET_PANEL = "How many tokens (one of these)"
@@ -138,8 +140,10 @@ def quantity(option: str, text: str | None) -> float | None:
     return float(match[1]) * _SCALES[match[2]]
 
 
-def one_budget(rate: float | None, given: Mapping[BudgetKind, float | None]) -> Budget | None:
+def one_budget(rate: float | None, given: Mapping[str, float | None]) -> Budget | None:
     """The one budget that is not None, if any; UsageError for several, `rate` counting as one."""
+    from infotok_cli.allocation.budgets import Budget
+
     chosen = [(kind, value) for kind, value in given.items() if value is not None]
     names = (["--rate"] if rate is not None else []) + [f"--{kind}" for kind, _ in chosen]
     if len(names) > 1:

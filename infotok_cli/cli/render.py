@@ -62,22 +62,8 @@ def _budget_words(report: EncodeReport) -> str:
     """What a budget came to, with a comma behind it; nothing without one."""
     if report.budget is None:
         return ""
-    value, seconds = report.budget.value, report.duration_seconds
-    match report.budget.kind:
-        case "max-tokens":
-            words = f"{report.tokens / value:.2%} of {value:,.0f} tokens"
-        case "target-size":
-            words = f"{report.size_bytes / value:.2%} of {size(round(value))}"
-        case "tokens-per-second":
-            words = f"{report.tokens / seconds:,.1f} of {value:,.10g} tokens per second"
-        case "bitrate":
-            words = f"{8 * report.size_bytes / seconds:,.0f} of {value:,.10g} bits per second"
-        case "calibrated-rate":
-            words = f"{report.token_rate / value:.2f} times the {value:g} of footage at large"
-        case "target-psnr":
-            words = f"{report.predicted_psnr_db:.2f} dB predicted for {value:g} dB"
     full = ", all positions kept" if report.tokens == report.positions else ""
-    return f"{words}{full}, "
+    return f"{report.budget.in_words(report)}{full}, "
 
 
 def decode_line(report: DecodeReport) -> str:

@@ -23,7 +23,7 @@ from infotok_cli import __version__
 from infotok_cli.codec.decode import decode_file
 from infotok_cli.codec.demo_clip import FRAME_RATE, PHASE_FRAMES, SIDE, sample_frames
 from infotok_cli.codec.encode import encode_file
-from infotok_cli.config import EncodeOptions
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.errors import InfotokError, ModelError, UsageError
 from infotok_cli.itk.find_weights import find_model
 from infotok_cli.metrics import PEAK, mean_squared_error

@@ -19,15 +19,14 @@ from typing import BinaryIO
 
 from infotok_cli import __version__
 from infotok_cli.allocation.allocate import Allocation
-from infotok_cli.allocation.budgets import make_planner
+from infotok_cli.allocation.budgets import Budget, make_planner
 from infotok_cli.allocation.planner import NOTHING, Written
-from infotok_cli.allocation.psnr_budget import TargetPsnrPlanner
 from infotok_cli.atomic import atomic_output
 from infotok_cli.codec.batches import batches, started_early
 from infotok_cli.codec.groups import Pending, group_size, group_view
 from infotok_cli.codec.load_engine import check_masking
+from infotok_cli.codec.options import EncodeOptions, check_source
 from infotok_cli.codec.passes import Passes, audio_track
-from infotok_cli.config import Budget, EncodeOptions, check_source
 from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.errors import InputError, UsageError
@@ -145,7 +144,7 @@ def encode_file(
                 header,
                 is_stream=is_stream,
                 holds_pixels=options.refine > 0,
-                alone=options.budget is not None and options.budget.kind == "calibrated-rate",
+                alone=planner.alone,
             ),
             analyzed=meter.analyzed,
         )
@@ -162,7 +161,7 @@ def encode_file(
                 if is_stream:
                     writer.flush()
         size_bytes = writer.finish()
-        warnings = video.warnings
+        warnings = (*video.warnings, *planner.warnings())
         try:
             planner.check(size_bytes)
         except UsageError as error:
@@ -199,7 +198,7 @@ def encode_file(
         allocation=header.allocation,
         refine=options.refine,
         budget=options.budget,
-        predicted_psnr_db=planner.predicted_psnr_db if isinstance(planner, TargetPsnrPlanner) else None,
+        predicted_psnr_db=planner.predicted_psnr_db,
         passes=passes.count,
         model=header.model_name,
         device=engine.runtime.device.type,

@@ -20,8 +20,8 @@ from infotok_cli.allocation.planner import Group
 from infotok_cli.blocks import token_grid
 from infotok_cli.codec.ahead import ahead
 from infotok_cli.codec.batches import batches
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.codec.trials import PrefixErrors, Trial, is_trial, may_be_trial, takes_trials
-from infotok_cli.config import EncodeOptions
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
 from infotok_cli.container.tracks import pack_audio, pack_times

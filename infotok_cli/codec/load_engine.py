@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from infotok_cli.config import EncodeOptions
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.container.header import Header
 from infotok_cli.errors import ModelError, UsageError
 from infotok_cli.itk.find_weights import find_model

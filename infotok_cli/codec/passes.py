@@ -12,7 +12,7 @@ from typing import BinaryIO
 from infotok_cli.allocation.planner import Measure, Planner
 from infotok_cli.codec.batches import even_size
 from infotok_cli.codec.groups import Pending, group_view, read_groups
-from infotok_cli.config import EncodeOptions
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.container.header import Header
 from infotok_cli.model.engine import Engine
 from infotok_cli.sound import AudioPacket, AudioTrack

@@ -6,7 +6,7 @@ import numpy as np
 
 from infotok_cli.allocation.allocate import Allocation
 from infotok_cli.blocks import keep_from_prefix, token_grid
-from infotok_cli.config import EncodeOptions
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.metrics import average_psnr, psnr
 from infotok_cli.model.engine import Engine
 from infotok_cli.model.tokenizer import Analysis
@@ -60,4 +60,4 @@ class PrefixErrors:
 
 def takes_trials(options: EncodeOptions) -> bool:
     """Whether the planner of these options asks for trials."""
-    return options.budget is not None and options.budget.kind == "target-psnr"
+    return options.budget is not None and options.budget.planner.takes_trials

@@ -10,7 +10,7 @@ from typing import Any
 
 from infotok_cli.codec.decode_segments import decoded_segments
 from infotok_cli.codec.encode import encode_file
-from infotok_cli.config import EncodeOptions
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import InputError
 from infotok_cli.evaluate.anchors import CONTAINER, Anchor, anchor_writer

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from infotok_cli.config import Budget, EncodeOptions
+from infotok_cli.allocation.budgets import Budget
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.errors import InputError
 from infotok_cli.evaluate.seams import SeamReport
 from infotok_cli.routers import AllocationName

@@ -7,9 +7,9 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from infotok_cli.allocation.budgets import fitted_planner
+from infotok_cli.allocation.budgets import check_fit
 from infotok_cli.codec.load_engine import check_masking
-from infotok_cli.config import EncodeOptions
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.evaluate.anchors import ANCHORS, check_size
 from infotok_cli.evaluate.clips import clip_sha256, end_after
 from infotok_cli.evaluate.journal import MEASURING_CODE, Journal, code_sha256, key_of
@@ -50,7 +50,7 @@ def check_settings(sweep: Sweep, engine: Engine) -> None:
         chosen = wanted.applied_to(sweep.options)
         check_masking(engine, chosen)
         if chosen.budget is not None:
-            fitted_planner(chosen.router, chosen.budget, engine.loaded.fits, str(engine.loaded.path))
+            check_fit(chosen.budget, chosen.router, engine.loaded.fits, str(engine.loaded.path))
 
 
 def run_sweep(

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from infotok_cli.codec.load_engine import load_engine
-from infotok_cli.config import EncodeOptions
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.errors import InputError
 from infotok_cli.evaluate.anchors import ANCHORS
 from infotok_cli.evaluate.measure import measure_anchor, measure_clip

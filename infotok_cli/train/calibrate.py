@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +15,16 @@ from infotok_cli.allocation.distortion import MIN_ERROR, SHARES, Distortion, sha
 from infotok_cli.allocation.rate_scale import RateScale
 from infotok_cli.metrics import PEAK, average_psnr, psnr
 from infotok_cli.model.engine import Engine
+from infotok_cli.model.tokenizer import Analysis
+from infotok_cli.routers import ROUTERS, ErrorMapKind
 
 RATES = (0.17, 0.25, 0.35, 0.5, 0.75, 1.0)
 """Token rates whose allocations are reconstructed and measured."""
+
+KINDS = tuple(dict.fromkeys(router.error_map for router in ROUTERS.values() if router.knows_errors))
+"""Error maps that say how hard a segment is; routers of one kind share what is fitted to it."""
+
+_Fit = TypeVar("_Fit")
 
 ErrorMap = NDArray[np.float32]
 Measured = list[tuple[ErrorMap, Allocation, NDArray[np.float64], float]]
@@ -23,32 +32,44 @@ Measured = list[tuple[ErrorMap, Allocation, NDArray[np.float64], float]]
 
 
 def fit_distortions(engine: Engine, clips: Sequence[NDArray[np.uint8]]) -> dict[str, Distortion]:
-    """Fit `Distortion` for the `fast` and the `exact` router on clips `[T, H, W, 3]`.
+    """Fit what quality to expect on clips `[T, H, W, 3]`, by name of the routers whose maps know errors.
 
-    T a multiple of 8, H and W of 16, so that no block is cut.
+    T a multiple of 8, H and W of 16, so that no block is cut; ValueError for others.
     """
-    measured: dict[str, Measured] = {"fast": [], "exact": []}
+    measured: dict[ErrorMapKind, Measured] = defaultdict(list)
     for clip in clips:
         analysis = engine.analyze(clip)
-        maps = {"fast": engine.predicted_error(analysis), "exact": engine.exact_error(clip, analysis)}
-        for router, error in maps.items():
+        for kind in KINDS:
+            error = _error_map(engine, clip, analysis, kind)
             for rate in RATES:
                 (allocation,) = allocate_blocks([error], rate)
                 ids = engine.compress(analysis, allocation.keep)
                 shown = engine.reconstruct(ids, allocation.keep, *clip.shape[:3])
                 row = (error, allocation, _block_mse(clip, shown), average_psnr(psnr(clip, shown)))
-                measured[router].append(row)
-    return {router: _fit(rows) for router, rows in measured.items()}
+                measured[kind].append(row)
+    return _by_router({kind: _fit(rows) for kind, rows in measured.items()})
 
 
 def fit_rate_scales(engine: Engine, clips: Sequence[NDArray[np.uint8]]) -> dict[str, RateScale]:
-    """Fit `RateScale` for the `fast` and the `exact` router on clips `[T, H, W, 3]`, as above."""
-    maps: dict[str, list[ErrorMap]] = {"fast": [], "exact": []}
+    """Fit what tokens must be worth on clips `[T, H, W, 3]`, by name of the routers whose maps know errors.
+
+    T a multiple of 8, H and W of 16, so that no block is cut; ValueError for others.
+    """
+    maps: dict[ErrorMapKind, list[ErrorMap]] = defaultdict(list)
     for clip in clips:
         analysis = engine.analyze(clip)
-        maps["fast"].append(engine.predicted_error(analysis))
-        maps["exact"].append(engine.exact_error(clip, analysis))
-    return {router: RateScale.fit(errors) for router, errors in maps.items()}
+        for kind in KINDS:
+            maps[kind].append(_error_map(engine, clip, analysis, kind))
+    return _by_router({kind: RateScale.fit(errors) for kind, errors in maps.items()})
+
+
+def _error_map(engine: Engine, clip: NDArray[np.uint8], analysis: Analysis, kind: ErrorMapKind) -> ErrorMap:
+    """Error map `[t, h, w]` of that kind."""
+    return engine.exact_error(clip, analysis) if kind == "exact" else engine.predicted_error(analysis)
+
+
+def _by_router(fits: Mapping[ErrorMapKind, _Fit]) -> dict[str, _Fit]:
+    return {name: fits[router.error_map] for name, router in ROUTERS.items() if router.knows_errors}
 
 
 def _fit(rows: Measured) -> Distortion:

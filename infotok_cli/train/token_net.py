@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from infotok_cli.allocation.allocate import allocate
+from infotok_cli.allocation.allocate import allocate, tokens_at_rate
 from infotok_cli.blocks import keep_from_prefix, token_grid
 from infotok_cli.entropy.token_coding import to_digits
 from infotok_cli.entropy.token_net import (
@@ -61,7 +61,8 @@ def collect_tokens(
         by_position = random.random() < POSITION_SHARE
         for rate in (1.0, random.uniform(0.5, 1.0), random.uniform(0.125, 0.5)):
             if engine.loaded.config.masking == "elastic":
-                keep = keep_from_prefix(max(1, round(rate * error.size)), token_grid(*clip.shape[:3]))
+                tokens = max(1, tokens_at_rate(rate, error.size))
+                keep = keep_from_prefix(tokens, token_grid(*clip.shape[:3]))
             else:
                 keep = allocate([error], "position" if by_position else "block", rate)[0].keep
             ids = engine.compress(analysis, keep)

@@ -11,7 +11,7 @@ import pytest
 from infotok_cli.bench import profile
 from infotok_cli.bench.regions import REST, marked, profiled, region
 from infotok_cli.codec import groups
-from infotok_cli.config import EncodeOptions
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.model import layers
 from infotok_cli.model.engine import Engine
 from make_video import make_video, moving_shapes

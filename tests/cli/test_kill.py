@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from infotok_cli.codec.encode import encode_file
 from infotok_cli.codec.load_engine import load_engine
-from infotok_cli.config import EncodeOptions
+from infotok_cli.codec.options import EncodeOptions
 
 torch.set_num_threads(1)
 clip, folder, seed, runs = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])

@@ -10,7 +10,7 @@ import torch
 
 from infotok_cli.codec.decode import decoded_segments
 from infotok_cli.codec.encode import encode_file
-from infotok_cli.config import EncodeOptions
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.itk.tokens import pack_tokens, unpack_tokens
 from infotok_cli.model.engine import Engine, choose_runtime

@@ -14,7 +14,7 @@ from infotok_cli.codec.decode import decode_file
 from infotok_cli.codec.decode_segments import decoded_segments
 from infotok_cli.codec.encode import encode_file
 from infotok_cli.codec.load_engine import load_engine
-from infotok_cli.config import EncodeOptions
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.errors import InputError, ModelError

@@ -13,6 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from infotok_cli.allocation.budgets import Budget
 from infotok_cli.allocation.distortion import Distortion
 from infotok_cli.allocation.fits import Fits
 from infotok_cli.allocation.rate_scale import RateScale
@@ -20,7 +21,7 @@ from infotok_cli.codec import groups
 from infotok_cli.codec.decode import decode_file
 from infotok_cli.codec.decode_segments import decoded_segments
 from infotok_cli.codec.encode import EncodeReport, encode_file
-from infotok_cli.config import Budget, EncodeOptions
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import InputError, UsageError
 from infotok_cli.itk.tokens import unpack_tokens

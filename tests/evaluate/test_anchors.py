@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.colour import BT709
-from infotok_cli.config import EncodeOptions
 from infotok_cli.errors import InputError, UsageError
 from infotok_cli.evaluate import anchors
 from infotok_cli.evaluate.anchors import ANCHORS, anchor_writer, check_anchor

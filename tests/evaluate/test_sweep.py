@@ -15,7 +15,7 @@ import pytest
 
 from infotok_cli.codec.decode import decode_file
 from infotok_cli.codec.encode import encode_file
-from infotok_cli.config import EncodeOptions
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.errors import InputError, UsageError
 from infotok_cli.evaluate import sweep as sweeping
 from infotok_cli.evaluate.clips import clip_sha256, end_after, find_clips

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infotok_cli.config import EncodeOptions
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.errors import UsageError
 from infotok_cli.evaluate.measure import measure_clip
 from infotok_cli.evaluate.quality import QualityMeter

@@ -18,7 +18,7 @@ pytest.importorskip("google_crc32c", reason="whole files need google-crc32c")
 from infotok_cli.codec.decode import decode_file
 from infotok_cli.codec.encode import encode_file
 from infotok_cli.codec.load_engine import load_engine
-from infotok_cli.config import EncodeOptions
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.reader import open_video
 from infotok_kernels import backend

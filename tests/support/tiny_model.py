@@ -6,15 +6,11 @@ from pathlib import Path
 
 import torch
 
-from infotok_cli.allocation.distortion import Distortion
 from infotok_cli.config import ModelConfig
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import save_model
 from infotok_cli.routers import MaskingName
 from made_net import made_net
-
-MADE_UP = Distortion(offsets=(-0.5, -1.0, -1.5, -2.0), slopes=(2.2, 2.1, 2.0, 2.0), bias_db=0.3)
-"""An expectation of quality that was fitted to nothing."""
 
 
 def write_tiny_model(path: Path, masking: MaskingName = "error", *, coded: bool = False) -> str:

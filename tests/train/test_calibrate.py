@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from infotok_cli.allocation.allocate import allocate_blocks
 from infotok_cli.metrics import average_psnr, psnr
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
-from infotok_cli.train.calibrate import RATES, fit_distortions
+from infotok_cli.routers import ROUTERS
+from infotok_cli.train.calibrate import RATES, fit_distortions, fit_rate_scales
 from make_video import moving_shapes
 from tiny_model import write_tiny_model
 
@@ -48,3 +50,16 @@ def test_clips_of_cut_blocks_are_refused(tmp_path: Path) -> None:
     engine = Engine(load_model(tmp_path / "tiny.safetensors"), choose_runtime("cpu"))
     with pytest.raises(ValueError, match="not made of whole blocks"):
         fit_distortions(engine, [moving_shapes(4, 32, 32)])
+
+
+def test_routers_that_know_errors_get_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another router of a kind of error map that exists shares what is fitted to it."""
+    write_tiny_model(tmp_path / "tiny.safetensors")
+    engine = Engine(load_model(tmp_path / "tiny.safetensors"), choose_runtime("cpu"))
+    another = dataclasses.replace(ROUTERS["fast"], name="another", code=99)
+    monkeypatch.setitem(ROUTERS, "another", another)
+    clips = [moving_shapes(8, 32, 32)]
+    distortions, scales = fit_distortions(engine, clips), fit_rate_scales(engine, clips)
+    assert set(distortions) == set(scales) == {"fast", "exact", "another"}
+    assert distortions["another"] == distortions["fast"] != distortions["exact"]
+    assert scales["another"] == scales["fast"] != scales["exact"]

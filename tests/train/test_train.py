@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import signal
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from infotok_cli.allocation import allocate as allocate_module
+from infotok_cli.allocation.allocate import allocate, allocate_blocks
+from infotok_cli.blocks import block_levels
 from infotok_cli.codec.decode import decode_file
 from infotok_cli.codec.encode import encode_file
-from infotok_cli.config import EncodeOptions, ModelConfig
+from infotok_cli.codec.options import EncodeOptions
+from infotok_cli.config import ModelConfig
 from infotok_cli.errors import InputError, OutputError, UsageError
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
+from infotok_cli.routers import AllocationName
 from infotok_cli.train import loop
 from infotok_cli.train.checkpoint import read_checkpoint
 from infotok_cli.train.companions import Companions
@@ -23,7 +29,7 @@ from infotok_cli.train.distributed import StopSignals, World
 from infotok_cli.train.frame_cache import CropShape, FrameCache
 from infotok_cli.train.loop import train
 from infotok_cli.train.make_cache import make_cache
-from infotok_cli.train.masking import blocks_by_error, draw_keep
+from infotok_cli.train.masking import draw_keep, keep_at_rate
 from infotok_cli.train.optimizing import learning_rate_factor
 from infotok_cli.train.options import Report, TrainOptions
 
@@ -201,16 +207,45 @@ def test_learning_rate_warms_up_holds_and_falls() -> None:
     assert learning_rate_factor(1.0, 1000, 0.5) == 0
 
 
-@pytest.mark.parametrize("rate", [0.125, 0.4, 0.75, 1.0])
-def test_training_masks_agree_with_the_codec(rate: float) -> None:
-    """The allocation training sees is the one encoding makes, up to one step."""
-    from infotok_cli.allocation.allocate import allocate_blocks
+@pytest.mark.parametrize("rate", [0.125, 0.4, 0.5, 0.75, 1.0])
+@pytest.mark.parametrize("steps", [1, 4, 8, 16])
+def test_training_masks_are_those_of_the_codec(steps: int, rate: float) -> None:
+    log_error = torch.rand(3, steps, 9, 8, generator=torch.Generator().manual_seed(steps)).mul(3)
+    keep = keep_at_rate(log_error, rate, "error").numpy()
+    for mask, error in zip(keep, log_error.exp().numpy(), strict=True):
+        (allocation,) = allocate_blocks([error], rate)
+        assert np.array_equal(mask, allocation.keep)
 
-    error = torch.rand(4, 8, 8).mul(3)
-    keep = blocks_by_error(error, rate)
-    (allocation,) = allocate_blocks([error.exp().numpy()], rate)
-    assert abs(int(keep.sum()) - allocation.tokens) <= 4
-    assert float((keep.numpy() == allocation.keep).mean()) > 0.97
+
+@pytest.mark.parametrize("steps", [8, 16])
+def test_training_masks_have_more_tokens_at_the_ends_of_segments(
+    steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a rule without seams would get wrong shows only where blocks lie between the ends."""
+    log_error = torch.randn(4, steps // 2, 6, 6, generator=torch.Generator().manual_seed(0))
+    for axis in (1, 2, 3):
+        log_error = log_error.repeat_interleave(2, dim=axis)
+    keep = keep_at_rate(log_error, 0.5, "error")
+    monkeypatch.setattr(allocate_module, "SEAM_WORTH", 1.0)
+    flat = keep_at_rate(log_error, 0.5, "error")
+    assert float((keep != flat).float().mean()) > 0.02
+    ends = [0, 1, -2, -1]
+    assert keep[:, ends].float().mean() > flat[:, ends].float().mean() + 0.02
+
+
+def test_drawn_masks_are_allocations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without noise they are what the codec makes of the error at the rates drawn, blocks or positions."""
+    monkeypatch.setattr(torch, "randn", lambda shape, generator: torch.zeros(shape))
+    log_error = torch.rand(40, 8, 9, 8, generator=torch.Generator().manual_seed(1))
+    by_position = 0
+    for error, mask in zip(
+        log_error.exp().numpy(), draw_keep(log_error, torch.Generator().manual_seed(2)).numpy(), strict=True
+    ):
+        kind: AllocationName = "block" if block_levels(mask) is not None else "position"
+        by_position += kind == "position"
+        (allocation,) = allocate([error], kind, Fraction(int(mask.sum()), mask.size))
+        assert np.array_equal(mask, allocation.keep)
+    assert 2 <= by_position <= 16
 
 
 def test_drawn_masks_cover_the_rates() -> None:

@@ -1,0 +1,124 @@
+"""Tokens or bits in proportion to the time that a video is shown, in one pass."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from infotok_cli.allocation.allocate import Allocation, least_tokens
+from infotok_cli.allocation.byte_fit import ByteFit, fixed_bytes
+from infotok_cli.allocation.fits import Fits
+from infotok_cli.allocation.planner import (
+    SEGMENT_OVERHEAD,
+    BudgetPlanner,
+    Floor,
+    Group,
+    Measure,
+    Outcome,
+    Written,
+    allocate_tokens,
+)
+from infotok_cli.container.header import Header
+from infotok_cli.errors import UsageError
+
+
+class TokensPerSecondPlanner(BudgetPlanner):
+    """Tokens in proportion to the time that has gone by."""
+
+    name, unit = "tokens-per-second", "tokens per second"
+
+    def __init__(self, value: float, header: Header, fits: Fits) -> None:
+        self.kind = header.allocation
+        self.per_second = Fraction(value)
+        self.credit = Fraction(0)
+        self.floor, self.seconds = Floor(self.name, value), Fraction(0)
+        least = least_tokens(header.grid(), self.kind) * header.frame_rate / header.segment_frames
+        if value < least:
+            raise UsageError(
+                f"`{self.name}` {value:.10g} is below the least of {float(least):.6g} for "
+                f"{header.width}x{header.height} pixels at {float(header.frame_rate):g} frames per second",
+                way_out="give more, or a smaller `short_side`",
+            )
+
+    def plan(self, group: Group, measure: Measure) -> list[Allocation]:
+        self.seconds += group.seconds
+        self.credit += group.seconds * self.per_second
+        chosen = allocate_tokens(group, self.kind, int(self.credit))
+        self.floor.add(group.least_tokens(self.kind), chosen)
+        return chosen
+
+    def wrote(self, written: Written) -> None:
+        self.credit -= written.tokens
+
+    def warnings(self) -> tuple[str, ...]:
+        return self.floor.warnings(float(self.seconds)) if self.seconds else ()
+
+    @classmethod
+    def in_words(cls, value: float, came: Outcome) -> str:
+        return f"{came.tokens / came.duration_seconds:,.1f} of {value:,.10g} tokens per second"
+
+
+class BitratePlanner(BudgetPlanner):
+    """Real bits, headers and index included, in proportion to the time that has gone by.
+
+    The floor of one token a block may take more. What the first groups left of their share pays for that; a
+    file that is over in the end, by more bytes than header and footer have, is refused.
+    """
+
+    name, unit = "bitrate", "bits per second"
+
+    def __init__(self, value: float, header: Header, fits: Fits) -> None:
+        self.value = value
+        self.byte_fit = ByteFit(header)
+        self.bytes_per_second = Fraction(value) / 8
+        self.fixed_bytes = fixed_bytes(header)
+        self.credit = Fraction(-self.fixed_bytes)
+        self.seconds = Fraction(0)
+        self.no_sound = "" if header.audio is None else ", or leave the sound out (`audio`)"
+        self.is_least = True
+        """Whether all groups so far got the floor."""
+        self.is_hopeless = value < 8 * SEGMENT_OVERHEAD * header.frame_rate / header.segment_frames
+        """Whether segments without a single token would take more."""
+
+    def plan(self, group: Group, measure: Measure) -> list[Allocation]:
+        kind = self.byte_fit.kind
+        if self.is_hopeless:
+            least = measure(allocate_tokens(group, kind, 1)).size_bytes + group.side_bytes
+            start = f"the first {float(group.seconds):.3g} seconds of this video"
+            raise self._below(least, group.seconds, f"{start}, and the rest may take more")
+        self.seconds += group.seconds
+        self.credit += group.seconds * self.bytes_per_second - group.side_bytes
+        chosen, _ = self.byte_fit.allocate(group, int(self.credit), measure)
+        if sum(one.tokens for one in chosen) > group.least_tokens(kind):
+            self.is_least = False
+        return chosen
+
+    def wrote(self, written: Written) -> None:
+        self.credit -= written.size_bytes
+        self.byte_fit.learn(written)
+
+    def check(self, size_bytes: int) -> None:
+        allowed = self.seconds * self.bytes_per_second
+        if not self.seconds or size_bytes <= allowed + self.fixed_bytes:
+            return
+        if self.is_least:
+            raise self._below(size_bytes, self.seconds, "this video")
+        raise UsageError(
+            f"`{self.name}` {self.value:.10g} became {math.ceil(8 * size_bytes / self.seconds)}, "
+            "as the end of this video takes more than was left for it",
+            way_out=f"give more, or `target-size` {int(allowed)}, which looks ahead",
+        )
+
+    def _below(self, least_bytes: int, seconds: Fraction, what: str) -> UsageError:
+        return UsageError(
+            f"`{self.name}` {self.value:.10g} is below the least of about "
+            f"{math.ceil(8 * least_bytes / seconds)} bits per second for {what}",
+            way_out=f"give more, or a smaller `short_side`{self.no_sound}",
+        )
+
+    @classmethod
+    def in_words(cls, value: float, came: Outcome) -> str:
+        return f"{8 * came.size_bytes / came.duration_seconds:,.0f} of {value:,.10g} bits per second"
+
+
+PLANNERS: tuple[type[BudgetPlanner], ...] = (TokensPerSecondPlanner, BitratePlanner)

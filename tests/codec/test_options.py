@@ -1,0 +1,39 @@
+"""Options of an encode that contradict each other are refused by the names of both."""
+
+from __future__ import annotations
+
+import pytest
+
+from infotok_cli.allocation.budgets import BUDGETS, Budget
+from infotok_cli.codec.options import EncodeOptions, check_source
+from infotok_cli.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [({"router": "fixed"}, "router"), ({"allocation": "position"}, "allocation")]
+)
+@pytest.mark.parametrize(("kind", "value"), [("target-psnr", 30), ("calibrated-rate", 0.5)])
+def test_fitted_budgets_name_what_they_cannot_go_with(
+    kind: str, value: float, options: dict[str, str], words: str
+) -> None:
+    with pytest.raises(UsageError, match=f"{kind} does not go with {words} "):
+        EncodeOptions(budget=Budget(kind, value), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", BUDGETS)
+def test_a_pipe_takes_budgets_that_look_at_the_video_once(kind: str) -> None:
+    options = EncodeOptions(budget=Budget(kind, 0.5))
+    check_source(True, options)
+    if kind in ("max-tokens", "target-size"):
+        with pytest.raises(UsageError, match=rf"{kind} looks at .*, or give rate, .*bitrate or target-psnr"):
+            check_source(False, options)
+    else:
+        check_source(False, options)
+
+
+def test_a_searching_router_takes_a_rate_only() -> None:
+    with pytest.raises(UsageError, match="bitrate does not go with router elastic: give rate"):
+        EncodeOptions(budget=Budget("bitrate", 1000), router="elastic")
+    assert EncodeOptions(router="elastic").allocation_kind == "position"
+    with pytest.raises(UsageError, match="allocation block does not go with router elastic"):
+        EncodeOptions(router="elastic", allocation="block")
