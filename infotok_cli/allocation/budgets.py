@@ -202,6 +202,11 @@ class _Surveyed:
     def check(self, size_bytes: int) -> None:
         """A number of tokens cannot be missed at the end."""
 
+    @property
+    def predicted_psnr_db(self) -> float | None:
+        """No quality is predicted."""
+        return None
+
     def _take(self, group: Group, tokens: int) -> int:
         """Tokens for `group` when it and all that follows may take `tokens`; counts the group as gone."""
         here = StepHistogram(self.kind)

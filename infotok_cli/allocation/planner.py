@@ -90,6 +90,10 @@ class Planner(Protocol):
     def check(self, size_bytes: int) -> None:
         """Raise UsageError when a finished file of this size breaks the budget."""
 
+    @property
+    def predicted_psnr_db(self) -> float | None:
+        """What is expected of the file, mean over frames so far, dB; None where nothing is predicted."""
+
 
 class OnePass:
     """What planners that see each group once have in common."""
@@ -104,6 +108,11 @@ class OnePass:
 
     def check(self, size_bytes: int) -> None:
         """What is spread over time is met as far as the floor of one token a block allows."""
+
+    @property
+    def predicted_psnr_db(self) -> float | None:
+        """Most planners predict no quality."""
+        return None
 
 
 def allocate_tokens(group: Group, kind: AllocationName, tokens: int) -> list[Allocation]:
