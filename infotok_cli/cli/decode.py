@@ -126,7 +126,8 @@ def decode(
     if read_from is source:
         with ItkReader(source, recover=skip_bad) as reader:
             total = _expected_frames(reader, start, end)
-    with reader_may_leave(), progress(total) as bar:
+    with reader_may_leave(), progress() as bar:
+        bar.started(total)
         bar.describe("loading the model")
         from infotok_cli.codec.decode import decode_file
         from infotok_cli.codec.load_engine import load_engine
@@ -147,7 +148,7 @@ def decode(
             skip_bad=skip_bad,
             audio=not no_audio,
             stream_format=cast("StreamFormat", stream_format),
-            progress=bar.update,
+            progress=bar.done,
         )
     for line in render.shortened(report.lost):
         tell(f"infotok: warning: {line}")

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from infotok_cli.errors import InputError
-from infotok_cli.video.reader import TimedFrame
+from infotok_cli.video.timed_frames import TimedFrame
 from infotok_cli.video.video_info import Frame
 
 LONGEST_TICKS = (1 << 32) - 1

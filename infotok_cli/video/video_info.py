@@ -78,6 +78,17 @@ class VideoInfo:
     is_still_image: bool
     has_audio: bool
 
+    def expected_frames(self, start_seconds: float | None, end_seconds: float | None) -> int | None:
+        """Frames between start and end as far as the container tells; None where it does not."""
+        if self.frames_from_container:
+            seconds = float(self.frames_from_container / self.frame_rate)
+        elif self.duration_seconds_from_container:
+            seconds = self.duration_seconds_from_container
+        else:
+            return None
+        seconds = min(seconds, end_seconds or seconds) - (start_seconds or 0.0)
+        return max(1, round(seconds * self.frame_rate))
+
 
 @dataclass(frozen=True)
 class Orientation:

@@ -13,6 +13,20 @@ from make_video import make_video, moving_shapes
 from tiny_model import write_tiny_model
 
 
+class Watcher:
+    """Notes what it is told of an encode's progress."""
+
+    def __init__(self) -> None:
+        self.totals: list[int | None] = []
+        self.frames: list[int] = []
+
+    def started(self, total: int | None) -> None:
+        self.totals.append(total)
+
+    def done(self, frames: int, tokens: int | None = None) -> None:
+        self.frames.append(frames)
+
+
 def test_a_source_that_is_moved_away_meanwhile(tmp_path: Path) -> None:
     """It is open, so all of it is encoded, and the report says how large it was."""
     write_tiny_model(tmp_path / "tiny.safetensors")
@@ -20,12 +34,14 @@ def test_a_source_that_is_moved_away_meanwhile(tmp_path: Path) -> None:
     source = make_video(tmp_path / "clip.mp4", moving_shapes(16, 32, 48))
     size_bytes = source.stat().st_size
 
-    def move(frames: int, tokens: int) -> None:
-        if source.exists():
-            source.rename(tmp_path / "elsewhere.mp4")
+    class Mover(Watcher):
+        def done(self, frames: int, tokens: int | None = None) -> None:
+            super().done(frames, tokens)
+            if source.exists():
+                source.rename(tmp_path / "elsewhere.mp4")
 
     target = tmp_path / "clip.itk"
-    report = encode_file(source, target, engine, EncodeOptions(segment_frames=4), progress=move)
+    report = encode_file(source, target, engine, EncodeOptions(segment_frames=4), progress=Mover())
     assert not source.exists()
     assert (report.frames, report.input_bytes) == (16, size_bytes)
     with ItkReader(target) as reader:
