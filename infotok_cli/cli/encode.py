@@ -9,6 +9,7 @@ import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import emit, tell
+from infotok_cli.cli.output_names import beside, check_itk_name
 from infotok_cli.cli.pipes import PIPE, input_of, output_of, reader_may_leave
 from infotok_cli.config import DEFAULT_RATE, EncodeOptions, check_source
 from infotok_cli.errors import UsageError
@@ -215,11 +216,12 @@ def encode(
     check_source(read_from is source, wanted)
     if read_from is source:
         options.check_input(source)
-    target = output or source.with_suffix(".itk")
+    target = output or beside(source, ".itk", overwrite=overwrite)
     write_to = output_of(target, as_json)
     if read_from is source:
         options.check_distinct(source, target)
     if write_to is target:
+        check_itk_name(target)
         options.check_file_output(target, overwrite)
 
     from infotok_cli.cli import render

@@ -12,6 +12,14 @@ from numpy.typing import NDArray
 Frame = NDArray[np.uint8]
 """One picture `[H, W, 3]` or a run of them `[T, H, W, 3]`, RGB, 0..255."""
 
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+"""Of the video files that are written."""
+
+MEDIA_SUFFIXES = (
+    *VIDEO_SUFFIXES, ".avi", ".ts", ".y4m", ".gif", ".png", ".jpg", ".jpeg", ".webp",
+)  # fmt: skip
+"""Of files that a name makes people take for a video or a picture."""
+
 STILL_IMAGE_RATE = Fraction(1)
 """Frame rate given to a still image: shown again as a video, it lasts one second."""
 

@@ -26,9 +26,7 @@ from infotok_cli.video.audio import template
 from infotok_cli.video.encoders import Encoder, find_encoder, writable_colour
 from infotok_cli.video.ffmpeg_pipes import WriteOnly
 from infotok_cli.video.pixels import YuvConverter
-from infotok_cli.video.video_info import BT709, Colour, Frame
-
-SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+from infotok_cli.video.video_info import BT709, VIDEO_SUFFIXES, Colour, Frame
 
 NO_SOUND_OF = {".mp4": ("A_PCM",), ".m4v": ("A_PCM",), ".mov": ("A_FLAC", "A_OPUS")}
 """Codecs that FFmpeg refuses only when it starts to write, where it no longer says what is wrong.
@@ -104,10 +102,10 @@ class VideoWriter:
         self._rate = Fraction(frame_rate)
         self._tick = tick or 1 / self._rate
         self._count = 0
-        if self._suffix not in SUFFIXES:
+        if self._suffix not in VIDEO_SUFFIXES:
             raise UsageError(
                 f"cannot write a {self._path.suffix or 'nameless'} file",
-                way_out=f"choose {', '.join(SUFFIXES)}",
+                way_out=f"choose {', '.join(VIDEO_SUFFIXES)}",
                 where=str(path),
             )
         encoder = find_encoder(codec or ("vp9" if self._suffix == ".webm" else "h264"))
