@@ -52,7 +52,7 @@ class EditReport:
 
 
 @dataclass(frozen=True)
-class _Trimmed:
+class _Piece:
     """A segment of one of the inputs, and what is to be trimmed off it in the output."""
 
     reader: ItkReader
@@ -129,7 +129,7 @@ def concat_files(sources: Sequence[Path], target: Path, *, overwrite: bool = Fal
         InputError: a file is damaged, or differs from the first in one of the fields `SAME`.
         OutputError: the output cannot be written.
     """
-    pieces: list[_Trimmed] = []
+    pieces: list[_Piece] = []
     for source in sources:
         with ItkReader(source) as reader:  # not all at once: there may be more of them than can be open
             following = list(_cut(reader, range(reader.total_frames)))
@@ -157,7 +157,7 @@ def repair_file(source: Path, target: Path, *, overwrite: bool = False) -> EditR
             except InputError as error:
                 notes.append(reader.reason(error))
                 lost = Counts(frames=piece.counts.shown, tokens=0, map_bytes=0, token_bytes=0, lost=True)
-                piece = _Trimmed(reader, piece.number, lost)  # noqa: PLW2901
+                piece = _Piece(reader, piece.number, lost)  # noqa: PLW2901
             damage = _side_damage(reader, piece.number)
             notes += damage
             pieces.append(dataclasses.replace(piece, salvage=bool(damage)))
@@ -180,7 +180,7 @@ def _side_damage(reader: ItkReader, number: int) -> list[str]:
     return notes
 
 
-def _cut(reader: ItkReader, wanted: range) -> Iterator[_Trimmed]:
+def _cut(reader: ItkReader, wanted: range) -> Iterator[_Piece]:
     """The segments that show frames `wanted`, trimmed to them."""
     starts = reader.index.starts
     for number in range(reader.index.holding(wanted.start), reader.index.holding(wanted.stop - 1) + 1):
@@ -199,10 +199,10 @@ def _cut(reader: ItkReader, wanted: range) -> Iterator[_Trimmed]:
             trim_end=trim_end,
             lost=entry.lost,
         )
-        yield _Trimmed(reader, number, counts, before)
+        yield _Piece(reader, number, counts, before)
 
 
-def _rejoined(one: _Trimmed, other: _Trimmed) -> _Trimmed | None:
+def _rejoined(one: _Piece, other: _Piece) -> _Piece | None:
     """One piece for two that show neighbouring parts of the same segment, or None."""
     a, b = one.counts, other.counts
     meets = a.frames == b.frames and a.frames - a.trim_end == b.trim_start and not a.lost
@@ -214,7 +214,7 @@ def _rejoined(one: _Trimmed, other: _Trimmed) -> _Trimmed | None:
             return None
         if (one.durations(), one.packets()) != (other.durations(), other.packets()):
             return None
-    return _Trimmed(one.reader, one.number, dataclasses.replace(a, trim_end=b.trim_end))
+    return _Piece(one.reader, one.number, dataclasses.replace(a, trim_end=b.trim_end))
 
 
 def _check_same(first: ItkReader, other: ItkReader) -> None:
@@ -238,7 +238,7 @@ def _shown(value: object) -> str:
     return "none" if value is None else str(value)
 
 
-def _header(pieces: Sequence[_Trimmed]) -> Header:
+def _header(pieces: Sequence[_Piece]) -> Header:
     """Header of the output, in the oldest version that can hold it."""
     readers = {id(piece.reader): piece.reader for piece in pieces}.values()
     first = pieces[0].reader.header
@@ -250,7 +250,7 @@ def _header(pieces: Sequence[_Trimmed]) -> Header:
     return dataclasses.replace(first, segment_frames=length, format_version=version)
 
 
-def _write(sources: Iterable[Path], target: Path, pieces: Sequence[_Trimmed], overwrite: bool) -> EditReport:
+def _write(sources: Iterable[Path], target: Path, pieces: Sequence[_Piece], overwrite: bool) -> EditReport:
     header = _header(pieces)
     with atomic_output(target, overwrite) as stream:
         writer = ItkWriter(stream, header, str(target))
