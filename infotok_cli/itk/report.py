@@ -104,24 +104,25 @@ def verify_file(path: Path, model: str | None = None) -> None:
     """
     with ItkReader(path) as reader:
         net = token_net_for(reader.header, model)
-        bad, first = [], ""
+        bad: list[str] = []
+        first: InputError | None = None
         for number in range(len(reader.index)):
             try:
                 segment = reader.read_segment(number)
                 if not segment.lost:
                     unpack_tokens(reader, segment, net)
             except InputError as error:
-                first = first or str(error)
+                first = first or error
                 bad.append(reader.place(number))
-        if len(bad) == 1:
-            raise InputError(first)
+        if first is not None and len(bad) == 1:
+            raise first
         if bad:
             more = f" and {len(bad) - NAMED_AT_MOST} more" if len(bad) > NAMED_AT_MOST else ""
             raise InputError(
                 f"{len(bad)} of {len(reader.index)} segments are damaged, "
                 f"{', '.join(bad[:NAMED_AT_MOST])}{more}",
-                way_out=str(AGAIN),
-                where=str(reader.name),
+                way_out=AGAIN,
+                where=reader.name,
             )
 
 

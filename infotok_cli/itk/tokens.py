@@ -38,7 +38,7 @@ def unpack_tokens(reader: Stored, segment: Segment, net: TokenNet | None) -> Tok
         InputError: the segment was lost, or its payloads are no code or contradict each other.
     """
     keep = unpack_keep_map(reader, segment)
-    with _blamed(reader, segment):
+    with _naming(reader, segment):
         return keep, unpack_ids(segment.token_payload, keep, reader.header.levels, _net(reader.header, net))
 
 
@@ -48,24 +48,23 @@ def unpack_keep_map(reader: Stored, segment: Segment) -> NDArray[np.bool_]:
         raise InputError(
             f"{reader.place(segment.number)} is lost",
             way_out="encode the video again",
-            where=str(reader.name),
+            where=reader.name,
         )
     header = reader.header
-    with _blamed(reader, segment):
+    with _naming(reader, segment):
         return unpack_keep(
             segment.map_payload, header.allocation, header.grid(segment.frames), segment.tokens
         )
 
 
 @contextmanager
-def _blamed(reader: Stored, segment: Segment) -> Iterator[None]:
+def _naming(reader: Stored, segment: Segment) -> Iterator[None]:
     """Put file and segment before what is wrong with a payload."""
     try:
         yield
     except InputError as error:
-        what = str(error).removesuffix(": encode the video again")
         place = reader.place(segment.number)
-        raise InputError(f"{place} is damaged, {what}", way_out=str(AGAIN), where=str(reader.name)) from error
+        raise InputError(f"{place} is damaged, {error.what}", way_out=AGAIN, where=reader.name) from error
 
 
 def pack_tokens(
