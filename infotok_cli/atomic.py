@@ -22,7 +22,7 @@ def atomic_path(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
     KeyboardInterrupt included, it is removed and what stood at `path` before stays as it was.
 
     Raises:
-        OutputError: `path` exists and `overwrite` is false, is no regular file, its folder is missing or
+        OutputError: `path` exists and `overwrite` is false, is not a regular file, its folder is missing or
             cannot be written to, or the file cannot be finished.
     """
     target, mode = _resolve(path, overwrite)
@@ -32,10 +32,10 @@ def atomic_path(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
         try:
             _publish(temporary, target, mode, overwrite)
         except FileExistsError as error:
-            raise OutputError(_exists(path)) from error
+            raise _exists(path) from error
         except OSError as error:
             raise OutputError(
-                f"cannot be finished ({error.strerror})", way_out="check the disk", where=str(_name(path))
+                f"cannot be finished ({error.strerror})", way_out="check the disk", where=_name(path)
             ) from error
     except BaseException:
         with contextlib.suppress(OSError):
@@ -51,7 +51,7 @@ def atomic_output(path: str | Path, overwrite: bool = False) -> Iterator[BinaryI
             file = open(temporary, "wb")  # noqa: SIM115  closed below, where a failure gets its message
         except OSError as error:
             raise OutputError(
-                f"cannot be written ({error.strerror})", way_out="check the folder", where=str(_name(path))
+                f"cannot be written ({error.strerror})", way_out="check the folder", where=_name(path)
             ) from error
         try:
             yield file
@@ -64,7 +64,7 @@ def atomic_output(path: str | Path, overwrite: bool = False) -> Iterator[BinaryI
             file.close()
         except OSError as error:
             raise OutputError(
-                f"cannot be written ({error.strerror})", way_out="check the disk", where=str(_name(path))
+                f"cannot be written ({error.strerror})", way_out="check the disk", where=_name(path)
             ) from error
 
 
@@ -78,14 +78,14 @@ def _resolve(path: str | Path, overwrite: bool) -> tuple[Path, int | None]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(
-            f"is no usable file name ({reason})", way_out="choose another", where=str(_name(path))
+            f"is not a usable file name ({reason})", way_out="choose another", where=_name(path)
         ) from error
     if stat.S_ISDIR(status.st_mode):
-        raise OutputError("is a folder", way_out="give the name of a file in it", where=str(_name(path)))
+        raise OutputError("is a folder", way_out="give the name of a file in it", where=_name(path))
     if not stat.S_ISREG(status.st_mode):
-        raise OutputError("is no regular file", way_out="give the name of a file", where=str(_name(path)))
+        raise OutputError("is not a regular file", way_out="give the name of a file", where=_name(path))
     if not overwrite:
-        raise OutputError(_exists(path))
+        raise _exists(path)
     return target, stat.S_IMODE(status.st_mode)
 
 
@@ -93,15 +93,18 @@ def _create_beside(path: str | Path, target: Path) -> Path:
     """Create an empty file with a fresh hidden name, the suffix of `target` and the usual permissions."""
     folder = target.parent
     if not folder.is_dir():
-        raise OutputError(f"folder {_name(folder)} does not exist: create it first", where=str(_name(path)))
+        raise OutputError(
+            f"folder {_name(folder)} does not exist", way_out="create it first", where=_name(path)
+        )
     temporary = folder / f".infotok-{secrets.token_hex(8)}{target.suffix}"
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
-        message = (
-            f"{_name(path)}: cannot write into folder {_name(folder)} ({error.strerror}): choose another"
-        )
-        raise OutputError(message) from error
+        raise OutputError(
+            f"cannot write into folder {_name(folder)} ({error.strerror})",
+            way_out="choose another",
+            where=_name(path),
+        ) from error
     return temporary
 
 
@@ -123,8 +126,10 @@ def _publish(temporary: Path, target: Path, mode: int | None, overwrite: bool) -
             os.close(folder)
 
 
-def _exists(path: str | Path) -> str:
-    return f"{_name(path)}: exists already: choose another name or ask to overwrite it"
+def _exists(path: str | Path) -> OutputError:
+    return OutputError(
+        "exists already", way_out="choose another name, or replace it with `overwrite`", where=_name(path)
+    )
 
 
 def _name(path: str | Path) -> str:

@@ -96,8 +96,8 @@ def test_wrong_places_are_output_errors(tmp_path: Path) -> None:
     cases = {
         tmp_path: "is a folder",
         tmp_path / "missing" / "out.itk": "does not exist",
-        tmp_path / "file" / "out.itk": "no usable file name",
-        Path("/dev/null"): "is no regular file",
+        tmp_path / "file" / "out.itk": "not a usable file name",
+        Path("/dev/null"): "is not a regular file",
         Path("/proc/out.itk"): "cannot write into folder",
         tmp_path / "zero\0.itk": "file name",
         tmp_path / ("x" * 300): "file name",

@@ -50,7 +50,7 @@ class TokensPerSecondPlanner(BudgetPlanner):
     def wrote(self, written: Written) -> None:
         self.credit -= written.tokens
 
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[UsageError, ...]:
         return self.floor.warnings(float(self.seconds)) if self.seconds else ()
 
     @classmethod

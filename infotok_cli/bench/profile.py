@@ -22,13 +22,12 @@ from unittest.mock import patch
 from infotok_cli.allocation.rate_planners import RatePlanner
 from infotok_cli.bench.commands import long_clip
 from infotok_cli.bench.regions import NETWORK, Place, Profile, marked, profiled, region
-from infotok_cli.codec import decode, decode_segments, encode, groups
+from infotok_cli.codec import decode, decode_segments, encode, endpoints, group_coder, groups
 from infotok_cli.codec.load_engine import load_engine
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.errors import InfotokError
 from infotok_cli.model.engine import Engine
 from infotok_cli.routers import ROUTERS
-from infotok_cli.video.reader import VideoReader
 from infotok_cli.video.writer import VideoWriter
 
 Item = TypeVar("Item")
@@ -38,12 +37,11 @@ SECONDS = {"cuda": 10.0, "cpu": 2.0}
 VIDEO = "video in and out"
 
 FILES: tuple[Place, ...] = (
-    (encode, "open_video", VIDEO),
-    (VideoReader, "has_constant_rate", VIDEO),
+    (endpoints, "open_video", VIDEO),
     (VideoWriter, "__init__", VIDEO),
     (VideoWriter, "write", VIDEO),
     (VideoWriter, "close", VIDEO),
-    (encode, "pack_tokens", "token coding"),
+    (group_coder, "pack_tokens", "token coding"),
     (decode_segments, "unpack_tokens", "token coding"),
     (RatePlanner, "plan", "allocation"),
 )

@@ -10,12 +10,12 @@ import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import emit, tell
+from infotok_cli.cli.output_names import beside
 from infotok_cli.cli.pipes import PIPE, input_of, output_of, reader_may_leave
 from infotok_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from infotok_cli.codec.decode import StreamFormat
-    from infotok_cli.container.reader import ItkReader
+    from infotok_cli.codec.decode_outputs import StreamFormat
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +34,7 @@ def decode(
             metavar="OUT.mp4|FOLDER/",
             help="The file to write (.mp4, .m4v, .mov, .mkv, .webm), a folder for PNG frames, or - for "
             "standard output.",
-            show_default="FILE with the suffix .mp4, in its folder",
+            show_default="FILE with the suffix .decoded.mp4, in its folder",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
@@ -61,14 +61,15 @@ def decode(
         ),
     ] = None,
     stream_format: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--stream-format",
             metavar="mkv|y4m",
             help="What -o - writes: Matroska, or uncompressed frames without sound.",
+            show_default="mkv",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
-    ] = "mkv",
+    ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     start: options.Start = None,
@@ -100,18 +101,16 @@ def decode(
 
     \b
     Examples:
-      infotok decode clip.itk                              writes clip.mp4
+      infotok decode clip.itk                              writes clip.decoded.mp4
       infotok decode clip.itk -o clip.webm --crf 30
       infotok decode clip.itk -o frames/ --start 2 --end 3
       infotok decode broken.itk --skip-bad
       infotok decode clip.itk -o - --stream-format y4m | x264 - --demuxer y4m -o small.mkv
     """
-    if stream_format not in ("mkv", "y4m"):
-        raise UsageError(f"--stream-format {stream_format!r} is unknown", way_out="choose mkv or y4m")
     read_from = input_of(source)
     if read_from is source:
         options.check_input(source)
-    target = _target(source, output)
+    target = _target(source, output, overwrite)
     write_to = output_of(target, as_json)
     if read_from is source:
         options.check_distinct(source, target)
@@ -120,13 +119,11 @@ def decode(
 
     from infotok_cli.cli import render
     from infotok_cli.cli.progress import progress
-    from infotok_cli.container.reader import ItkReader
+    from infotok_cli.codec.decode_outputs import frame_output
 
-    total = None
-    if read_from is source:
-        with ItkReader(source, recover=skip_bad) as reader:
-            total = _expected_frames(reader, start, end)
-    with reader_may_leave(), progress(total) as bar:
+    kind = cast("StreamFormat | None", stream_format)  # checked there, as the others
+    frame_output(write_to, codec=codec, crf=crf, overwrite=overwrite, stream_format=kind)
+    with reader_may_leave(), progress() as bar:
         bar.describe("loading the model")
         from infotok_cli.codec.decode import decode_file
         from infotok_cli.codec.load_engine import load_engine
@@ -146,8 +143,8 @@ def decode(
             overwrite=overwrite,
             skip_bad=skip_bad,
             audio=not no_audio,
-            stream_format=cast("StreamFormat", stream_format),
-            progress=bar.update,
+            stream_format=kind,
+            progress=bar,
         )
     for line in render.shortened(report.lost):
         tell(f"infotok: warning: {line}")
@@ -157,18 +154,11 @@ def decode(
         tell(render.decode_line(report))
 
 
-def _expected_frames(reader: ItkReader, start: float | None, end: float | None) -> int:
-    """Frames between start and end, as if all were shown for the same time."""
-    total, length = reader.total_frames, float(reader.duration_seconds)
-    last = length if end is None else min(end, length)
-    return max(1, round((last - (start or 0.0)) / length * total))
-
-
-def _target(source: Path, output: str | None) -> Path:
+def _target(source: Path, output: str | None, overwrite: bool) -> Path:
     if output is None:
         if source == PIPE:
             raise UsageError("standard input has no name to make one from", way_out="name the output with -o")
-        return source.with_suffix(".mp4")
+        return beside(source, ".decoded.mp4", overwrite=overwrite)
     target = Path(output)
     if output.endswith(("/", os.sep)) and target.suffix and not target.is_dir():
         raise UsageError(

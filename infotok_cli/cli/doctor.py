@@ -41,7 +41,7 @@ def doctor(
     from infotok_cli.cli.progress import progress
     from infotok_cli.codec.doctor import examine
 
-    with progress(None) as bar:
+    with progress() as bar:
         report = examine(model, device, kernels, bar.describe)
     emit(json.dumps(dataclasses.asdict(report), indent=2) if as_json else text_of(report))
     if report.exit_code:

@@ -9,6 +9,7 @@ import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import emit, tell
+from infotok_cli.cli.output_names import check_itk_name
 from infotok_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def _check(sources: list[Path], target: Path, overwrite: bool) -> None:
     for source in sources:
         options.check_input(source)
         options.check_distinct(source, target)
+    check_itk_name(target)
     options.check_file_output(target, overwrite)
 
 

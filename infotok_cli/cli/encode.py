@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated, cast
 
 import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import emit, tell
+from infotok_cli.cli.output_names import beside, check_itk_name
 from infotok_cli.cli.pipes import PIPE, input_of, output_of, reader_may_leave
 from infotok_cli.errors import UsageError
 from infotok_cli.routers import ROUTERS, AllocationName
-
-if TYPE_CHECKING:
-    from infotok_cli.video.video_info import VideoInfo
 
 
 def register(app: typer.Typer) -> None:
@@ -219,22 +217,18 @@ def encode(
     check_source(read_from is source, wanted)
     if read_from is source:
         options.check_input(source)
-    target = output or source.with_suffix(".itk")
+    target = output or beside(source, ".itk", overwrite=overwrite)
     write_to = output_of(target, as_json)
     if read_from is source:
         options.check_distinct(source, target)
     if write_to is target:
+        check_itk_name(target)
         options.check_file_output(target, overwrite)
 
     from infotok_cli.cli import render
     from infotok_cli.cli.progress import progress
-    from infotok_cli.video.reader import open_video
 
-    total = None
-    if read_from is source:
-        with open_video(source) as video:
-            total = expected_frames(video.info, start, end)
-    with reader_may_leave(), progress(total) as bar:
+    with reader_may_leave(), progress() as bar:
         bar.describe("loading the model")
         from infotok_cli.codec.encode import encode_file
         from infotok_cli.codec.load_engine import load_engine
@@ -243,22 +237,10 @@ def encode(
             model, device, kernels, precision=precision, deterministic=deterministic, compiled=compile_blocks
         )
         bar.describe("encoding")
-        report = encode_file(read_from, write_to, engine, wanted, overwrite=overwrite, progress=bar.update)
-    for line in report.warnings:
-        tell(f"infotok: warning: {line}")
+        report = encode_file(read_from, write_to, engine, wanted, overwrite=overwrite, progress=bar)
+    for warning in report.warnings:
+        tell(f"infotok: warning: {render.spelled(warning)}")
     if as_json:
         emit(render.json_of_run(report))
     else:
         tell(render.encode_line(report))
-
-
-def expected_frames(info: VideoInfo, start: float | None, end: float | None) -> int | None:
-    """Frames between start and end as far as the container tells; None when it does not."""
-    if info.frames_from_container:
-        seconds = float(info.frames_from_container / info.frame_rate)
-    elif info.duration_seconds_from_container:
-        seconds = info.duration_seconds_from_container
-    else:
-        return None
-    seconds = min(seconds, end or seconds) - (start or 0.0)
-    return max(1, round(seconds * info.frame_rate))

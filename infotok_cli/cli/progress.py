@@ -12,21 +12,23 @@ if TYPE_CHECKING:
 
 
 class Bar:
-    """What a command tells about its progress; without a terminal nothing is shown."""
+    """What a command shows of its progress; without a terminal nothing is shown."""
 
-    def __init__(
-        self, progress: Progress | None = None, task: TaskID | None = None, total: int | None = None
-    ) -> None:
+    def __init__(self, progress: Progress | None = None, task: TaskID | None = None) -> None:
         self._progress = progress
         self._task = task
-        self._total = total
+        self._total: int | None = None
 
     def describe(self, what: str) -> None:
         """Say what is going on now; the bar has no end until the first frames are done."""
         if self._progress is not None and self._task is not None:
             self._progress.reset(self._task, description=what)
 
-    def update(self, frames: int, tokens: int | None = None) -> None:
+    def started(self, total: int | None) -> None:
+        """There are `total` frames to come; None where nobody knows."""
+        self._total = total
+
+    def done(self, frames: int, tokens: int | None = None) -> None:
         """Show the frames, and tokens if there are any to count, that are done."""
         if self._progress is None or self._task is None:
             return
@@ -37,8 +39,8 @@ class Bar:
 
 
 @contextmanager
-def progress(total: int | None) -> Iterator[Bar]:
-    """Lend a bar over `total` frames (None: unknown); it disappears at the end."""
+def progress() -> Iterator[Bar]:
+    """Lend a bar; it disappears at the end."""
     if not sys.stderr.isatty():
         yield Bar()
         return
@@ -73,4 +75,4 @@ def progress(total: int | None) -> Iterator[Bar]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as shown:
-        yield Bar(shown, shown.add_task("", total=None, tokens=""), total)
+        yield Bar(shown, shown.add_task("", total=None, tokens=""))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from infotok_cli.codec.decode import DecodeReport
     from infotok_cli.codec.encode import EncodeReport
+    from infotok_cli.errors import InfotokError
     from infotok_cli.itk.edit import EditReport
     from infotok_cli.itk.flat import FlatReport
     from infotok_cli.itk.report import FileReport, SegmentReport, StatsReport
@@ -75,10 +76,19 @@ def decode_line(report: DecodeReport) -> str:
     )
 
 
+def spelled(error: InfotokError) -> str:
+    """An error or a warning with the names of options in it."""
+    from infotok_cli.cli.app import option_name
+
+    return error.text(option_name)
+
+
 def json_of_run(report: EncodeReport | DecodeReport) -> str:
     """All fields of an encode's or decode's report, and its speed, as one JSON object."""
     values = dataclasses.asdict(report)
     values["frame_rate"] = ratio(report.frame_rate)
+    if "warnings" in values:
+        values["warnings"] = [spelled(warning) for warning in values["warnings"]]
     return json.dumps(values | {"speed": report.speed})
 
 

@@ -105,7 +105,7 @@ def _good_frame(reader: ItkReader, number: int, engine: Engine) -> Frame:
     raise InputError(
         "has no segment that can be decoded",
         way_out="copy it again, or encode it again",
-        where=str(reader.name),
+        where=reader.name,
     )
 
 

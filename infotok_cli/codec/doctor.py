@@ -119,7 +119,10 @@ def examine(
         report.weights = tuple(packaged_weights())
         for entry in report.weights:
             if not entry.whole:
-                raise ModelError(f"packaged model {entry.name} is not the file its manifest names: reinstall")
+                raise ModelError(
+                    f"packaged model {entry.name} is not the file its manifest names",
+                    way_out="reinstall infotok",
+                )
     report.codecs = {name: _has_codec(name) for name in ENCODERS}
     if runtime is not None:
         with report.noting():

@@ -7,10 +7,9 @@ waits for the first bytes, it is the segments of 2 seconds, or one if that is lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +18,14 @@ from infotok_cli.allocation.allocate import even_map
 from infotok_cli.allocation.planner import Group
 from infotok_cli.blocks import token_grid
 from infotok_cli.codec.ahead import ahead
-from infotok_cli.codec.batches import batches
+from infotok_cli.codec.batches import batches, even_size
+from infotok_cli.codec.job import EncodeJob
 from infotok_cli.codec.options import EncodeOptions
+from infotok_cli.codec.progress import Tally
 from infotok_cli.codec.trials import PrefixErrors, Trial, is_trial, may_be_trial, takes_trials
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
-from infotok_cli.container.tracks import pack_audio, pack_times
+from infotok_cli.container.tracks import audio_bytes, times_bytes
 from infotok_cli.model.engine import Engine
 from infotok_cli.model.tokenizer import Analysis
 from infotok_cli.routers import ROUTERS
@@ -50,7 +51,8 @@ class Pending:
 
     frames: int
     analysis: Analysis
-    error: NDArray[np.float32]
+    error_map: NDArray[np.float32]
+    """`[t, h, w]`, as the router sees it."""
     prefixes: PrefixErrors | None
     """Set for the elastic router, which asks for more than one error map."""
     trial: Trial | None = None
@@ -64,56 +66,58 @@ class Pending:
 
 
 @dataclass(frozen=True)
-class _Read:
-    """A segment as it was read: frames, where the device can fetch them, and what goes with them."""
+class HeardSegment:
+    """A segment as it was read, and the sound heard meanwhile."""
 
-    ends_group: bool
-    frames: Frame
-    durations: tuple[int, ...]
+    shown: TimedSegment
     packets: Sequence[AudioPacket]
 
 
-def group_size(
-    header: Header, *, is_stream: bool = False, holds_pixels: bool = False, alone: bool = False
-) -> int:
-    """Segments in a group of a file, or of a stream; `alone`: where each is allocated by itself."""
+@dataclass(frozen=True)
+class _Ready:
+    """A segment whose frames lie where the device can fetch them."""
+
+    frames: Frame
+    heard: HeardSegment
+    ends_group: bool
+
+
+def group_size(job: EncodeJob) -> int:
+    """Segments in a group: in a file as many as memory allows, in a stream as few as share well."""
+    header, options = job.header, job.options
     size = GROUP_POSITIONS // header.positions()
-    if holds_pixels:
+    if options.refine:
         size = min(size, GROUP_PIXEL_BYTES // (header.segment_frames * header.height * header.width * 3))
-    if is_stream:
-        size = (
-            1 if alone else min(size, int(STREAM_GROUP_SECONDS * header.frame_rate / header.segment_frames))
-        )
+    if job.is_live:
+        alone = options.budget is not None and options.budget.planner.alone
+        shared = int(STREAM_GROUP_SECONDS * header.frame_rate / header.segment_frames)
+        size = 1 if alone else min(size, shared)
     return max(1, size)
 
 
-def read_groups(
-    segments: Iterable[TimedSegment],
-    size: int,
-    engine: Engine,
-    options: EncodeOptions,
-    *,
-    batch: int = 1,
-    sound: Callable[[TimedSegment], Sequence[AudioPacket]],
-    analyzed: Callable[[int], None],
-) -> Generator[list[Pending], None, None]:
-    """Analyze segments, `size` in a group and `batch` at a time; `sound` gives their packets.
+def batch_size(job: EncodeJob) -> int:
+    """Segments that go through the network at once, so that groups are cut evenly."""
+    return even_size(group_size(job), job.engine.batch(job.header.positions()))
 
-    `analyzed` is told of their frames. Batches lie within groups. A list that was yielded should be emptied
-    before the next one is asked for.
+
+def read_groups(
+    job: EncodeJob, segments: Iterable[HeardSegment], tally: Tally
+) -> Generator[list[Pending], None, None]:
+    """Analyze segments a batch at a time, and gather them into groups; batches lie within groups.
+
+    A list that was yielded should be emptied before the next one is asked for.
     """
-    group: list[Pending] = []
-    read = (
-        _Read((n + 1) % size == 0, engine.pinned(segment.frames), segment.durations, sound(segment))
-        for n, segment in enumerate(segments)
+    size, batch = group_size(job), batch_size(job)
+    ready = (
+        _Ready(job.engine.pinned(heard.shown.frames), heard, ends_group=(number + 1) % size == 0)
+        for number, heard in enumerate(segments)
     )
-    with ahead(read, batch) as prepared:
-        for together in batches(
-            prepared, batch, lambda read: read.frames.shape, lambda read: read.ends_group
-        ):
-            for pending in _pending(together, engine, options, first=len(group)):
+    group: list[Pending] = []
+    with ahead(ready, batch) as prepared:
+        for together in batches(prepared, batch, lambda one: one.frames.shape, lambda one: one.ends_group):
+            for pending in _analyzed(job, together, first=len(group)):
                 group.append(pending)
-                analyzed(pending.frames)
+                tally.analyzed(pending.frames)
             if len(group) == size:
                 yield group
                 group = []
@@ -121,34 +125,35 @@ def read_groups(
         yield group
 
 
-def _pending(
-    together: Sequence[_Read], engine: Engine, options: EncodeOptions, *, first: int
-) -> Iterator[Pending]:
+def _analyzed(job: EncodeJob, together: Sequence[_Ready], *, first: int) -> Iterator[Pending]:
     """Segments of one shape, analyzed; `first` is the place of the first one in its group."""
+    engine, options = job.engine, job.options
     shown = [segment.frames for segment in together]
     analyses = engine.analyze_all(shown)
-    errors = _errors(shown, analyses, engine, options)
+    error_maps = _error_maps(shown, analyses, engine, options)
     searched = ROUTERS[options.router].error_map == "searched"
     tried = takes_trials(options)
-    trial = partial(Trial, engine, refine=options.refine)
-    for place, (segment, analysis, error) in enumerate(zip(together, analyses, errors, strict=True), first):
-        frames = segment.frames
+    for place, (segment, analysis, error_map) in enumerate(
+        zip(together, analyses, error_maps, strict=True), first
+    ):
+        frames, heard = segment.frames, segment.heard
+        may_be = tried and may_be_trial(place)
         yield Pending(
             frames=len(frames),
             analysis=analysis,
-            error=error,
+            error_map=error_map,
             prefixes=PrefixErrors(engine, frames, analysis) if searched else None,
-            trial=trial(frames, analysis) if tried and may_be_trial(place) else None,
+            trial=Trial(engine, frames, analysis, options.refine) if may_be else None,
             pixels=frames if options.refine else None,
-            durations=segment.durations,
-            packets=segment.packets,
+            durations=heard.shown.durations,
+            packets=heard.packets,
         )
 
 
 def group_view(group: list[Pending], header: Header) -> Group:
     """What a planner needs to know of a group."""
     return Group(
-        errors=[pending.error for pending in group],
+        errors=[pending.error_map for pending in group],
         frames=[pending.frames for pending in group],
         prefixes=[pending.prefixes for pending in group if pending.prefixes is not None],
         trials={
@@ -171,13 +176,13 @@ def _side_bytes(pending: Pending, header: Header) -> int:
     """Bytes a segment takes beside its tokens and `SEGMENT_OVERHEAD`: sound and frame times."""
     total = layout.layout_of(header.index_fields).size - layout.INDEX_ENTRY_STRUCT.size
     if header.has_times:
-        total += layout.SECTION_STRUCT.size + len(pack_times(0, 0, pending.durations))
+        total += layout.SECTION_STRUCT.size + times_bytes(pending.durations)
     if header.audio is not None:
-        total += layout.SECTION_STRUCT.size + len(pack_audio(0, pending.packets))
+        total += layout.SECTION_STRUCT.size + audio_bytes(pending.packets)
     return total
 
 
-def _errors(
+def _error_maps(
     segments: Sequence[Frame], analyses: Sequence[Analysis], engine: Engine, options: EncodeOptions
 ) -> list[NDArray[np.float32]]:
     """Error maps of segments of one shape, as the router sees them."""

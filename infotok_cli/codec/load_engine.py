@@ -34,13 +34,13 @@ def check_model(engine: Engine, header: Header, source: str) -> None:
             f"was made with model {header.model_name} {header.model_sha256.hex()[:12]}, but "
             f"{engine.loaded.path.name} is {engine.loaded.sha256[:12]}",
             way_out="give the right file with `model`",
-            where=str(source),
+            where=source,
         )
     if engine.loaded.config.levels != header.levels:
-        raise ModelError(f"quantizer levels {header.levels} are not those of its model", where=str(source))
+        raise ModelError(f"quantizer levels {header.levels} are not those of its model", where=source)
     if header.token_coding and engine.loaded.token_net is None:
         raise ModelError(
-            f"its tokens are coded, but {engine.loaded.path.name} has no token coder", where=str(source)
+            f"its tokens are coded, but {engine.loaded.path.name} has no token coder", where=source
         )
 
 

@@ -24,11 +24,21 @@ def pack_times(first_frame: int, first_tick: int, durations: Sequence[int]) -> b
     """
     if not all(1 <= duration <= layout.MAX_DURATION for duration in durations):
         raise ValueError(f"durations {min(durations)}..{max(durations)} of frames")
+    return layout.TIME_STRUCT.pack(first_frame, first_tick) + b"".join(map(_varint, _steps(durations)))
+
+
+def times_bytes(durations: Sequence[int]) -> int:
+    """Length of the TIME payload of these durations."""
+    return layout.TIME_STRUCT.size + sum(map(_varint_bytes, _steps(durations)))
+
+
+def _steps(durations: Sequence[int]) -> list[int]:
+    """Each duration less the one before, zigzag; those at the end that are 0 are left out."""
     before = (0, *durations)
     steps = [_zigzag(here - last) for last, here in zip(before, durations, strict=False)]
     while len(steps) > 1 and not steps[-1]:
         steps.pop()
-    return layout.TIME_STRUCT.pack(first_frame, first_tick) + b"".join(map(_varint, steps))
+    return steps
 
 
 def unpack_times(payload: bytes, frames: int) -> tuple[int, int, list[int]]:
@@ -64,10 +74,7 @@ def pack_audio(first_frame: int, packets: Iterable[AudioPacket]) -> bytes:
         InputError: it would be longer than the format allows.
     """
     listed = list(packets)
-    table, last = [], 0
-    for packet in listed:
-        table += [_zigzag(packet.time - last), packet.duration, len(packet.data)]
-        last = packet.time
+    table = _packet_table(listed)
     payload = b"".join(
         (
             layout.AUDIO_STRUCT.pack(first_frame, len(listed)),
@@ -81,6 +88,21 @@ def pack_audio(first_frame: int, packets: Iterable[AudioPacket]) -> bytes:
             way_out="leave it out with `audio`",
         )
     return payload
+
+
+def audio_bytes(packets: Sequence[AudioPacket]) -> int:
+    """Length of the AUDI payload of these packets."""
+    table = sum(map(_varint_bytes, _packet_table(packets)))
+    return layout.AUDIO_STRUCT.size + table + sum(len(packet.data) for packet in packets)
+
+
+def _packet_table(packets: Sequence[AudioPacket]) -> list[int]:
+    """Three numbers for each packet: time after the one before, zigzag, duration, and length."""
+    table, last = [], 0
+    for packet in packets:
+        table += [_zigzag(packet.time - last), packet.duration, len(packet.data)]
+        last = packet.time
+    return table
 
 
 def unpack_audio(payload: bytes) -> tuple[int, list[AudioPacket]]:
@@ -186,6 +208,11 @@ def _varint(value: int) -> bytes:
         value >>= 7
     coded.append(value)
     return bytes(coded)
+
+
+def _varint_bytes(value: int) -> int:
+    """Length of its code."""
+    return max(1, -(-value.bit_length() // 7))
 
 
 def _read_varint(payload: bytes, at: int) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from infotok_cli.evaluate.results import ClipResult
 from infotok_cli.metrics import bits_per_pixel
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.encoders import library_versions
-from infotok_cli.video.reader import VideoReader, open_video
+from infotok_cli.video.reader import FileReader, open_video
 from infotok_cli.video.segments import read_segments
 from infotok_cli.video.video_info import Frame, scaled_size
 
@@ -126,12 +126,12 @@ def _shared(clip: Path, quality: Quality, segment_frames: int) -> dict[str, Any]
     return shared | vars(quality)
 
 
-def _frames(video: VideoReader, options: EncodeOptions) -> Iterator[Frame]:
+def _frames(video: FileReader, options: EncodeOptions) -> Iterator[Frame]:
     return video.frames(options.start_seconds, options.end_seconds, options.short_side)
 
 
 def _compare(
-    video: VideoReader,
+    video: FileReader,
     options: EncodeOptions,
     decoded: Iterator[Frame],
     segment_frames: int,

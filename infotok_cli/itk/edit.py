@@ -119,7 +119,7 @@ def cut_file(
     Raises InputError, UsageError or OutputError.
     """
     with ItkReader(source) as reader:
-        wanted = frame_range(reader, start_seconds, end_seconds, source)
+        wanted = frame_range(reader, start_seconds, end_seconds)
         return _write([source], target, list(_cut(reader, wanted)), overwrite)
 
 

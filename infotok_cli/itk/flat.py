@@ -70,8 +70,9 @@ def export_file(
         if codebook_size(reader.header.levels) > MAX_TOKEN_IDS:
             raise InputError(
                 f"quantizer levels {reader.header.levels} have more than {MAX_TOKEN_IDS:,} ids, "
-                "which leaves none for marks: such a file has no flat ids",
-                where=str(reader.name),
+                "which leaves none for the marks of flat ids",
+                way_out="encode it with other weights",
+                where=reader.name,
             )
         net = token_net_for(reader.header, model)
         with atomic_output(target, overwrite) as stream:
@@ -168,8 +169,8 @@ def _write_segment(writer: ItkWriter, flat: Flat, net: TokenNet | None) -> int:
             lost=segment.tokens is None,
         )
     except (InputError, ValueError) as error:
-        what = error.what if isinstance(error, InputError) else str(error)
-        raise InputError(what, way_out="export them again", where=f"segment {writer.segments}") from error
+        fault = error if isinstance(error, InputError) else InputError(str(error))
+        raise fault.at(f"flat ids of segment {writer.segments}", way_out="export them again") from error
     return count
 
 

@@ -28,7 +28,7 @@ FLAT_VERSION = "infotok flat ids 1"
 CHARACTERS_PER_ID = 7
 """Of a line of .jsonl: at most five digits, a comma and a blank."""
 CHARACTERS_BESIDE_IDS = 4096
-_NOT_OURS = "export the .itk file again"
+_EXPORT_AGAIN = "export the .itk file again"
 
 _LIBRARY_ERRORS: tuple[type[Exception], ...] = (
     OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, RuntimeError, OverflowError,
@@ -49,8 +49,12 @@ def flat_format(path: Path, name: str | None) -> str:
     """One of the keys of `FORMATS`: `name`, or that of the suffix of `path`; UsageError if there is none."""
     kind = path.suffix[1:].lower() if name is None else name
     if kind not in FORMATS:
-        what = f"{path}: suffix {path.suffix!r}" if name is None else f"--format {name!r}"
-        raise UsageError(f"{what} is no format of flat ids", way_out=f"choose {', '.join(FORMATS)}")
+        what = f"suffix {path.suffix!r}" if name is None else f"`format` {name!r}"
+        raise UsageError(
+            f"{what} is not a format of flat ids",
+            way_out=f"choose {', '.join(FORMATS)}",
+            where=str(path) if name is None else "",
+        )
     return kind
 
 
@@ -106,11 +110,11 @@ def _read_npz(path: Path) -> Iterator[Content]:
     with _refused("npz"):
         with zipfile.ZipFile(path) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise InputError(f"is compressed: {_NOT_OURS}")
+                raise InputError("is compressed", way_out=_EXPORT_AGAIN)
         with np.load(path, allow_pickle=False) as arrays:
             facts, ids, offsets = arrays["header"], arrays["ids"], arrays["offsets"]
     if facts.dtype != np.uint8 or facts.ndim != 1:
-        raise InputError(f"header is {facts.dtype} {facts.shape}: {_NOT_OURS}")
+        raise InputError(f"header is {facts.dtype} {facts.shape}", way_out=_EXPORT_AGAIN)
     yield _head(facts.tobytes()), _split(ids, offsets)
 
 
@@ -156,10 +160,10 @@ def _json_lines(file: BinaryIO, limit: int) -> Iterator[Flat]:
                 or row.get("segment") != number
                 or not isinstance(row.get("ids"), list)
             ):
-                raise InputError(f"line {number + 2} is not segment {number}: {_NOT_OURS}")
+                raise InputError(f"line {number + 2} is not segment {number}", way_out=_EXPORT_AGAIN)
             ids = np.array(row["ids"])
             if ids.ndim != 1 or ids.dtype != np.int64 or int(ids.min()) < 0 or int(ids.max()) > 0xFFFF:
-                raise InputError(f"line {number + 2} has ids outside 0..65535: {_NOT_OURS}")
+                raise InputError(f"line {number + 2} has ids outside 0..65535", way_out=_EXPORT_AGAIN)
         yield ids.astype(np.uint16)
         number += 1
 
@@ -167,7 +171,7 @@ def _json_lines(file: BinaryIO, limit: int) -> Iterator[Flat]:
 def _line(file: BinaryIO, limit: int) -> bytes:
     line = file.readline(limit + 1)
     if len(line) > limit:
-        raise InputError(f"has a line of more than {limit} bytes: {_NOT_OURS}")
+        raise InputError(f"has a line of more than {limit} bytes", way_out=_EXPORT_AGAIN)
     return line
 
 
@@ -176,10 +180,10 @@ def _head(text: bytes) -> bytes:
     with _refused("header"):
         facts = json.loads(text)
         if not isinstance(facts, dict) or facts.get("format") != FLAT_VERSION:
-            raise InputError(f"its header does not say {FLAT_VERSION!r}: {_NOT_OURS}")
+            raise InputError(f"its header does not say {FLAT_VERSION!r}", way_out=_EXPORT_AGAIN)
         head = bytes.fromhex(facts["head"])
     if len(head) > MAX_HEAD_BYTES:
-        raise InputError(f"has a header of {len(head)} bytes: {_NOT_OURS}")
+        raise InputError(f"has a header of {len(head)} bytes", way_out=_EXPORT_AGAIN)
     return head
 
 
@@ -187,13 +191,13 @@ def _split(ids: NDArray[Any], offsets: NDArray[Any]) -> list[Flat]:
     flat = _checked(ids)
     starts = np.flatnonzero(flat == SEGMENT)
     if not np.array_equal(offsets, np.append(starts, len(flat))) or not len(starts) or starts[0]:
-        raise InputError(f"offsets are not where segments start: {_NOT_OURS}")
+        raise InputError("offsets are not where segments start", way_out=_EXPORT_AGAIN)
     return np.split(flat, starts[1:])
 
 
 def _checked(ids: NDArray[Any]) -> Flat:
     if not isinstance(ids, np.ndarray) or ids.dtype != np.uint16 or ids.ndim != 1:
-        raise InputError(f"ids are not one list of uint16: {_NOT_OURS}")
+        raise InputError("ids are not a list of uint16", way_out=_EXPORT_AGAIN)
     return ids
 
 
@@ -206,7 +210,7 @@ def _refused(kind: str, *more: type[Exception]) -> Iterator[None]:
         raise InputError("does not exist", way_out="check the name") from error
     except (*_LIBRARY_ERRORS, *more) as error:
         reason = str(error).split("\n")[0][:200] or type(error).__name__
-        raise InputError(f"cannot be read as {kind} ({reason}): {_NOT_OURS}") from error
+        raise InputError(f"cannot be read as {kind} ({reason})", way_out=_EXPORT_AGAIN) from error
 
 
 FORMATS = {

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import accumulate
-from pathlib import Path
 
 import numpy as np
 
@@ -17,9 +16,7 @@ LARGEST_ROUNDING_SECONDS = Fraction(1, 1000)
 """Times this near to that of a frame name it, in a file with frame times."""
 
 
-def frame_range(
-    reader: ItkReader, start_seconds: float | None, end_seconds: float | None, source: Path
-) -> range:
+def frame_range(reader: ItkReader, start_seconds: float | None, end_seconds: float | None) -> range:
     """Numbers of the frames shown at start <= time < end; UsageError when there are none."""
     total = reader.total_frames
     first = 0 if start_seconds is None else _frame_of(reader, start_seconds)
@@ -28,8 +25,9 @@ def frame_range(
         duration = float(reader.duration_seconds)
         raise UsageError(
             f"no frame lies between `start_seconds` {start_seconds or 0:g} and `end_seconds` "
-            f"{(duration if end_seconds is None else end_seconds):g}: it lasts {duration:.3f} s",
-            where=str(source),
+            f"{(duration if end_seconds is None else end_seconds):g}",
+            way_out=f"choose times within its {duration:.3f} s",
+            where=reader.name,
         )
     return range(first, last)
 

@@ -19,8 +19,8 @@ from infotok_cli.video.video_info import Frame
 
 
 @dataclass(frozen=True)
-class Shot:
-    """A few frames that follow those of the shot before, and the sound that starts about then."""
+class Chunk:
+    """A few frames that follow those of the chunk before, and the sound that starts about then."""
 
     frames: Frame | None
     """`[T, H, W, 3]`, RGB, 0..255; None when only sound is left."""
@@ -32,9 +32,9 @@ class Shot:
     """How long the frames are shown, where they come from a stream; of a file the index tells."""
 
 
-def file_shots(
+def file_chunks(
     reader: ItkReader, decoded: Iterator[Frame], wanted: range, *, audio: bool, lost: list[str] | None
-) -> Iterator[Shot]:
+) -> Iterator[Chunk]:
     """The frames `wanted`, which `decoded` gives, with their sound; reads only what belongs to them.
 
     With a list `lost` damage is named there instead of being raised: frames whose times are damaged are
@@ -54,10 +54,10 @@ def file_shots(
             packets += cut.heard(_packets(reader, number, lost), _span(reader, number, wanted))
             next_start = int(reader.index.starts[number + 1])
         timed = [next(ticks) for _ in range(len(frames))] if reader.header.has_times else None
-        yield Shot(frames, timed, packets)
+        yield Chunk(frames, timed, packets)
         done += len(frames)
     if cut is not None:
-        yield Shot(None, None, cut.rest())
+        yield Chunk(None, None, cut.rest())
 
 
 def _packets(reader: ItkReader, number: int, lost: list[str] | None) -> list[AudioPacket]:
@@ -89,14 +89,14 @@ def _span(reader: ItkReader, number: int, wanted: range) -> Span:
     )
 
 
-def stream_shots(
+def stream_chunks(
     stream: ItkStream,
     decode: Callable[[Segment], Frame],
     *,
     start_seconds: float | None,
     end_seconds: float | None,
     audio: bool,
-) -> Iterator[Shot]:
+) -> Iterator[Chunk]:
     """What is shown at start <= time < end; stops reading after it. UsageError when there is nothing."""
     clock = _Clock(stream.header, start_seconds, end_seconds)
     cut: SoundCut | None = None
@@ -113,18 +113,19 @@ def stream_shots(
             frames = decode(stored.segment)[here.start : here.stop]
             ticks = [times[place] - clock.origin for place in here] if stream.header.has_times else None
             packets = [] if cut is None else cut.heard(stored.packets, clock.span(stored, times, here))
-            yield Shot(frames, ticks, packets, (times[here.stop] - times[here.start]) * clock.unit)
+            yield Chunk(frames, ticks, packets, (times[here.stop] - times[here.start]) * clock.unit)
         if times[-1] >= clock.last:
             break
     if clock.origin is None:
         length = float(clock.now * clock.unit)
         raise UsageError(
             f"no frame lies between `start_seconds` {start_seconds or 0:g} and `end_seconds` "
-            f"{(math.inf if end_seconds is None else end_seconds):g}: it lasts {length:.3f} s",
-            where=str(stream.name),
+            f"{(math.inf if end_seconds is None else end_seconds):g}",
+            way_out=f"choose times within its {length:.3f} s",
+            where=stream.name,
         )
     if cut is not None:
-        yield Shot(None, None, cut.rest())
+        yield Chunk(None, None, cut.rest())
 
 
 class _Clock:

@@ -38,7 +38,7 @@ def unpack_tokens(reader: Stored, segment: Segment, net: TokenNet | None) -> Tok
         InputError: the segment was lost, or its payloads are no code or contradict each other.
     """
     keep = unpack_keep_map(reader, segment)
-    with _blamed(reader, segment):
+    with _naming(reader, segment):
         return keep, unpack_ids(segment.token_payload, keep, reader.header.levels, _net(reader.header, net))
 
 
@@ -51,14 +51,14 @@ def unpack_keep_map(reader: Stored, segment: Segment) -> NDArray[np.bool_]:
             where=reader.name,
         )
     header = reader.header
-    with _blamed(reader, segment):
+    with _naming(reader, segment):
         return unpack_keep(
             segment.map_payload, header.allocation, header.grid(segment.frames), segment.tokens
         )
 
 
 @contextmanager
-def _blamed(reader: Stored, segment: Segment) -> Iterator[None]:
+def _naming(reader: Stored, segment: Segment) -> Iterator[None]:
     """Say of what is wrong with a payload whose it is."""
     try:
         yield

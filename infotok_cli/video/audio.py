@@ -93,7 +93,7 @@ class AudioSource:
             raise InputError(
                 f"its sound is damaged in packet {self._packets}",
                 way_out="get a whole copy, or leave it out with `audio`",
-                where=str(self._name),
+                where=self._name,
             )
         self._packets += 1
         self._last_position = packet.pos if packet.pos is not None else -1
@@ -115,7 +115,7 @@ class AudioSource:
             raise InputError(
                 f"its sound is truncated after packet {self._packets}",
                 way_out="get a whole copy, or leave it out with `audio`",
-                where=str(self._name),
+                where=self._name,
             )
 
     @property
@@ -130,10 +130,10 @@ class AudioSource:
     def _describe(self, extradata: bytes) -> AudioTrack:
         context = self.stream.codec_context
         codec, bits = PCM_CODECS.get(self.codec, (CODECS.get(self.codec), 0))
-        way_out = "leave it out with --no-audio, or convert it to AAC"
+        way_out = "leave it out with `audio`, or convert it to AAC"
         if codec is None:
             raise InputError(
-                f"sound coded as {self.codec} cannot be carried", way_out=str(way_out), where=str(self._name)
+                f"sound coded as {self.codec} cannot be carried", way_out=way_out, where=self._name
             )
         private = extradata if codec in NEEDS_PRIVATE else b""
         if codec == "A_FLAC":
@@ -143,7 +143,7 @@ class AudioSource:
         fits = len(private) <= LONGEST_PRIVATE and 1 <= context.channels <= 255 and context.sample_rate > 0
         if not fits or (codec in NEEDS_PRIVATE and not extradata):
             raise InputError(
-                f"its {self.codec} sound has no usable header", way_out=str(way_out), where=str(self._name)
+                f"its {self.codec} sound has no usable header", way_out=way_out, where=self._name
             )
         return AudioTrack(
             codec=codec,

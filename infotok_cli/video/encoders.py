@@ -63,16 +63,16 @@ def find_encoder(codec: str) -> Encoder:
     try:
         found = av.codec.Codec(chosen.name if chosen else codec, "w")
     except (av.FFmpegError, ValueError) as error:
-        raise UsageError(f"codec {codec!r} is not available: {known}") from error
+        raise UsageError(f"`codec` {codec!r} is not available", way_out=known) from error
     if found.type != "video":
-        raise UsageError(f"codec {codec!r} is for {found.type}: {known}")
+        raise UsageError(f"`codec` {codec!r} is for {found.type}", way_out=known)
     if chosen:
         return chosen
     offered = [offer.name for offer in found.video_formats or []]
     whole = next((name for name in WHOLE_FORMATS if name in offered), "")
     halved = next((name for name in HALVED_FORMATS if name in offered), whole)
     if not halved:
-        raise UsageError(f"codec {codec!r} takes no pixel format that can be made from RGB: {known}")
+        raise UsageError(f"`codec` {codec!r} takes no pixel format that can be made from RGB", way_out=known)
     return Encoder(name=codec, pixel_format=halved, odd_pixel_format=whole)
 
 

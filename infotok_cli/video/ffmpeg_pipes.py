@@ -9,8 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-from infotok_cli.errors import InputError
+from infotok_cli.errors import InputError, OutputError
 from infotok_cli.files import PatientInput, write_all
+
+
+def unwritable(name: str, error: OSError) -> OutputError:
+    """What to say of an `error` of the system met in writing to `name`."""
+    return OutputError(f"cannot be written: {error.strerror or error}", way_out="check the disk", where=name)
 
 
 class _Called:

@@ -72,7 +72,7 @@ class PngWriter:
         )
         if strangers:
             raise OutputError(
-                f"holds {strangers[0]}, which is no frame", way_out="name another folder", where=str(name)
+                f"holds {strangers[0]}, which is not a frame", way_out="name another folder", where=str(name)
             )
         return [entry.name for entry in entries]
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from infotok_cli.errors import InputError
-from infotok_cli.video.reader import TimedFrame
+from infotok_cli.video.timed_frames import TimedFrame
 from infotok_cli.video.video_info import Frame
 
 LONGEST_TICKS = (1 << 32) - 1
@@ -104,6 +104,6 @@ def _check_size(number: int, frame: Frame, before: Frame) -> None:
     if frame.shape != before.shape:
         raise InputError(
             f"frame {number} is {frame.shape[1]}x{frame.shape[0]} pixels after "
-            f"{before.shape[1]}x{before.shape[0]}: a video must keep one size; cut it with "
-            "`start_seconds` and `end_seconds`"
+            f"{before.shape[1]}x{before.shape[0]}, but a video must keep one size",
+            way_out="cut it with `start_seconds` and `end_seconds`",
         )

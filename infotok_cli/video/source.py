@@ -130,7 +130,7 @@ class Source:
                 yield from self._whole(packet.decode())
         except av.FFmpegError as error:
             raise InputError(
-                f"is damaged {self._place()}", way_out=str(self._way_out()), where=str(self.path)
+                f"is damaged {self._place()}", way_out=self._way_out(), where=str(self.path)
             ) from error
         self._check_end()
 
@@ -149,9 +149,7 @@ class Source:
     def _whole(self, frames: list[VideoFrame]) -> Iterator[VideoFrame]:
         for frame in frames:
             if frame.is_corrupt:
-                raise InputError(
-                    f"is damaged {self._place()}", way_out=str(self._way_out()), where=str(self.path)
-                )
+                raise InputError(f"is damaged {self._place()}", way_out=self._way_out(), where=str(self.path))
             self._decoded += 1
             yield frame
 
@@ -159,7 +157,7 @@ class Source:
         end = None if packet.pos is None or self._pipe is not None else packet.pos + packet.size
         if end is not None and end >= os.path.getsize(self.path):
             self._refuse_end()
-        raise InputError(f"is damaged {self._place()}", way_out=str(self._way_out()), where=str(self.path))
+        raise InputError(f"is damaged {self._place()}", way_out=self._way_out(), where=str(self.path))
 
     def _check_end(self) -> None:
         """Compare where the stream ended with where the container says it does."""
@@ -197,7 +195,7 @@ class Source:
             amount = f"{self._decoded} of {self.stream.frames} frames could be read"
         else:
             amount = f"{self._decoded} frames could be read, more are promised"
-        raise InputError(f"is truncated: {amount}", way_out=str(self._way_out()), where=str(self.path))
+        raise InputError(f"is truncated: {amount}", way_out=self._way_out(), where=str(self.path))
 
     def _place(self) -> str:
         return "after the seek" if self._sought else f"after frame {self._decoded}"
@@ -205,7 +203,7 @@ class Source:
     def _way_out(self) -> str:
         if self._pipe is not None:
             return "get a whole copy, or save it to a file first"
-        return "get a whole copy, or stop before the damage with --end"
+        return "get a whole copy, or stop before the damage with `end_seconds`"
 
 
 def _open(path: Path) -> InputContainer:
@@ -220,9 +218,11 @@ def _open(path: Path) -> InputContainer:
         with path.open("rb") as file:
             head = file.read(12)
     except FileNotFoundError as error:
-        raise InputError("no such file", way_out="check the path", where=str(path)) from error
+        raise InputError("does not exist", way_out="check the name", where=str(path)) from error
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+        raise InputError(
+            f"cannot be read ({error.strerror or error})", way_out="check its permissions", where=str(path)
+        ) from error
     if not head:
         raise InputError("is empty (0 bytes)", way_out="get a whole copy", where=str(path))
     try:
@@ -271,7 +271,7 @@ def _video_stream(container: InputContainer, path: Path) -> VideoStream:
     if not streams:
         kinds = sorted({stream.type for stream in container.streams if stream.type != "video"})
         what = f"has only {' and '.join(kinds)}, no video" if kinds else "has no video in it"
-        raise InputError(str(what), way_out="give a file with a video stream", where=str(path))
+        raise InputError(what, way_out="give a file with a video stream", where=str(path))
     chosen = next((stream for stream in streams if stream is best), streams[0])
     if chosen.codec_context is None:
         raise InputError(

@@ -14,6 +14,14 @@ from infotok_cli.colour import Colour
 Frame = NDArray[np.uint8]
 """One picture `[H, W, 3]` or a run of them `[T, H, W, 3]`, RGB, 0..255."""
 
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+"""Of the video files that are written."""
+
+MEDIA_SUFFIXES = (
+    *VIDEO_SUFFIXES, ".avi", ".ts", ".y4m", ".gif", ".png", ".jpg", ".jpeg", ".webp",
+)  # fmt: skip
+"""Of files that a name makes people take for a video or a picture."""
+
 STILL_IMAGE_RATE = Fraction(1)
 """Frame rate given to a still image: shown again as a video, it lasts one second."""
 
@@ -52,6 +60,17 @@ class VideoInfo:
     """As declared; may be wrong, and None when nothing is declared."""
     is_still_image: bool
     has_audio: bool
+
+    def expected_frames(self, start_seconds: float | None, end_seconds: float | None) -> int | None:
+        """Frames between start and end as far as the container tells; None where it does not."""
+        if self.frames_from_container:
+            seconds = float(self.frames_from_container / self.frame_rate)
+        elif self.duration_seconds_from_container:
+            seconds = self.duration_seconds_from_container
+        else:
+            return None
+        seconds = min(seconds, end_seconds or seconds) - (start_seconds or 0.0)
+        return max(1, round(seconds * self.frame_rate))
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,9 @@ from infotok_cli.errors import InputError, OutputError, UsageError
 from infotok_cli.sound import AudioPacket, AudioTrack
 from infotok_cli.video.audio import template
 from infotok_cli.video.encoders import Encoder, find_encoder, writable_colour
-from infotok_cli.video.ffmpeg_pipes import WriteOnly
+from infotok_cli.video.ffmpeg_pipes import WriteOnly, unwritable
 from infotok_cli.video.pixels import YuvConverter
-from infotok_cli.video.video_info import Frame
-
-SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+from infotok_cli.video.video_info import VIDEO_SUFFIXES, Frame
 
 NO_SOUND_OF = {".mp4": ("A_PCM",), ".m4v": ("A_PCM",), ".mov": ("A_FLAC", "A_OPUS")}
 """Codecs that FFmpeg refuses only when it starts to write, where it no longer says what is wrong.
@@ -105,10 +103,10 @@ class VideoWriter:
         self._rate = Fraction(frame_rate)
         self._tick = tick or 1 / self._rate
         self._count = 0
-        if self._suffix not in SUFFIXES:
+        if self._suffix not in VIDEO_SUFFIXES:
             raise UsageError(
                 f"cannot write a {self._path.suffix or 'nameless'} file",
-                way_out=f"choose {', '.join(SUFFIXES)}",
+                way_out=f"choose {', '.join(VIDEO_SUFFIXES)}",
                 where=str(path),
             )
         encoder = find_encoder(codec or ("vp9" if self._suffix == ".webm" else "h264"))
@@ -182,15 +180,18 @@ class VideoWriter:
         return stream
 
     def _add_audio(self, track: AudioTrack) -> AudioStream:
-        way_out = "choose .mkv, or leave the sound out with --no-audio"
-        refusal = f"{self._path}: a {self._suffix} file cannot hold sound of codec {track.codec}: {way_out}"
+        refusal = UsageError(
+            f"a {self._suffix} file cannot hold sound of codec {track.codec}",
+            way_out="choose .mkv, or leave the sound out with `audio`",
+            where=str(self._path),
+        )
         if any(track.codec.startswith(codec) for codec in NO_SOUND_OF.get(self._suffix, ())):
-            raise UsageError(refusal)
+            raise refusal
         try:
             with template(track) as model:
                 stream = self._container.add_stream_from_template(model.streams.audio[0])
         except ValueError as error:
-            raise UsageError(refusal) from error
+            raise refusal from error
         stream.time_base = track.time_base
         self._audio_base = track.time_base
         return stream
@@ -200,9 +201,7 @@ class VideoWriter:
         try:
             self._container.start_encoding()
         except OSError as error:
-            raise OutputError(
-                f"cannot be written: {error.strerror or error}", where=str(self._path)
-            ) from error
+            raise unwritable(str(self._path), error) from error
         except (av.FFmpegError, ValueError) as error:
             raise UsageError(
                 f"codec {encoder.name} cannot write {width}x{height} pixels at {self._rate} "
@@ -241,7 +240,7 @@ class VideoWriter:
         """Finish the file; raises OutputError if that fails or if no frame was written."""
         if not self._count:
             self.abort()
-            raise OutputError("cannot be written: there are no frames to put into it", where=str(self._path))
+            raise OutputError("has no frames to hold", way_out="write some first", where=str(self._path))
         with self._muxing():
             packets = self._stream.encode(None)
             if self._count <= X265_DELAY_FRAMES and self._stream.codec_context.name == "libx265":
@@ -297,6 +296,10 @@ def reported(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror or error}", where=str(path)) from error
+        raise unwritable(str(path), error) from error
     except av.FFmpegError as error:
-        raise OutputError(f"the encoder failed: {error.strerror or error}", where=str(path)) from error
+        raise OutputError(
+            f"the encoder failed ({error.strerror or error})",
+            way_out="choose another `codec`",
+            where=str(path),
+        ) from error

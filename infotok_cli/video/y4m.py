@@ -10,10 +10,11 @@ from typing import BinaryIO, Self
 import numpy as np
 
 from infotok_cli.colour import RANGE_FULL, Colour
-from infotok_cli.errors import OutputError, UsageError
+from infotok_cli.errors import UsageError
 from infotok_cli.files import write_all
 from infotok_cli.sound import AudioPacket
 from infotok_cli.video.encoders import writable_colour
+from infotok_cli.video.ffmpeg_pipes import unwritable
 from infotok_cli.video.pixels import YuvConverter
 from infotok_cli.video.video_info import LARGEST_ROUNDING_SECONDS, Frame
 
@@ -82,13 +83,13 @@ class Y4mWriter:
         try:
             write_all(self._sink, data)
         except OSError as error:
-            raise OutputError(f"standard output: cannot be written: {error.strerror or error}") from error
+            raise unwritable("standard output", error) from error
 
     def _flush(self) -> None:
         try:
             self._sink.flush()
         except OSError as error:
-            raise OutputError(f"standard output: cannot be written: {error.strerror or error}") from error
+            raise unwritable("standard output", error) from error
 
     def __enter__(self) -> Self:
         return self

@@ -90,7 +90,7 @@ def test_a_bitrate_that_only_the_end_exceeds_is_no_least() -> None:
 
         planner.wrote(cost(planner.plan(Group(errors, [32], seconds=Fraction(1)), cost)))
     spent = 8000 - int(planner.credit)
-    with pytest.raises(UsageError, match=r"bitrate 16000 became 33940, .*, or target-size 8000, which"):
+    with pytest.raises(UsageError, match=r"bitrate 16000 became 33912, .*, or target-size 8000, which"):
         planner.check(spent)
     planner.check(8000 + planner.fixed_bytes)
 
@@ -151,13 +151,13 @@ def test_a_rate_below_the_floor_is_told(rate: float, kept: int) -> None:
     planner = RatePlanner("block", rate)
     assert spend(planner, group(SMALL)) == kept
     told = f"rate {rate:g} was asked for, 0.25 is the least this video can have"
-    assert planner.warnings() == ((told,) if rate < 0.24 else ())
+    assert tuple(map(str, planner.warnings())) == ((told,) if rate < 0.24 else ())
 
 
 def test_a_floor_of_a_part_only_is_not_called_the_least() -> None:
     planner = RatePlanner("block", 0.2)
     spend(planner, group((4, 4, 4)), *[group(SMALL)] * 3)
-    (told,) = planner.warnings()
+    (told,) = map(str, planner.warnings())
     assert told == "rate 0.2 was asked for, 0.227 came of it, as parts of this video cannot have fewer tokens"
     planner = RatePlanner("block", 0.2)
     spend(planner, group((8, 16, 16)), group(SMALL))
@@ -182,7 +182,9 @@ def test_a_prefix_longer_than_asked_for_is_told() -> None:
     planner = ElasticPlanner(0.125)
     (chosen,) = planner.plan(Group([np.ones((1, 1, 2), np.float32)], [4], prefixes=[Segment()]), cost)
     assert chosen.tokens == 1
-    assert planner.warnings() == ("rate 0.125 was asked for, 0.5 is the least this video can have",)
+    assert tuple(map(str, planner.warnings())) == (
+        "rate 0.125 was asked for, 0.5 is the least this video can have",
+    )
 
 
 def test_tokens_for_a_second_below_the_floor_are_told() -> None:
@@ -190,7 +192,7 @@ def test_tokens_for_a_second_below_the_floor_are_told() -> None:
     header = itk_header(width=48, height=48, frame_rate=Fraction(25), segment_frames=32)
     planner = TokensPerSecondPlanner(200, header, Fits())
     assert spend(planner, group(SMALL, seconds=Fraction(1, 25))) == 9
-    assert planner.warnings() == (
+    assert tuple(map(str, planner.warnings())) == (
         "tokens-per-second 200 was asked for, 225 is the least this video can have",
     )
     planner = TokensPerSecondPlanner(225, header, Fits())

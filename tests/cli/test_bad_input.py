@@ -155,7 +155,7 @@ def test_output_cannot_be_written(refused: Refused, clip: Path, encoded: Path) -
 
 def test_existing_output_is_kept(refused: Refused, clip: Path, encoded: Path) -> None:
     assert "exists already" in refused(5, "encode", clip, "-o", encoded)
-    old = encoded.with_suffix(".mp4")
+    old = encoded.with_suffix(".decoded.mp4")
     old.write_text("old")
     assert "exists already" in refused(5, "decode", encoded)
     frames = encoded.with_name("frames")

@@ -36,12 +36,47 @@ def test_default_outputs_lie_beside_the_input(run: Run, clip: Path, tmp_path: Pa
     for part in ("my clip.v2.itk", "tokens", "token rate 0.", "bits per pixel", "x real time"):
         assert part in result.stderr
     assert result.stderr.count("\n") == 1
-    source.unlink()
     result = run("decode", tmp_path / "my clip.v2.itk")
     assert result.stdout == ""
     assert "20 frames of 48x40 at 29.97 fps (30000/1001)" in result.stderr
-    assert facts(source) == (20, 40, 48, RATE)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["my clip.v2.itk", "my clip.v2.mp4"]
+    decoded = tmp_path / "my clip.v2.decoded.mp4"
+    assert facts(decoded) == (20, 40, 48, RATE)
+    assert source.read_bytes() == clip.read_bytes()
+    assert sorted(tmp_path.iterdir()) == sorted([source, tmp_path / "my clip.v2.itk", decoded])
+
+
+def test_a_default_name_replaces_no_file(
+    refused: Callable[..., str], run: Run, clip: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "a.mp4").write_bytes(clip.read_bytes())
+    (tmp_path / "a.itk").write_text("notes of somebody")
+    (tmp_path / "b.decoded.mp4").write_text("notes of somebody")
+    for command, source, target in (("encode", "a.mp4", "a.itk"), ("decode", "b.itk", "b.decoded.mp4")):
+        if command == "decode":
+            run("encode", tmp_path / "a.mp4", "-o", tmp_path / "b.itk")
+        message = refused(5, command, tmp_path / source)
+        assert message == (
+            f"{tmp_path / target}: exists already: replace it with -y, or name another with -o"
+        )
+        run(command, tmp_path / source, "-y")
+        assert (tmp_path / target).stat().st_size > 100
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".MKV", ".png", ".webm"])
+def test_an_itk_file_is_not_named_like_a_video(
+    refused: Callable[..., str], clip: Path, encoded: Path, tmp_path: Path, suffix: str
+) -> None:
+    for command, source in (("encode", clip), ("cut", encoded), ("repair", encoded)):
+        message = refused(2, command, source, "-o", tmp_path / f"x{suffix}")
+        assert f"x{suffix}: is the name of a {suffix} file" in message
+        assert "name it x.itk; 'infotok decode' makes videos" in message
+
+
+def test_a_stream_format_is_for_streams(refused: Callable[..., str], encoded: Path, tmp_path: Path) -> None:
+    for kind in ("mkv", "y4m"):
+        message = refused(2, "decode", encoded, "-o", tmp_path / "x.mkv", "--stream-format", kind)
+        assert f"x.mkv: --stream-format {kind} does not apply to a file: leave it out" in message
+    assert "choose mkv or y4m" in refused(2, "decode", encoded, "--stream-format", "gif")
 
 
 def test_encode_json(run: Run, clip: Path, tmp_path: Path) -> None:
@@ -128,7 +163,7 @@ def test_refine_changes_tokens_but_not_how_many(
     else:
         assert refined["size_bytes"] <= 1500
     run("decode", tmp_path / "refined.itk")
-    assert facts(tmp_path / "refined.mp4") == facts(clip)
+    assert facts(tmp_path / "refined.decoded.mp4") == facts(clip)
 
 
 def test_exact_router(run: Run, clip: Path, tmp_path: Path) -> None:
@@ -143,7 +178,7 @@ def test_odd_sizes(run: Run, tmp_path: Path, height: int, width: int) -> None:
     )
     run("encode", source)
     run("decode", tmp_path / "odd.itk")
-    assert facts(tmp_path / "odd.mp4") == (5, height, width, Fraction(24))
+    assert facts(tmp_path / "odd.decoded.mp4") == (5, height, width, Fraction(24))
 
 
 def test_still_image(run: Run, tmp_path: Path) -> None:
@@ -225,7 +260,7 @@ def test_packaged_model(run: Run, clip: Path, tmp_path: Path, monkeypatch: pytes
     report = json.loads(run("inspect", tmp_path / "a.itk", "--json").stdout)
     assert report["model"]["name"] == "small"
     run("decode", tmp_path / "a.itk")
-    with open_video(clip) as one, open_video(tmp_path / "a.mp4") as other:
+    with open_video(clip) as one, open_video(tmp_path / "a.decoded.mp4") as other:
         pairs = zip(one.frames(), other.frames(), strict=True)
         errors = [np.abs(a.astype(int) - b).mean() for a, b in pairs]
     assert max(errors) < 60

@@ -420,8 +420,8 @@ def test_budgets_count_the_sound(run: Run, tmp_path: Path) -> None:
 
 
 def test_frames_that_are_not_later_than_the_one_before() -> None:
-    from infotok_cli.video.reader import TimedFrame
     from infotok_cli.video.segments import timed_segments
+    from infotok_cli.video.timed_frames import TimedFrame
 
     picture = np.zeros((8, 8, 3), np.uint8)
     times = [0, 40, 40, 20, 41, 100]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from infotok_cli.codec.decode import decoded_segments
+from infotok_cli.codec.decode_segments import decoded_segments
 from infotok_cli.codec.encode import encode_file
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.container.reader import ItkReader

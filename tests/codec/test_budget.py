@@ -219,7 +219,8 @@ def test_what_cannot_be_had_is_warned_of(clip: Path, engine: Engine, tmp_path: P
 
     def warned(**options: object) -> tuple[str, ...]:
         wanted = EncodeOptions(end_seconds=0.4, **options)  # type: ignore[arg-type]
-        return encode_file(clip, tmp_path / "out.itk", engine, wanted, overwrite=True).warnings
+        report = encode_file(clip, tmp_path / "out.itk", engine, wanted, overwrite=True)
+        return tuple(map(str, report.warnings))
 
     assert warned(rate=0.125) == ("rate 0.125 was asked for, 0.167 is the least this video can have",)
     assert not warned(rate=0.17)
@@ -231,7 +232,7 @@ def test_a_bitrate_that_sound_alone_exceeds_is_refused(engine: Engine, tmp_path:
     source = make_media(tmp_path / "clip.mkv", frames=FRAMES, size=(HEIGHT, WIDTH))
     wanted = EncodeOptions(budget=Budget("bitrate", 8000), segment_frames=16, audio=True)
     with pytest.raises(
-        UsageError, match=r"bitrate 8000 is below the least of about 135\d{3} .*sound out \(audio\)"
+        UsageError, match=r"bitrate 8000 is below the least of about 13\d{4} .*sound out \(audio\)"
     ):
         encode_file(source, tmp_path / "out.itk", engine, wanted)
     assert not (tmp_path / "out.itk").exists()
@@ -246,7 +247,7 @@ def test_into_a_pipe_a_bitrate_below_the_floor_is_warned_of(
     wanted = EncodeOptions(budget=Budget("bitrate", 1500), segment_frames=16)
     report = encode_file(clip, stream, engine, wanted)
     (warning,) = report.warnings
-    assert "bitrate 1500 is below the least of about" in warning
+    assert "bitrate 1500 is below the least of about" in str(warning)
     (tmp_path / "out.itk").write_bytes(stream.getvalue())
     with ItkReader(tmp_path / "out.itk") as reader:
         assert reader.total_frames == FRAMES

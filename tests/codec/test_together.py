@@ -192,12 +192,15 @@ def test_few_segments_are_held_at_once(
     # Those that go together, those that wait, and the one that is being read.
     assert max(held) <= 2 * batch + 1
     ahead_of_writing: list[int] = []
-    decode_file(
-        tmp_path / "a.itk",
-        tmp_path / "a.mp4",
-        model,
-        progress=lambda frames: ahead_of_writing.append(sum(seen["reconstruct"]) - frames // 4),
-    )
+
+    class Watcher:
+        def started(self, total: int | None) -> None:
+            assert total == 120
+
+        def done(self, frames: int, tokens: int | None = None) -> None:
+            ahead_of_writing.append(sum(seen["reconstruct"]) - frames // 4)
+
+    decode_file(tmp_path / "a.itk", tmp_path / "a.mp4", model, progress=Watcher())
     assert max(ahead_of_writing) <= 2 * batch + 1
 
 

@@ -206,7 +206,7 @@ def test_processes_end_when_nobody_waits_for_them(engine: Engine, folder: Path) 
 
 def test_what_goes_wrong_in_a_process_is_told(engine: Engine, folder: Path, tmp_path: Path) -> None:
     gone = Task("0", tmp_path / "gone.mkv", SETTINGS[0], EncodeOptions(), 4, None)
-    with pytest.raises(InputError, match=r"gone\.mkv: no such file"):
+    with pytest.raises(InputError, match=r"gone\.mkv: does not exist"):
         list(measure_in_processes({0: gone}, engine, 2))
 
 

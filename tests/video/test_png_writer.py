@@ -62,7 +62,7 @@ def test_full_folder_is_refused_unless_it_holds_old_frames(tmp_path: Path) -> No
 
 def test_other_files_are_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
-    with pytest.raises(OutputError, match=r"letter.txt, which is no frame"):
+    with pytest.raises(OutputError, match=r"letter.txt, which is not a frame"):
         PngWriter(tmp_path, 8, 8, overwrite=True)
     with pytest.raises(OutputError, match="is a file"):
         PngWriter(tmp_path / "letter.txt", 8, 8, overwrite=True)
@@ -84,7 +84,7 @@ def test_a_file_that_comes_meanwhile_stays(tmp_path: Path, *, overwrite: bool, m
     writer.write(moving_shapes(2, 8, 8))
     folder.mkdir(exist_ok=True)
     (folder / "notes.txt").write_text("mine")
-    with pytest.raises(OutputError, match="notes.txt, which is no frame" if overwrite else "is not empty"):
+    with pytest.raises(OutputError, match="notes.txt, which is not a frame" if overwrite else "is not empty"):
         writer.close()
     assert (folder / "notes.txt").read_text() == "mine"
     assert frames_in(folder) == ["notes.txt"]
@@ -146,7 +146,7 @@ def test_only_frames_of_ours_are_replaced(tmp_path: Path, name: str) -> None:
         (tmp_path / name).write_text("dear")
     else:
         (tmp_path / name).mkdir()
-    with pytest.raises(OutputError, match=f"holds {name}, which is no frame"):
+    with pytest.raises(OutputError, match=f"holds {name}, which is not a frame"):
         PngWriter(tmp_path, 8, 8, overwrite=True)
     assert frames_in(tmp_path) == [name]
 

@@ -29,7 +29,7 @@ def refusal(path: Path, end: float | None = None) -> str:
 
 
 def test_missing(tmp_path: Path) -> None:
-    assert "no such file: check the path" in refusal(tmp_path / "nothing.mp4")
+    assert "does not exist: check the name" in refusal(tmp_path / "nothing.mp4")
 
 
 def test_folder(tmp_path: Path) -> None:

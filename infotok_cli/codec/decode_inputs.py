@@ -1,0 +1,106 @@
+"""An .itk file or stream as frames, times and sound that are decoded while they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from infotok_cli.codec.decode_segments import decode_stored, decoded_segments
+from infotok_cli.codec.endpoints import STANDARD_INPUT, FileInput, Input
+from infotok_cli.codec.load_engine import check_model
+from infotok_cli.container.header import Header
+from infotok_cli.container.reader import ItkReader
+from infotok_cli.container.stream import ItkStream
+from infotok_cli.errors import UsageError
+from infotok_cli.itk.frame_times import frame_range, frame_span
+from infotok_cli.itk.playback import Chunk, file_chunks, stream_chunks
+from infotok_cli.model.engine import Engine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What is to be decoded."""
+
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    audio: bool = True
+    skip_bad: bool = False
+    """Whether damage is named and bridged instead of being raised."""
+
+
+class Stored(Protocol):
+    """What an opened file and a stream have in common."""
+
+    @property
+    def header(self) -> Header: ...
+    @property
+    def size_bytes(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Playback:
+    """What is being decoded."""
+
+    stored: Stored
+    chunks: Iterator[Chunk]
+    batch: int
+    """Segments that are decoded together."""
+    total: int | None
+    """Frames that are shown; None for a stream, whose index comes at its end."""
+    seconds: Fraction | None
+    """How long they are shown; None for a stream: its chunks tell."""
+
+
+def playing(
+    given: Input, engine: Engine, wanted: Selection, lost: list[str]
+) -> AbstractContextManager[Playback]:
+    """Open an input and begin to decode it.
+
+    With `skip_bad` damage is named in `lost`, a line for each. Raises InputError, UsageError, and ModelError
+    unless `engine` runs the weights that made the file.
+    """
+    if isinstance(given, FileInput):
+        return _playing_file(given.path, engine, wanted, lost)
+    return _playing_stream(given.stream, engine, wanted)
+
+
+@contextmanager
+def _playing_file(path: Path, engine: Engine, wanted: Selection, lost: list[str]) -> Iterator[Playback]:
+    named = lost if wanted.skip_bad else None
+    with ItkReader(path, recover=wanted.skip_bad) as reader:
+        if reader.damage is not None:
+            lost.append(f"{reader.name} {reader.damage}: what is whole is shown")
+        check_model(engine, reader.header, reader.name)
+        frames = frame_range(reader, wanted.start_seconds, wanted.end_seconds)
+        decoded = decoded_segments(reader, engine, frames, named)
+        start, end = frame_span(reader, frames)
+        yield Playback(
+            stored=reader,
+            chunks=file_chunks(reader, decoded, frames, audio=wanted.audio, lost=named),
+            batch=engine.batch(reader.header.positions()),
+            total=len(frames),
+            seconds=end - start,
+        )
+
+
+@contextmanager
+def _playing_stream(source: BinaryIO, engine: Engine, wanted: Selection) -> Iterator[Playback]:
+    if wanted.skip_bad:
+        raise UsageError(
+            "`skip_bad` needs the index, which a pipe has at its end", way_out="save it to a file first"
+        )
+    stream = ItkStream(source, STANDARD_INPUT)
+    check_model(engine, stream.header, stream.name)
+    chunks = stream_chunks(
+        stream,
+        lambda segment: decode_stored(stream, segment, engine),
+        start_seconds=wanted.start_seconds,
+        end_seconds=wanted.end_seconds,
+        audio=wanted.audio,
+    )
+    # One by one: whoever reads the other end should not wait for more.
+    yield Playback(stored=stream, chunks=chunks, batch=1, total=None, seconds=None)

@@ -1,0 +1,208 @@
+"""Where decoded frames go: a video file, a folder of pictures, or a stream of Matroska or Y4M."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO, ClassVar, Literal, Protocol
+
+from infotok_cli.atomic import atomic_path
+from infotok_cli.codec.endpoints import STANDARD_OUTPUT, FileOutput, Place, output_of
+from infotok_cli.container.header import Header
+from infotok_cli.errors import OutputError, UsageError
+from infotok_cli.sound import AudioTrack
+from infotok_cli.video.png_folder import PngWriter
+from infotok_cli.video.writer import FrameWriter, VideoWriter, is_png_folder
+from infotok_cli.video.y4m import Y4mWriter
+
+StreamFormat = Literal["mkv", "y4m"]
+"""What a decode writes to a stream: Matroska, or YUV4MPEG2."""
+
+STREAM_FORMATS: tuple[StreamFormat, ...] = ("mkv", "y4m")
+
+
+class FrameOutput(Protocol):
+    """An output of frames that is yet to be opened."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def carries_sound(self) -> bool:
+        """Whether it has a place for sound."""
+
+    def opened(self, header: Header, audio: AudioTrack | None) -> AbstractContextManager[FrameWriter]:
+        """A writer of frames as `header` describes them, and of that sound; UsageError or OutputError."""
+
+    def size_bytes(self) -> int | None:
+        """Bytes that were written, None for a stream; OutputError when they have disappeared."""
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """A video file, which appears whole or not at all."""
+
+    path: Path
+    overwrite: bool
+    codec: str | None
+    crf: int | None
+    carries_sound: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    @contextmanager
+    def opened(self, header: Header, audio: AudioTrack | None) -> Iterator[FrameWriter]:
+        with (
+            atomic_path(self.path, self.overwrite) as temporary,
+            _video_writer(temporary, header, audio, self.codec, self.crf, shown_as=self.name) as writer,
+        ):
+            yield writer
+
+    def size_bytes(self) -> int:
+        return _size_of(self.path)
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """A folder of PNG pictures, all of them or none."""
+
+    path: Path
+    overwrite: bool
+    carries_sound: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    @contextmanager
+    def opened(self, header: Header, audio: AudioTrack | None) -> Iterator[FrameWriter]:
+        with PngWriter(self.path, header.width, header.height, overwrite=self.overwrite) as writer:
+            yield writer
+
+    def size_bytes(self) -> int:
+        return _size_of(self.path)
+
+
+@dataclass(frozen=True)
+class MatroskaStream:
+    """A stream of Matroska that can be shown while it goes on."""
+
+    stream: BinaryIO
+    codec: str | None
+    crf: int | None
+    name: ClassVar[str] = STANDARD_OUTPUT
+    carries_sound: ClassVar[bool] = True
+
+    def opened(self, header: Header, audio: AudioTrack | None) -> AbstractContextManager[FrameWriter]:
+        return _video_writer(self.stream, header, audio, self.codec, self.crf, shown_as=self.name)
+
+    def size_bytes(self) -> None:
+        return
+
+
+@dataclass(frozen=True)
+class Y4mStream:
+    """A stream of uncompressed frames at a constant rate."""
+
+    stream: BinaryIO
+    name: ClassVar[str] = STANDARD_OUTPUT
+    carries_sound: ClassVar[bool] = False
+
+    @contextmanager
+    def opened(self, header: Header, audio: AudioTrack | None) -> Iterator[FrameWriter]:
+        with Y4mWriter(
+            self.stream,
+            header.width,
+            header.height,
+            header.frame_rate,
+            colour=header.colour,
+            sample_aspect=header.sample_aspect,
+            tick=_tick_of(header),
+        ) as writer:
+            yield writer
+
+    def size_bytes(self) -> None:
+        return
+
+
+def frame_output(
+    target: Place,
+    *,
+    codec: str | None = None,
+    crf: int | None = None,
+    overwrite: bool = False,
+    stream_format: StreamFormat | None = None,
+) -> FrameOutput:
+    """The output that `target` names: a stream, a folder of pictures or a video file.
+
+    Raises UsageError for options that do not apply to it, TypeError for what is no place to write to.
+    """
+    if stream_format is not None and stream_format not in STREAM_FORMATS:
+        raise UsageError(
+            f"`stream_format` {stream_format!r} is unknown", way_out=f"choose {' or '.join(STREAM_FORMATS)}"
+        )
+    place = output_of(target, overwrite=overwrite)
+    is_coded = codec is not None or crf is not None
+    if not isinstance(place, FileOutput):
+        if stream_format != "y4m":
+            return MatroskaStream(place.stream, codec, crf)
+        if is_coded:
+            raise UsageError("`codec` and `crf` do not apply to Y4M", way_out="leave them out")
+        return Y4mStream(place.stream)
+    if stream_format is not None:
+        raise UsageError(
+            f"`stream_format` {stream_format} does not apply to a file",
+            way_out="leave it out: the suffix of the file says what it is",
+            where=place.name,
+        )
+    if not is_png_folder(target if isinstance(target, str) else place.path):
+        return VideoFile(place.path, overwrite, codec, crf)
+    if is_coded:
+        raise UsageError(
+            "`codec` and `crf` do not apply to PNG frames", way_out="leave them out", where=place.name
+        )
+    return PictureFolder(place.path, overwrite)
+
+
+def _video_writer(
+    place: Path | BinaryIO,
+    header: Header,
+    audio: AudioTrack | None,
+    codec: str | None,
+    crf: int | None,
+    *,
+    shown_as: str,
+) -> VideoWriter:
+    return VideoWriter(
+        place,
+        header.width,
+        header.height,
+        header.frame_rate,
+        codec=codec,
+        crf=crf,
+        colour=header.colour,
+        sample_aspect=header.sample_aspect,
+        shown_as=shown_as,
+        tick=_tick_of(header),
+        audio=audio,
+    )
+
+
+def _tick_of(header: Header) -> Fraction | None:
+    return header.time_base if header.has_times else None
+
+
+def _size_of(path: Path) -> int:
+    try:
+        if path.is_dir():
+            return sum(entry.stat().st_size for entry in path.iterdir())
+        return path.stat().st_size
+    except OSError as error:
+        raise OutputError(
+            f"disappeared after it was written ({error.strerror})", way_out="decode it again", where=str(path)
+        ) from error
