@@ -217,9 +217,8 @@ class ItkReader:
 
     def time_range_seconds(self, number: int) -> tuple[float, float]:
         """Start and end of segment `number`, in seconds from the first frame."""
-        frames, ticks = (
-            edges[number : number + 2].tolist() for edges in (self.index.starts, self.index.ticks)
-        )
+        edges = slice(number, number + 2)
+        frames, ticks = self.index.starts[edges].tolist(), self.index.ticks[edges].tolist()
         start, end = map(self.header.seconds, frames, ticks)
         return float(start), float(end)
 
