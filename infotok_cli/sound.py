@@ -15,13 +15,13 @@ class AudioTrack:
     private: bytes
     """CodecPrivate of the same registry, 0..2048 bytes."""
     sample_rate: int
-    """Samples per second, 1..2^32 - 1."""
+    """Samples per second, 1..2^28."""
     channels: int
     """1..255."""
     bits: int
     """Bits of a sample for PCM and FLAC, 0 where the codec has no such thing."""
     time_base: Fraction
-    """Seconds per unit of packet times."""
+    """Seconds per unit of packet times, at most 3600; both parts below 2^31."""
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,10 @@ class Header:
         """Positions of that grid."""
         return math.prod(self.grid(frames))
 
+    def seconds(self, frames: int, ticks: int) -> Fraction:
+        """How long shown frames last: so many ticks in a file with frame times, else this many frames."""
+        return ticks * self.time_base if self.has_times else frames / self.frame_rate
+
     def pack(self) -> bytes:
         """Payload of the HEAD section."""
         fixed = layout.HEAD_STRUCT.pack(
@@ -162,12 +166,7 @@ def unpack_header(payload: bytes) -> Header:
         frame_rate=_ratio("frame rate", value),
         time_base=_ratio("time base", value),
         sample_aspect=_ratio("sample aspect", value),
-        colour=Colour(
-            primaries=value["colour_primaries"],
-            transfer=value["colour_transfer"],
-            matrix=value["colour_matrix"],
-            range=value["colour_range"],
-        ),
+        colour=_colour(value),
         segment_frames=value["segment_frames"],
         levels=tuple(levels),
         router=router_name(value["router"]),
@@ -229,6 +228,15 @@ def _ratio(name: str, value: dict[str, int]) -> Fraction:
     """The fraction of a header's fields of this name."""
     field = name.replace(" ", "_")
     return checks.lowest_terms(name, value[f"{field}_num"], value[f"{field}_den"])
+
+
+def _colour(value: dict[str, int]) -> Colour:
+    return Colour(
+        primaries=value["colour_primaries"],
+        transfer=value["colour_transfer"],
+        matrix=value["colour_matrix"],
+        range=value["colour_range"],
+    )
 
 
 def _take(payload: bytes, at: int) -> tuple[bytes, int]:

@@ -14,27 +14,24 @@ from types import TracebackType
 from typing import Self
 
 from infotok_cli.container import layout
-from infotok_cli.container.header import Header, unpack_header
-from infotok_cli.container.index import SegmentIndex, index_of_payload
+from infotok_cli.container.header import Header
+from infotok_cli.container.index import SegmentIndex
 from infotok_cli.container.input_file import InputFile
 from infotok_cli.container.layout import Segment
-from infotok_cli.container.scan import explain_missing_end, find_segments
-from infotok_cli.container.sections import (
-    FRAME_BYTES,
-    Frame,
-    crc32c,
-    is_whole,
-    passed_over,
-    payload_of,
-    unpack_frame,
+from infotok_cli.container.opening import (
+    COPY,
+    REPAIR,
+    other_sections,
+    read_head,
+    read_index,
+    search_index,
 )
+from infotok_cli.container.sections import FRAME_BYTES, is_whole, payload_of, unpack_frame
 from infotok_cli.container.tracks import spread_evenly, unpack_audio, unpack_times
 from infotok_cli.errors import InputError
 from infotok_cli.sound import AudioPacket
 
-_COPY = "copy the file again, or encode the video again"
-_REPAIR = f"{_COPY}; 'infotok repair' saves what is whole"
-_SKIP = f"{_COPY}; 'infotok decode --skip-bad' shows the rest"
+_SKIP = "'infotok decode --skip-bad' shows the rest"
 
 
 class ItkReader:
@@ -63,16 +60,15 @@ class ItkReader:
         self._file = InputFile(path)
         self.name, self.size_bytes = self._file.name, self._file.size_bytes
         try:
-            self._file.check_magic(_COPY)
-            self.header, self._head_end = self._read_head()
+            self.header, self._head_end = read_head(self._file)
             self.damage = None
             try:
-                self.index = self._read_index()
+                self.index = read_index(self._file, self.header, self._head_end)
             except InputError as error:
                 if not recover:
                     raise
                 self.damage = error.what
-                self.index = self._find_segments()
+                self.index = search_index(self._file, self.header, self._head_end)
             self.total_frames = self.index.total_frames
         except BaseException:
             self._file.close()
@@ -189,16 +185,16 @@ class ItkReader:
         Raises:
             InputError: naming the first damaged part.
         """
-        self._file.check_magic(_COPY)
-        self._read_head()
+        read_head(self._file)
         for number in range(len(self.index)):
             self.verify_segment(number)
             self.read_times(number)
             self.read_audio(number)
-        for at, frame in self._others(self._read_index()):
+        index = read_index(self._file, self.header, self._head_end)
+        for at, frame in other_sections(self._file, index, self._head_end):
             if not is_whole(self._file.read, at, frame):
                 name = frame.kind.decode()
-                raise self._file.error(f"section {name} (byte {at}) is damaged, checksum differs", _REPAIR)
+                raise self._file.error(f"section {name} (byte {at}) is damaged, checksum differs", REPAIR)
 
     def verify_segment(self, number: int) -> None:
         """Check every byte of one SEGM section against its checksum; raises InputError, naming it."""
@@ -221,19 +217,15 @@ class ItkReader:
 
     def time_range_seconds(self, number: int) -> tuple[float, float]:
         """Start and end of segment `number`, in seconds from the first frame."""
-        header = self.header
-        places, unit = self.index.starts, 1 / header.frame_rate
-        if header.has_times:
-            places, unit = self.index.ticks, header.time_base
-        first, last = places[number : number + 2].tolist()
-        return float(first * unit), float(last * unit)
+        edges = slice(number, number + 2)
+        frames, ticks = self.index.starts[edges].tolist(), self.index.ticks[edges].tolist()
+        start, end = map(self.header.seconds, frames, ticks)
+        return float(start), float(end)
 
     @property
     def duration_seconds(self) -> Fraction:
         """How long the shown frames are shown."""
-        if self.header.has_times:
-            return self.index.total_ticks * self.header.time_base
-        return self.total_frames / self.header.frame_rate
+        return self.header.seconds(self.total_frames, self.index.total_ticks)
 
     def place(self, number: int) -> str:
         """Segment `number` in words, with its times."""
@@ -246,72 +238,7 @@ class ItkReader:
     def damaged(self, number: int, what: str) -> InputError:
         """The error, to be raised, that segment `number` is damaged; `what` says how."""
         place = f"segment {number} ({self._times(number)}, byte {self.index[number].offset})"
-        return self._file.error(f"{place} is damaged, {what}", _SKIP)
-
-    def _read_head(self) -> tuple[Header, int]:
-        """The header and the offset after its section."""
-        at = len(layout.MAGIC)
-        payload = self._file.section(layout.HEAD, at, "header", _COPY)
-        try:
-            header = unpack_header(payload)
-        except InputError as error:
-            raise self._file.error(
-                f"header (byte {at}): {error.what}", error.way_out or "encode the video again"
-            ) from error
-        return header, at + FRAME_BYTES + len(payload)
-
-    def _read_index(self) -> SegmentIndex:
-        """The index that the footer leads to, consistent with the header and the size of the file."""
-        footer_at = self.size_bytes - layout.FOOTER_STRUCT.size
-        footer = self._file.read(max(0, footer_at), min(self.size_bytes, layout.FOOTER_STRUCT.size))
-        if footer_at < self._head_end or not footer.endswith(layout.END_MAGIC):
-            raise self._file.error(self._explain_missing_end(), _REPAIR)
-        offset, check, _ = layout.FOOTER_STRUCT.unpack(footer)
-        if check != crc32c(footer[:8]):
-            raise self._file.error(f"footer (byte {footer_at}) is damaged, checksum differs", _REPAIR)
-        if not self._head_end <= offset < footer_at:
-            raise self._file.error(f"footer (byte {footer_at}) places the index at byte {offset}", _REPAIR)
-        payload = self._file.section(layout.INDX, offset, "index", _REPAIR)
-        if offset + FRAME_BYTES + len(payload) != footer_at:
-            raise self._file.error(
-                f"index (byte {offset}) does not end at the footer (byte {footer_at})", _REPAIR
-            )
-        try:
-            index = index_of_payload(payload, self.header, self._head_end, offset)
-        except InputError as error:
-            raise self._file.error(f"index (byte {offset}), {error.what}", _REPAIR) from error
-        for _ in self._others(index):  # looking at each is the check
-            pass
-        return index
-
-    def _others(self, index: SegmentIndex) -> Iterator[tuple[int, Frame]]:
-        """Offset and frame of the sections of unknown types; raises InputError where one is required."""
-        try:
-            for start, end in index.others(self._head_end):
-                yield from passed_over(self._file.read, start, end)
-        except InputError as error:
-            if error.where:
-                raise
-            raise self._file.error(error.what, error.way_out or _REPAIR) from error
-
-    def _find_segments(self) -> SegmentIndex:
-        try:
-            index = find_segments(self._file.stream, self._head_end, self.header)
-        except OSError as error:
-            raise self._file.error(f"cannot be read ({error.strerror})", "check the disk") from error
-        except InputError as error:
-            raise error.at(self.name) from error
-        if not len(index):
-            raise self._file.error("has no whole segment left", _COPY)
-        return index
-
-    def _explain_missing_end(self) -> str:
-        try:
-            return explain_missing_end(self._file.stream, self._head_end, self.header)
-        except OSError as error:
-            return f"cannot be read ({error.strerror})"
-        except InputError as error:
-            raise error.at(self.name) from error
+        return self._file.error(f"{place} is damaged, {what}", f"{COPY}; {_SKIP}")
 
     def _check_start(self, number: int, start: bytes) -> None:
         """A SEGM payload must say of itself what its entry says."""

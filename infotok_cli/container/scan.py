@@ -168,12 +168,13 @@ def explain_missing_end(file: BinaryIO, head_end: int, header: Header) -> str:
         InputError: a section on the way is newer and must be understood.
     """
     scanner = _Scanner(file, header)
-    at, whole, frames = scanner.passed_over(head_end), 0, 0
+    at, whole, frames, ticks = scanner.passed_over(head_end), 0, 0, 0
     section = scanner.section(at)
     while section is not None and section.entry is not None:
-        whole, frames, at = whole + 1, frames + section.entry.counts.shown, section.end
+        whole, at = whole + 1, section.end
+        frames, ticks = frames + section.entry.counts.shown, ticks + section.entry.ticks
         section = scanner.section(at)
-    seconds = float(frames / header.frame_rate)
+    seconds = float(header.seconds(frames, ticks))
     kept = f"{whole} whole segment{'s' if whole != 1 else ''} ({seconds:.3f} s)"
     if section is not None:
         footer_end = section.end + layout.FOOTER_STRUCT.size

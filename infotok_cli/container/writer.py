@@ -73,7 +73,7 @@ class ItkWriter:
     def write(
         self, segment: Segment, durations: Sequence[int] = (), packets: Sequence[AudioPacket] = ()
     ) -> None:
-        """Write the next segment, whatever its own number is; arguments and errors are those above."""
+        """Write the next segment, whatever its own number is; the rest is as in `write_segment`."""
         counts = segment.counts
         fault = counts_fault(self.header, counts)
         if fault is not None:

@@ -255,9 +255,7 @@ def _write(sources: Iterable[Path], target: Path, pieces: Sequence[_Piece], over
         format_version=header.format_version,
         frames=writer.frames,
         frame_rate=header.frame_rate,
-        duration_seconds=float(
-            writer.ticks * header.time_base if header.has_times else writer.frames / header.frame_rate
-        ),
+        duration_seconds=float(header.seconds(writer.frames, writer.ticks)),
         segments=writer.segments,
         lost_frames=sum(piece.counts.shown for piece in pieces if piece.counts.lost),
         hidden_frames=sum(piece.counts.frames - piece.counts.shown for piece in pieces),

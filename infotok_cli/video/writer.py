@@ -230,10 +230,10 @@ class VideoWriter:
             copied = Packet(packet.data)
             copied.stream = self._audio
             copied.time_base = self._audio_base
-            copied.pts = copied.dts = packet.time
-            copied.duration = packet.duration
             copied.is_keyframe = True
             with self._muxing():
+                copied.pts = copied.dts = packet.time
+                copied.duration = packet.duration
                 self._container.mux(copied)
 
     def close(self) -> None:
@@ -297,6 +297,8 @@ def reported(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise unwritable(str(path), error) from error
+    except OverflowError as error:
+        raise OutputError("cannot be written: times are out of range", where=str(path)) from error
     except av.FFmpegError as error:
         raise OutputError(
             f"the encoder failed ({error.strerror or error})",

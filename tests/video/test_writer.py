@@ -11,6 +11,7 @@ import pytest
 
 from infotok_cli.colour import BT709, RANGE_FULL, RANGE_LIMITED, Colour
 from infotok_cli.errors import OutputError, UsageError
+from infotok_cli.sound import AudioPacket, AudioTrack
 from infotok_cli.video.reader import open_video
 from infotok_cli.video.video_info import VideoInfo
 from infotok_cli.video.writer import VideoWriter, is_png_folder
@@ -263,3 +264,13 @@ def test_wrong_picture_is_a_programming_error(tmp_path: Path) -> None:
 )
 def test_is_png_folder(name: str, expected: bool) -> None:
     assert is_png_folder(name) is expected
+
+
+def test_times_that_ffmpeg_cannot_count_are_an_output_error(tmp_path: Path) -> None:
+    track = AudioTrack(
+        codec="A_AAC", private=b"\x11\x90", sample_rate=48000, channels=2, bits=0, time_base=Fraction(3600)
+    )
+    with VideoWriter(tmp_path / "a.mkv", 16, 16, Fraction(25), audio=track) as writer:
+        writer.write(np.zeros((1, 16, 16, 3), np.uint8))
+        with pytest.raises(OutputError, match=r"a.mkv: cannot be written: times are out of range"):
+            writer.write_audio([AudioPacket(1 << 70, 0, b"x")])
