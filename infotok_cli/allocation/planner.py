@@ -203,13 +203,15 @@ class Floor:
         if self.tokens <= (1 + _SLACK) * self.asked * size + self.groups / 2:
             return ()
         if self.tokens == self.least:
-            end = f"{_number(self.least / size)} is the least this video can have"
+            end = f"{shown_number(self.least / size)} is the least this video can have"
         else:
-            end = f"{_number(self.tokens / size)} came of it, as parts of this video cannot have fewer tokens"
+            came = shown_number(self.tokens / size)
+            end = f"{came} came of it, as parts of this video cannot have fewer tokens"
         return (UsageError(f"`{self.name}` {self.asked:.10g} was asked for, {end}"),)
 
 
-def _number(value: float) -> str:
+def shown_number(value: float) -> str:
+    """A rate for people, in three digits; larger ones in whole numbers, rounded up."""
     return f"{math.ceil(value)}" if value >= 100 else f"{value:.3g}"
 
 

@@ -17,6 +17,7 @@ from infotok_cli.allocation.planner import (
     Outcome,
     Written,
     allocate_tokens,
+    shown_number,
 )
 from infotok_cli.container.header import Header
 from infotok_cli.errors import UsageError
@@ -33,14 +34,17 @@ class TokensPerSecondPlanner(BudgetPlanner):
         self.credit = Fraction(0)
         self.floor, self.seconds = Floor(self.name, value), Fraction(0)
         least = least_tokens(header.grid(), self.kind) * header.frame_rate / header.segment_frames
-        if value < least:
-            raise UsageError(
-                f"`{self.name}` {value:.10g} is below the least of {float(least):.6g} for "
-                f"{header.width}x{header.height} pixels at {float(header.frame_rate):g} frames per second",
-                way_out="give more, or a smaller `short_side`",
-            )
+        self.is_hopeless = value < least
+        """Whether even whole segments would take more."""
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
+        if self.is_hopeless:
+            least = group.least_tokens(self.kind) / group.seconds
+            raise UsageError(
+                f"`{self.name}` {float(self.per_second):.10g} is below the least of about "
+                f"{shown_number(float(least))} for this video",
+                way_out="give more, or a smaller `short_side`",
+            )
         self.seconds += group.seconds
         self.credit += group.seconds * self.per_second
         chosen = allocate_tokens(group, self.kind, int(self.credit))
@@ -73,7 +77,7 @@ class BitratePlanner(BudgetPlanner):
         self.bytes_per_second = Fraction(value) / 8
         self.fixed_bytes = fixed_bytes(header)
         self.credit = Fraction(-self.fixed_bytes)
-        self.seconds = Fraction(0)
+        self.size_bytes, self.seconds = self.fixed_bytes, Fraction(0)
         self.no_sound = "" if header.audio is None else ", or leave the sound out (`audio`)"
         self.is_least = True
         """Whether all groups so far got the floor."""
@@ -87,6 +91,7 @@ class BitratePlanner(BudgetPlanner):
             start = f"the first {float(group.seconds):.3g} seconds of this video"
             raise self._below(least, group.seconds, f"{start}, and the rest may take more")
         self.seconds += group.seconds
+        self.size_bytes += group.side_bytes
         self.credit += group.seconds * self.bytes_per_second - group.side_bytes
         chosen, _ = self.byte_fit.allocate(group, int(self.credit), measure)
         if sum(one.tokens for one in chosen) > group.least_tokens(kind):
@@ -94,6 +99,7 @@ class BitratePlanner(BudgetPlanner):
         return chosen
 
     def wrote(self, written: Written) -> None:
+        self.size_bytes += written.size_bytes
         self.credit -= written.size_bytes
         self.byte_fit.learn(written)
 
@@ -107,6 +113,16 @@ class BitratePlanner(BudgetPlanner):
             f"`{self.name}` {self.value:.10g} became {math.ceil(8 * size_bytes / self.seconds)}, "
             "as the end of this video takes more than was left for it",
             way_out=f"give more, or `target-size` {int(allowed)}, which looks ahead",
+        )
+
+    def warnings(self) -> tuple[str, ...]:
+        allowed = self.seconds * self.bytes_per_second
+        if not allowed < self.size_bytes <= allowed + self.fixed_bytes:
+            return ()
+        came = math.ceil(8 * self.size_bytes / self.seconds)
+        return (
+            f"{self.name} {self.value:.10g} was asked for, {came} came of it, "
+            f"as header and index of so short a file take {self.fixed_bytes} bytes",
         )
 
     def _below(self, least_bytes: int, seconds: Fraction, what: str) -> UsageError:

@@ -256,6 +256,31 @@ def test_a_hopeless_bitrate_names_what_the_first_group_takes() -> None:
     planner.check(int(least * 2 / 8) + planner.fixed_bytes)
 
 
+def test_hopeless_tokens_per_second_name_what_the_video_takes() -> None:
+    header = itk_header(width=48, height=48, frame_rate=Fraction(25), segment_frames=32)
+    film = group(SMALL, seconds=Fraction(1, 25))
+    for asked in (1, 20):
+        with pytest.raises(
+            UsageError, match=f"tokens-per-second {asked} is below the least of about 225 for"
+        ):
+            TokensPerSecondPlanner(asked, header, Fits()).plan(film, cost)
+    planner = TokensPerSecondPlanner(225, header, Fits())
+    assert spend(planner, film) == 9
+    assert not planner.warnings()
+
+
+def test_what_header_and_index_add_to_a_bitrate_is_told() -> None:
+    header = itk_header(width=64, height=64, frame_rate=Fraction(8), segment_frames=16)
+    film = group((4, 8, 8), seconds=Fraction(2))
+    for value, exceeds in ((5000, False), (1200, True)):
+        planner = BitratePlanner(value, header, Fits())
+        spend(planner, film)
+        assert (planner.size_bytes > value / 4) == exceeds
+        planner.check(planner.size_bytes)
+        told = f"bitrate 1200 was asked for, {4 * planner.size_bytes} came of it, as header and index"
+        assert [line.startswith(told) for line in planner.warnings()] == ([True] if exceeds else [])
+
+
 @pytest.mark.parametrize("kind", WORDS)
 def test_planners_that_predict_no_quality_say_none(kind: str) -> None:
     header = itk_header(width=64, height=64, frame_rate=Fraction(8), segment_frames=16)

@@ -52,7 +52,7 @@ def test_twice_the_error_deserves_about_twice_the_tokens(clips: list[ErrorMap], 
 
 
 def test_blocks_get_tokens_by_error(scale: RateScale) -> None:
-    """N = error / worth, rounded down to a power of two, between one and eight."""
+    """The smallest power of two above error / worth, between one and eight."""
     worth = float(np.exp(np.interp(0.4, RATES, np.log(scale.worths))))
     for factor, level in ((0.1, 1), (0.9, 1), (1.1, 2), (2.1, 4), (3.9, 4), (4.1, 8), (99, 8)):
         error = np.full((6, 2, 2), factor * worth, np.float32)
