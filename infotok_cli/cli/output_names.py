@@ -14,7 +14,7 @@ def beside(source: Path, suffix: str, *, overwrite: bool) -> Path:
     OutputError when there is such a file, unless it may be overwritten: nobody named it.
     """
     target = source.with_suffix(suffix)
-    if os.path.lexists(target) and not overwrite:
+    if target != source and os.path.lexists(target) and not overwrite:
         raise OutputError(
             "exists already", way_out="replace it with -y, or name another with -o", where=str(target)
         )

@@ -26,7 +26,8 @@ def test_input_is_no_file(refused: Refused, tmp_path: Path, command: str) -> Non
     assert "is a folder" in refused(3, command, tmp_path)
     assert "is a folder" in refused(3, command, "/")
     (tmp_path / "empty.itk").touch()
-    options = ("-o", tmp_path / "out.mp4") if command in ("encode", "decode") else ()
+    target = tmp_path / ("out.itk" if command == "encode" else "out.mp4")
+    options = ("-o", target) if command in ("encode", "decode") else ()
     assert "is empty" in refused(3, command, tmp_path / "empty.itk", *options)
     refused(3, command, tmp_path / ("n" * 300))
 
@@ -227,7 +228,7 @@ def test_encode_usage(
         (("--codec", "magic"), "magic"),
         (("-o", "{}/out.avi"), "cannot write a .avi file"),
         (("-o", "{}/frames.d/"), "leave out .d"),
-        (("-o", "{}/frames", "--crf", "20"), "is a folder for PNG frames"),
+        (("-o", "{}/frames", "--crf", "20"), "--codec and --crf do not apply to PNG frames: leave them out"),
         (("-o", "{}/out.webm", "--codec", "h264"), "cannot hold"),
     ],
 )

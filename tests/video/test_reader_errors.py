@@ -124,7 +124,7 @@ def test_cut_file_counts_and_can_be_read_up_to_the_cut(tmp_path: Path) -> None:
     path.write_bytes(content[: int(len(content) * 0.7)])
     message = refusal(path)
     assert "of 60 frames could be read" in message
-    assert "--end" in message
+    assert "end_seconds" in message
     readable = int(message.split("truncated: ")[1].split()[0])
     assert 20 < readable < 60
     with open_video(path) as reader:
