@@ -18,6 +18,9 @@ BACKENDS: tuple[Backend, ...] = ("reference", "triton")
 
 VARIABLE = "INFOTOK_KERNELS"
 
+TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+"""What the Triton kernels of every operation take."""
+
 _INTERPRET_VARIABLE = "TRITON_INTERPRET"
 
 _MIN_CAPABILITY = (8, 0)
