@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from infotok_cli.config import ModelConfig
 from infotok_cli.errors import UsageError
 from infotok_cli.model.grid import patch_values, patchify, widened
+from infotok_cli.model.pixels import to_signal
 from infotok_cli.model.tokenizer import Tokenizer
 
 
@@ -46,7 +47,7 @@ def start_from_principal_axes(model: Tokenizer, clips: Tensor) -> None:
     patch's leading principal components, partly whitened; the quantizer takes the first C of them, two
     standard deviations at the outer levels; patch embedding and un-embedding are inverse to each other.
     """
-    patches = patchify(clips.float() / 127.5 - 1).reshape(-1, model.patch_in.in_features)
+    patches = patchify(to_signal(clips)).reshape(-1, model.patch_in.in_features)
     mean = patches.mean(dim=0)
     centred = patches - mean
     values, axes = torch.linalg.eigh(centred.T @ centred / len(patches))

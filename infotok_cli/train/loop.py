@@ -21,7 +21,7 @@ from torch import Tensor
 from infotok_cli.config import ModelConfig
 from infotok_cli.entropy.token_net import TokenNet
 from infotok_cli.errors import OutputError, UsageError
-from infotok_cli.model.compiling import compile_blocks, compiler_blamed
+from infotok_cli.model.compiling import compile_blocks, compile_errors_as_usage
 from infotok_cli.model.engine import choose_runtime, keep_freed_memory
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import (
@@ -222,7 +222,7 @@ class _Run:
     def step(self, report: Callable[[Report], None]) -> None:
         options = self.options
         factor = learning_rate_factor(self.share, self.progress.step, options.final_share)
-        with compiler_blamed("give --no-compile") if options.compile else nullcontext():
+        with compile_errors_as_usage() if options.compile else nullcontext():
             losses = accumulate_gradients(
                 self.module, self.loader.next_batch, options.accumulate, self.runtime
             )

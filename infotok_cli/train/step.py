@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from infotok_cli.model.engine import Runtime
+from infotok_cli.model.pixels import to_signal
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.train.masking import draw_keep, draw_tails
 from infotok_kernels import error_map
@@ -81,7 +82,7 @@ def accumulate_gradients(
     """
     sums = torch.zeros(4, device=runtime.device)
     for number in range(count):
-        video = next_batch().to(runtime.device, non_blocking=True).float() / 127.5 - 1
+        video = to_signal(next_batch().to(runtime.device, non_blocking=True))
         exchange: AbstractContextManager[object] = nullcontext()
         if isinstance(module, DistributedDataParallel) and number < count - 1:
             exchange = module.no_sync()

@@ -146,7 +146,7 @@ def test_calibrated_rates_are_a_curve(run: Run, clips: Path, model_file: Path, t
     loaded, fitted = load_model(model_file), tmp_path / "fitted.safetensors"
     scale = RateScale.fit([np.geomspace(1e-3, 10, 16 * 64).astype(np.float32).reshape(16, 8, 8)])
     model = loaded.tokenizer
-    save_model(fitted, model, model.state_dict(), 0.1, "{}", fits=Fits(rate_scales={"fast": scale}))
+    save_model(fitted, model, model.state_dict(), "{}", fits=Fits(rate_scales={"fast": scale}))
     out = tmp_path / "eval.json"
     told = run("eval", clips, "--model", fitted, "--rates", "1,0.5", "--calibrated", "--json", out).stdout
     assert "tiny fast calibrated" in told

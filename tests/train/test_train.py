@@ -133,7 +133,6 @@ def test_training_writes_weights_that_encode_and_decode(
     loaded = load_model(output)
     assert loaded.sha256 == digest
     assert loaded.config == TINY
-    assert 0 < loaded.mean_error < 1
     assert reports[-1].progress.step == 2
     assert reports[-1].held is not None
     assert set(reports[-1].held) == {1.0, 0.75, 0.5, 0.25}
