@@ -18,7 +18,7 @@ def check_overlap(config: ModelConfig, overlap: int) -> None:
     """UsageError when a model of `config` has margins other than `overlap` pixels already."""
     if config.overlap not in (0, overlap):
         raise UsageError(
-            f"`overlap` {overlap}: the model to start from has {config.overlap}",
+            f"`overlap` {overlap} does not fit the model to start from, which has {config.overlap}",
             way_out="leave `overlap` out",
         )
 
@@ -27,7 +27,7 @@ def check_overlap(config: ModelConfig, overlap: int) -> None:
 def with_overlap(model: Tokenizer, overlap: int) -> Tokenizer:
     """A model that does the same, whose patches have margins of `overlap` pixels to learn.
 
-    Raises UsageError as `check_overlap`.
+    Raises UsageError when it has other margins already.
     """
     check_overlap(model.config, overlap)
     if model.config.overlap == overlap:

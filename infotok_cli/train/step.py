@@ -76,8 +76,8 @@ def accumulate_gradients(
 ) -> StepLosses:
     """Add the mean gradient over `count` batches to the parameters; returns the mean losses, detached.
 
-    module: a TrainingModule, or one whose gradients are averaged over processes: that is done once,
-    with the last batch. next_batch: gives uint8 `[B, T, H, W, 3]` on any device. For batches of equal
+    module: a TrainingModule, or one that averages gradients over processes, which happens once, with
+    the last batch. next_batch: gives uint8 `[B, T, H, W, 3]` on any device. For batches of equal
     and even size the result is that of one batch with all their clips.
     """
     sums = torch.zeros(4, device=runtime.device)
