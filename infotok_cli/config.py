@@ -100,9 +100,15 @@ class ModelConfig:
 
     @classmethod
     def from_json(cls, text: str) -> ModelConfig:
-        """Rebuild a config; raises ModelError on text that is no config or has unknown keys."""
+        """Rebuild a config; raises ModelError on text that is not a config or has unknown keys."""
         try:
             values: dict[str, Any] = json.loads(text)
+            unknown = sorted(set(values) - {field.name for field in dataclasses.fields(cls)})
+            if unknown:
+                raise ModelError(
+                    f"was made by another version of infotok (its config has {', '.join(unknown)})",
+                    way_out="use the version it was made with, or other weights",
+                )
             values["levels"] = tuple(values["levels"])
             return cls(**values)
         except (ValueError, TypeError, KeyError) as error:

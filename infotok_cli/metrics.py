@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,6 +42,11 @@ def psnr(reference: Pixels, decoded: Pixels) -> Values:
     with np.errstate(divide="ignore"):
         values: Values = 10 * np.log10(PEAK**2 / errors)
     return values
+
+
+def psnr_of_error(error: float, *, peak: float = PEAK) -> float:
+    """PSNR in dB of a mean squared error, `peak` being the range of values; inf when there is no error."""
+    return 10 * math.log10(peak**2 / error) if error else math.inf
 
 
 def average_psnr(values: Values, cap: float = PSNR_CAP) -> float:

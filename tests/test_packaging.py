@@ -92,7 +92,6 @@ def test_manifest_config_is_that_of_the_file() -> None:
         assert json.loads(loaded.config.to_json()) == infotok_weights.manifest()[name]["config"]
         assert loaded.config.name == name
         assert sum(p.numel() for p in loaded.tokenizer.parameters()) <= 10_000_000
-        assert loaded.mean_error == infotok_weights.manifest()[name]["mean_error"]
         # Every budget works with it.
         assert set(loaded.fits.distortions) == set(loaded.fits.rate_scales) == {"fast", "exact"}
         assert loaded.token_net is not None

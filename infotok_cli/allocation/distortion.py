@@ -8,7 +8,6 @@ its blocks.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from infotok_cli.allocation.allocate import Allocation, allocate_blocks, block_means, missing_doublings
 from infotok_cli.blocks import block_capacity
+from infotok_cli.metrics import psnr_of_error
 
 MIN_ERROR = 1e-4
 """Mean absolute errors below this, [-1, 1] scale, count as this."""
@@ -50,7 +50,7 @@ class Distortion:
             raise ValueError("quality is predicted for block allocations only")
         capacity = block_capacity(error.shape).astype(np.float64)
         mse = float((self.block_mse(error, allocation.levels) * capacity).sum() / capacity.sum())
-        return 10 * math.log10(4 / mse) + self.bias_db
+        return psnr_of_error(mse, peak=2) + self.bias_db
 
     def mean_psnr_db(
         self,

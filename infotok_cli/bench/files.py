@@ -18,15 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
+from infotok_cli.bench.ways import WAYS, way_name
 from infotok_cli.model.compiling import forget_compiled
 from infotok_cli.model.engine import Engine
 from infotok_kernels.bench import CSV, Row, Run, append, line, obstacle, this_run
 
 SECONDS = 20.0
 REPEATS = 5
-
-WAYS = (("triton", False), ("triton", True), ("reference", False), ("reference", True))
-"""Backend, and whether torch.compile takes the blocks."""
 
 
 def quantiles_ms(run: Callable[[], object], repeats: int) -> tuple[float, float, float]:
@@ -50,7 +48,7 @@ def rows(clip: Path, folder: Path, engine: Engine, facts: Run, repeats: int = RE
     tokens, shown = folder / "bench.itk", folder / "bench.mp4"
     report = encode_file(clip, tokens, engine, EncodeOptions(rate=0.5), overwrite=True)
     case = f"{report.frames}x{report.height}x{report.width}"
-    way = f"{report.backend} compiled" if report.compiled else report.backend
+    way = way_name(report.backend, report.compiled)
     runs: dict[str, Callable[[], object]] = {
         "file encode": lambda: encode_file(clip, tokens, engine, EncodeOptions(rate=0.5), overwrite=True),
         "file decode": lambda: decode_file(tokens, shown, engine, overwrite=True),

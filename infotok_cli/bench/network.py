@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import infotok_weights
-from infotok_cli.model.compiling import compile_blocks
+from infotok_cli.bench.ways import WAYS, way_name
+from infotok_cli.model.compiling import compile_blocks, forget_compiled
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import load_model
 from infotok_kernels import select_backend
@@ -27,17 +28,11 @@ from infotok_kernels.bench import CSV, Row, append, line, obstacle, this_run, ti
 
 SEGMENTS, FRAMES, HEIGHT, WIDTH = 8, 32, 256, 456
 
-WAYS = (("triton", False), ("triton", True), ("reference", False), ("reference", True))
-"""Backend, and whether torch.compile takes the blocks."""
-
 
 def prepared(compiled: bool) -> Tokenizer:
     """The packaged model as an engine runs it."""
     model = load_model(infotok_weights.path(infotok_weights.DEFAULT)).tokenizer.cuda().eval()
-    for block in model.blocks():
-        for layer in block.modules():
-            if isinstance(layer, nn.Linear):
-                layer.to(torch.bfloat16)
+    model.halve_blocks()
     if compiled:
         compile_blocks(model)
     return model
@@ -75,13 +70,12 @@ def main() -> None:
     keep = torch.rand(SEGMENTS, FRAMES // 4, HEIGHT // 8, WIDTH // 8, device="cuda") < 0.5
     facts = this_run()
     for backend, compiled in WAYS:
-        torch.compiler.reset()
+        forget_compiled()
         select_backend(backend, "cuda")
         rows = []
         for operation, run in passes(prepared(compiled), video, keep):
             case = f"{SEGMENTS}x{FRAMES}x{HEIGHT}x{WIDTH}"
-            way = f"{backend} compiled" if compiled else backend
-            rows.append(Row.of(facts, operation, case, way, times(run)))
+            rows.append(Row.of(facts, operation, case, way_name(backend, compiled), times(run)))
         append(chosen.csv, rows)
         print("\n".join(map(line, rows)), flush=True)
 

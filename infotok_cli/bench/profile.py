@@ -49,7 +49,7 @@ FILES: tuple[Place, ...] = (
 
 
 def _reading(items: Iterable[Item], depth: int = 1) -> AbstractContextManager[Iterator[Item]]:
-    """In the place of `ahead` around what is read: in turn, as a region."""
+    """Instead of `ahead` around what is read: in turn, as a region."""
 
     def in_turn() -> Iterator[Item]:
         source = iter(items)
@@ -65,7 +65,7 @@ def _reading(items: Iterable[Item], depth: int = 1) -> AbstractContextManager[It
 
 
 def _in_turn(items: Iterable[Item], depth: int = 1) -> AbstractContextManager[Iterator[Item]]:
-    """In the place of `ahead` around what is decode_segments."""
+    """Instead of `ahead` around what is decoded."""
     return nullcontext(iter(items))
 
 

@@ -44,7 +44,7 @@ NETWORK: tuple[Place, ...] = (
     (tokenizer, "from_blocks", "keep map"),
     (engine, "error_map", "error map"),
     (engine.Engine, "_video", "pixel conversion"),
-    (engine, "_pixels", "pixel conversion"),
+    (engine, "to_pixels", "pixel conversion"),
     (engine, "upload", "copies"),
     (engine, "pinned", "copies"),
 )

@@ -1,4 +1,4 @@
-"""`infotok eval`: quality against real bits over a set of clips, ours beside ordinary codecs."""
+"""`infotok eval`: quality against real bits over a set of clips, ours beside conventional codecs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import tell
+from infotok_cli.cli.output import emit, tell
 from infotok_cli.errors import UsageError
 from infotok_cli.routers import ALLOCATIONS, ROUTERS
 
@@ -37,14 +37,14 @@ def evaluate(
         bool,
         typer.Option(
             "--calibrated",
-            help="Rates are those of footage at large, as with 'infotok encode --calibrated-rate'.",
+            help="Take rates as averages over typical footage, as 'infotok encode --calibrated-rate' does.",
             rich_help_panel=COMPARE_PANEL,
         ),
     ] = False,
     anchors: Annotated[
         str,
         typer.Option(
-            help="Ordinary codecs to compare with: x264, x265, svt-av1 (all: these three), "
+            help="Conventional codecs to compare with: x264, x265, svt-av1 (all: these three), "
             "x264-psnr, x265-psnr.",
             show_default="none",
             rich_help_panel=COMPARE_PANEL,
@@ -69,12 +69,14 @@ def evaluate(
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(help="Only so much of each clip.", rich_help_panel=options.SELECTION_PANEL),
+        typer.Option(
+            help="Use only the first SECONDS of each clip.", rich_help_panel=options.SELECTION_PANEL
+        ),
     ] = None,
     limit_frames: Annotated[
         int | None,
         typer.Option(
-            help="Only so many frames of each clip.", min=1, rich_help_panel=options.SELECTION_PANEL
+            help="Use only the first N frames of each clip.", min=1, rich_help_panel=options.SELECTION_PANEL
         ),
     ] = None,
     segment_frames: Annotated[
@@ -84,7 +86,7 @@ def evaluate(
     refine: Annotated[
         int,
         typer.Option(
-            help="Improve tokens in so many steps, as 'infotok encode --refine' does.",
+            help="Improve tokens in N steps, as 'infotok encode --refine' does.",
             rich_help_panel=COMPARE_PANEL,
         ),
     ] = 0,
@@ -94,7 +96,7 @@ def evaluate(
     jobs: Annotated[
         int,
         typer.Option(
-            help="Processes that measure side by side, each with its share of the cores.",
+            help="Parallel measuring processes, each with its share of the cores.",
             min=1,
             max=256,
             rich_help_panel=RUN_PANEL,
@@ -104,16 +106,16 @@ def evaluate(
         bool,
         typer.Option(
             "--resume",
-            help="Go on with an interrupted run: what the .jsonl file beside the JSON file holds is not "
-            "measured again.",
+            help="Resume an interrupted run: measurements in the .jsonl file beside OUTPUT are not repeated.",
             rich_help_panel=RUN_PANEL,
         ),
     ] = False,
-    json_path: Annotated[
+    output: Annotated[
         Path | None,
         typer.Option(
-            "--json",
-            help="Write every figure to this JSON file, and each measurement, once made, to a .jsonl file "
+            "--output",
+            "-o",
+            help="Write all results to this .json file, and each measurement as it is made to a .jsonl file "
             "beside it.",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
@@ -134,10 +136,11 @@ def evaluate(
         list[Path] | None,
         typer.Option(
             "--with",
-            help="JSON file of an earlier run, of another model say, to compare with; may be repeated.",
+            help="Results of an earlier run to compare with, for example of another model; may be repeated.",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
+    json: options.Json = False,
     yes: options.Overwrite = False,
 ) -> None:
     """Measure PSNR, SSIM and MS-SSIM against real bits, through files on disk, beside other codecs.
@@ -148,16 +151,16 @@ def evaluate(
 
     \b
     Examples:
-      infotok eval clips/ --anchors all --jobs 2 --json runs/eval.json --plot runs/eval.png
+      infotok eval clips/ --anchors all --jobs 2 -o runs/eval.json --plot runs/eval.png
       infotok eval clips/ --rates 0.5 --seconds 2
     """
-    from infotok_cli.cli.evaluate_options import Targets, parse_anchors, parse_settings
+    from infotok_cli.cli.evaluate_options import Targets, parse_anchors, parse_settings, to_text
     from infotok_cli.cli.evaluate_view import Watch, show
     from infotok_cli.codec.load_engine import load_engine
     from infotok_cli.codec.options import EncodeOptions
     from infotok_cli.evaluate.clips import find_clips
     from infotok_cli.evaluate.journal import Journal
-    from infotok_cli.evaluate.report import merged
+    from infotok_cli.evaluate.report import as_json, merged
     from infotok_cli.evaluate.results import Wanted, read_results
     from infotok_cli.evaluate.sweep import Sweep, check_settings, run_sweep
     from infotok_cli.evaluate.vmaf import find_ffmpeg
@@ -165,10 +168,10 @@ def evaluate(
     if seconds is not None and limit_frames is not None:
         raise UsageError("--seconds and --limit-frames both say where to stop", way_out="give one of them")
     if seconds is not None and not seconds > 0:
-        raise UsageError(f"--seconds {seconds:g} leaves nothing", way_out="give more than 0")
+        raise UsageError(f"--seconds {seconds:g} leaves nothing to measure", way_out="give more than 0")
     points = parse_settings(rates, routers, allocations, calibrated=calibrated)
     settings: list[Wanted] = [*points, *parse_anchors(anchors, crfs)]
-    targets = Targets(json_path, csv_path, plot_path)
+    targets = Targets(output, csv_path, plot_path)
     targets.check(overwrite=yes, resume=resume)
     shared = EncodeOptions(
         short_side=short_side, segment_frames=segment_frames, end_seconds=seconds, refine=refine
@@ -191,7 +194,12 @@ def evaluate(
     strangers = {row.clip_key for row in before} - {row.clip_key for row in measured}
     if strangers:
         tell(
-            f"{len(strangers)} clips of --with are left out: this run has none with their content and frames"
+            f"{len(strangers)} clips of --with are left out: this run has no clips with the same content and "
+            "frames"
         )
-    targets.write(rows, sweep, engine)
-    show(rows)
+    document = as_json(rows, sweep, engine)
+    targets.write(rows, document)
+    if json:
+        emit(to_text(document))
+    else:
+        show(rows)

@@ -14,10 +14,7 @@ from infotok_cli.config import MIN_RATE
 from infotok_cli.errors import OutputError, UsageError
 from infotok_cli.evaluate.anchors import check_anchor
 from infotok_cli.evaluate.plots import check_plot, plot_curves
-from infotok_cli.evaluate.report import as_json
 from infotok_cli.evaluate.results import AnchorSetting, ClipResult, Setting, as_csv
-from infotok_cli.evaluate.sweep import Sweep
-from infotok_cli.model.engine import Engine
 from infotok_cli.routers import ALLOCATIONS, ROUTERS
 
 ALL_ANCHORS = "x264,x265,svt-av1"
@@ -26,7 +23,7 @@ Name = TypeVar("Name", bound=str)
 
 
 def parse_rates(text: str) -> list[float]:
-    """Token rates of a comma-separated list; UsageError for one that is no rate."""
+    """Token rates of a comma-separated list; UsageError for one that is not a rate."""
     rates = []
     for part in text.split(","):
         try:
@@ -70,69 +67,80 @@ def parse_anchors(anchors: str, crfs: str) -> list[AnchorSetting]:
     """Anchors of a comma-separated list (`all`: one per codec), each at its CRFs; UsageError."""
     if not anchors:
         if crfs:
-            raise UsageError("--crfs are those of anchors", way_out="name some with --anchors")
+            raise UsageError("--crfs needs --anchors", way_out="name some, or leave --crfs out")
         return []
     chosen = [check_anchor(name) for name in (ALL_ANCHORS if anchors == "all" else anchors).split(",")]
     try:
         grid = sorted({int(part) for part in crfs.split(",")}) if crfs else []
     except ValueError as error:
         raise UsageError(
-            f"--crfs {crfs!r} are not whole numbers", way_out="give some like 24,32,40"
+            f"--crfs {crfs!r} is not a list of whole numbers", way_out="give some like 24,32,40"
         ) from error
     for anchor in chosen:
         if grid and not 0 <= grid[0] <= grid[-1] <= anchor.highest_crf:
-            raise UsageError(f"--crfs {crfs}: {anchor.name} takes 0 to {anchor.highest_crf}")
+            raise UsageError(
+                f"--crfs {crfs} is out of range",
+                way_out=f"choose 0 to {anchor.highest_crf}, as {anchor.name} takes",
+            )
     points = [AnchorSetting(anchor=anchor.name, crf=crf) for anchor in chosen for crf in grid or anchor.crfs]
     return list(dict.fromkeys(points))
+
+
+def to_text(document: dict[str, object]) -> str:
+    """JSON text of a run's results, as it is written to a file and to stdout."""
+    return json.dumps(document, indent=1)
 
 
 @dataclass(frozen=True)
 class Targets:
     """The files a run writes."""
 
-    json: Path | None
+    results: Path | None
     csv: Path | None
     plot: Path | None
 
     @property
     def journal(self) -> Path | None:
-        """The file that grows while the run goes on."""
-        return self.json and self.json.with_suffix(".jsonl")
+        """The file that grows as measurements are made."""
+        return self.results and self.results.with_suffix(".jsonl")
 
     def check(self, *, overwrite: bool, resume: bool) -> None:
         """Raise UsageError or OutputError now for what could not be written at the end."""
         if resume and self.journal is None:
-            raise UsageError("--resume needs --json: the measurements made so far are kept beside that file")
-        if self.journal is not None and self.journal == self.json:
             raise UsageError(
-                f"--json {self.json} is the name of the list of measurements", way_out="choose a .json"
+                "--resume needs --output", way_out="name the results file of the run that was interrupted"
+            )
+        if self.journal is not None and self.journal == self.results:
+            raise UsageError(
+                f"--output {self.results} is where measurements are listed", way_out="choose a .json file"
             )
         if self.plot is not None:
             check_plot(self.plot)
-        goes_on = resume and self.journal is not None and self.journal.exists()
-        if self.json is not None:
-            check_file_output(self.json, overwrite or goes_on)
+        resumes = resume and self.journal is not None and self.journal.exists()
+        if self.results is not None:
+            check_file_output(self.results, overwrite or resumes)
         for path in (self.csv, self.plot):
             if path is None:
                 continue
             if resume and not overwrite and path.exists():
                 raise OutputError(
-                    f"exists already: --resume goes on with {self.json} only, give -y as well to "
-                    "overwrite the rest, or choose another name",
+                    f"exists already, and --resume replaces only {self.results}",
+                    way_out="give -y as well to overwrite it, or choose another name",
                     where=str(path),
                 )
             check_file_output(path, overwrite)
         if self.journal is not None and self.journal.exists() and not (overwrite or resume):
             raise OutputError(
-                "exists, from an earlier run: --resume goes on with it, -y starts anew",
+                "exists already, from an earlier run",
+                way_out="resume that run with --resume, or start over with -y",
                 where=str(self.journal),
             )
 
-    def write(self, rows: Sequence[ClipResult], sweep: Sweep, engine: Engine) -> None:
-        """Write them all; what was there was asked about before."""
-        if self.json is not None:
-            with atomic_output(self.json, overwrite=True) as stream:
-                stream.write(json.dumps(as_json(rows, sweep, engine), indent=1).encode())
+    def write(self, rows: Sequence[ClipResult], document: dict[str, object]) -> None:
+        """Write them all, over what `check` found there; document: the results file's JSON object."""
+        if self.results is not None:
+            with atomic_output(self.results, overwrite=True) as stream:
+                stream.write(to_text(document).encode())
         if self.csv is not None:
             with atomic_output(self.csv, overwrite=True) as stream:
                 stream.write(as_csv(rows).encode())

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+
+from infotok_cli.cli.options import MODEL_PANEL, OUTPUT_PANEL, Device, Kernels, Overwrite
+
+if TYPE_CHECKING:
+    from infotok_cli.routers import MaskingName
+
+LENGTH_PANEL = "How long (at least one of these)"
+START_PANEL = "What is trained"
+STEP_PANEL = "Steps"
 
 
 def register(app: typer.Typer) -> None:
@@ -15,94 +24,120 @@ def register(app: typer.Typer) -> None:
 
 
 def train_command(
-    clips: Annotated[Path, typer.Argument(help="Folder of videos, or of a frame cache.")],
+    clips: Annotated[Path, typer.Argument(help="Folder of videos, or a frame cache.")],
     *,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Weights file to write; a checkpoint is kept beside it."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Weights file to write (.safetensors); a checkpoint is kept beside it.",
+            rich_help_panel=OUTPUT_PANEL,
+        ),
     ] = None,
     make_cache: Annotated[
-        Path | None, typer.Option(help="Only cut CLIPS into a frame cache in this folder.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Only cut CLIPS into a frame cache.", rich_help_panel=OUTPUT_PANEL
+        ),
     ] = None,
+    overwrite: Overwrite = False,
     minutes: Annotated[
         float | None,
-        typer.Option("--minutes", "--time-budget", help="Stop after this many minutes in all."),
+        typer.Option(
+            "--minutes", "--time-budget", help="Stop after N minutes in all.", rich_help_panel=LENGTH_PANEL
+        ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Stop after this many steps in all; 0: only fit the coder.", min=0)
+        int | None,
+        typer.Option(
+            help="Stop after N steps in all; 0 only fits the token coder.", rich_help_panel=LENGTH_PANEL
+        ),
     ] = None,
     init: Annotated[
-        str | None, typer.Option(help="Start from this model (name or file) instead of from scratch.")
+        str | None,
+        typer.Option(
+            metavar="NAME|PATH", help="Fine-tune this model.", rich_help_panel=START_PANEL,
+            show_default="train from scratch",
+        ),
     ] = None,
     name: Annotated[
         str | None,
         typer.Option(
-            help="Name the new model carries.",
-            show_default="that of --init if it is no packaged model, else the name of OUTPUT",
+            help="Name of the new model.", rich_help_panel=START_PANEL,
+            show_default="that of --init unless it is a packaged model, else that of OUTPUT",
         ),
     ] = None,
     masking: Annotated[
         str | None,
         typer.Option(
-            metavar="error|elastic",
-            help="What training drops: where little error is expected, or tails of the token sequence "
-            "(a baseline, for --router elastic).",
+            metavar="error|elastic", rich_help_panel=START_PANEL,
+            help="Tokens dropped in training: where little error is expected, or tails of the token "
+            "sequence (a baseline, for --router elastic).",
             show_default="that of --init, else error",
         ),
     ] = None,
     overlap: Annotated[
         int | None,
         typer.Option(
-            metavar="PIXELS",
-            help="How far the picture of a patch reaches over its neighbours, 0 to 4; smooths patch edges.",
+            metavar="PIXELS", rich_help_panel=START_PANEL,
+            help="Overlap of a patch with its neighbours, 0 to 4; smooths patch edges.",
             show_default="that of --init, else 2",
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(help="Clips per batch, in each process.", min=2)] = 8,
-    accumulate: Annotated[int, typer.Option(help="Batches per step, in each process.", min=1)] = 1,
+    batch: Annotated[int, typer.Option(help="Clips per batch and process.", rich_help_panel=STEP_PANEL)] = 8,
+    accumulate: Annotated[
+        int, typer.Option(help="Batches per step and process.", rich_help_panel=STEP_PANEL)
+    ] = 1,
     crop: Annotated[
         list[str] | None,
         typer.Option(
-            help="Training clips as frames x pixels per side; may be given again, then steps draw one.",
-            show_default="16x128",
+            metavar="FRAMESxSIDE", help="Size of training clips; repeat to mix sizes, one per step.",
+            show_default="16x128", rich_help_panel=STEP_PANEL,
         ),
     ] = None,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
+    learning_rate: Annotated[
+        float, typer.Option(help="Peak learning rate.", rich_help_panel=STEP_PANEL)
+    ] = 2e-3,
     final_share: Annotated[
-        float, typer.Option(help="Share of the run, at its end, in which the learning rate falls to 0.")
+        float,
+        typer.Option(
+            help="Last part of the run, over which the learning rate falls to 0.", rich_help_panel=STEP_PANEL
+        ),
     ] = 0.5,
     average_decay: Annotated[
-        float, typer.Option(help="Share of the averaged weights, which are what is written, kept per step.")
+        float, typer.Option(help="Decay per step of the averaged weights.", rich_help_panel=STEP_PANEL)
     ] = 0.999,
     coder_steps: Annotated[
         int,
-        typer.Option(help="Steps of fitting the token coder at the end (a few minutes); 0: no coder.", min=0),
-    ] = 4000,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    kernels: Annotated[
-        str | None,
         typer.Option(
-            help="reference or triton.",
-            show_default="INFOTOK_KERNELS if it is set, else what suits the device",
+            help="Steps of fitting the token coder at the end (a few minutes); 0 leaves it out.",
+            rich_help_panel=STEP_PANEL,
         ),
-    ] = None,
+    ] = 4000,
+    seed: Annotated[int, typer.Option(help="Random seed.", rich_help_panel=STEP_PANEL)] = 0,
+    device: Device = "auto",
+    kernels: Kernels = None,
     device_cache: Annotated[
-        bool, typer.Option("--device-cache", help="Hold the whole frame cache in the device's memory.")
+        bool,
+        typer.Option(
+            "--device-cache", help="Hold the whole frame cache in GPU memory.", rich_help_panel=MODEL_PANEL
+        ),
     ] = False,
     compile_blocks: Annotated[
-        bool, typer.Option("--compile/--no-compile", help="Compile the transformer blocks first (a minute).")
+        bool,
+        typer.Option(
+            "--compile/--no-compile", help="Use torch.compile, which takes a minute at the start.",
+            rich_help_panel=MODEL_PANEL,
+        ),
     ] = True,
-    seed: Annotated[int, typer.Option(help="Seed of all random numbers.", min=0)] = 0,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", "-y", help="Replace OUTPUT, if it is not of a run to go on with.")
-    ] = False,
-) -> None:
-    """Train a model on your own videos, or go on training one.
+) -> None:  # fmt: skip
+    """Train a model on your own videos, or resume training.
 
     CLIPS may be videos: they are cut into a frame cache beside the output first. A run that was
-    interrupted (Ctrl-C ends it cleanly) goes on when the same command is given again.
+    interrupted (Ctrl-C ends it cleanly) resumes when the same command is given again.
 
-    Several GPUs, or machines: start it with torchrun, from a frame cache.
+    Several GPUs or machines: start it with torchrun, from a frame cache.
 
     \b
     Examples:
@@ -118,69 +153,41 @@ def train_command(
     if make_cache is not None:
         train_view.cut(clips, make_cache)
         return
-    if output is None or output.suffix != ".safetensors":
-        raise UsageError(f"--output {output or ''} is needed", way_out="name a .safetensors file to write")
-    if minutes is None and steps is None:
-        raise UsageError("--minutes or --steps is needed", way_out="say how long to train")
-    for option, value in (("--minutes", minutes), ("--learning-rate", learning_rate)):
-        if value is not None and not 0 < value < float("inf"):
-            raise UsageError(f"{option} {value:g} must be more than 0")
+    if output is None:
+        raise UsageError("--output is needed", way_out="name a .safetensors file to write")
 
-    from infotok_cli.config import MAX_NAME_BYTES, ModelConfig, is_model_name
+    from infotok_cli.config import ModelConfig
+    from infotok_cli.itk.find_weights import find_model
     from infotok_cli.model.engine import choose_runtime
-    from infotok_cli.model.weights import read_config
-    from infotok_cli.routers import MASKINGS
     from infotok_cli.train.frame_cache import CropShape
-    from infotok_cli.train.initial_weights import check_overlap
-    from infotok_cli.train.naming import default_name
-    from infotok_cli.train.options import (
-        CHECKPOINT_SUFFIX,
-        DEFAULT_CROP,
-        DEFAULT_OVERLAP,
-        TrainOptions,
-    )
+    from infotok_cli.train.options import DEFAULT_CROP, DEFAULT_OVERLAP, TrainOptions, default_name
+    from infotok_cli.train.starting_model import check_init
 
-    if masking not in (None, *MASKINGS):
-        raise UsageError(f"--masking {masking!r} is unknown", way_out=f"choose {', '.join(MASKINGS)}")
-    if name is not None and not is_model_name(name):
-        raise UsageError(
-            f"--name {name!r} does not fit", way_out=f"choose 1 to {MAX_NAME_BYTES} bytes of printable text"
-        )
-    runtime = choose_runtime(device, kernels)
-    crops = tuple(CropShape.parse(text) for text in crop) if crop else (DEFAULT_CROP,)
-
-    resumes = output.with_suffix(CHECKPOINT_SUFFIX).exists()
-    check_file_output(output, overwrite=overwrite or resumes)
-    start = None
-    if init is not None:
-        from infotok_cli.itk.find_weights import find_model
-
-        start = find_model(init)
-        if overlap is not None:
-            check_overlap(read_config(start), overlap)
+    start = find_model(init) if init is not None else None
     options = TrainOptions(
         cache=clips,
         output=output,
-        config=ModelConfig(
-            name=default_name(output, start) if name is None else name, overlap=DEFAULT_OVERLAP
-        ),
+        config=ModelConfig(name=default_name(output, start), overlap=DEFAULT_OVERLAP),
+        name=name,
         init=start,
-        masking=masking,
+        masking=cast("MaskingName | None", masking),
         overlap=overlap,
         steps=steps,
-        time_budget_seconds=minutes * 60 if minutes is not None else None,
+        minutes=minutes,
         batch=batch,
         accumulate=accumulate,
-        crops=crops,
+        crops=tuple(CropShape.parse(text) for text in crop) if crop else (DEFAULT_CROP,),
         learning_rate=learning_rate,
         final_share=final_share,
         average_decay=average_decay,
         coder_steps=coder_steps,
-        device=runtime.device.type,
+        device=choose_runtime(device, kernels).device.type,
         kernels=kernels,
         device_cache=device_cache,
         compile=compile_blocks,
         seed=seed,
     )
+    check_file_output(output, overwrite=overwrite or options.checkpoint.exists())
+    check_init(options)
     # Cutting may take long: only once all that was asked for is known to be possible.
     train_view.run(replace(options, cache=train_view.cache_of(clips, output)))

@@ -12,7 +12,8 @@ from infotok_cli.model.weights import holds_token_net
 from infotok_cli.train.distributed import leads, world_size
 from infotok_cli.train.frame_cache import SHARD_PATTERN
 from infotok_cli.train.loop import train
-from infotok_cli.train.options import Report, TrainOptions
+from infotok_cli.train.options import TrainOptions
+from infotok_cli.train.reporting import Report
 
 _console = Console(stderr=True)
 
@@ -23,7 +24,7 @@ def cache_of(clips: Path, output: Path) -> Path:
         return clips
     folder = output.with_suffix(".cache")
     if folder.exists():
-        _console.print(f"using the frame cache in {folder}: remove it if the videos have changed")
+        _console.print(f"using the frame cache in {folder}: delete it if the videos have changed")
     else:
         cut(clips, folder)
     return folder
@@ -33,8 +34,9 @@ def cut(clips: Path, folder: Path) -> None:
     """Make a frame cache with a progress bar; UsageError where several processes would make it at once."""
     if world_size() > 1:
         raise UsageError(
-            f"{clips} holds no frame cache, and {world_size()} processes cannot make one together",
+            f"is not a frame cache, and {world_size()} processes cannot make one together",
             way_out="run 'infotok train --make-cache' first, without torchrun",
+            where=str(clips),
         )
     # Training from a cache must run where no video library is.
     from infotok_cli.evaluate.clips import find_clips
@@ -56,9 +58,7 @@ def run(options: TrainOptions) -> None:
         train(options, lambda report: None)
         return
     if options.checkpoint.exists():
-        _console.print(
-            f"going on with the run of {options.checkpoint}: remove it to begin anew", highlight=False
-        )
+        _console.print(f"resuming the run of {options.checkpoint}: delete it to start over", highlight=False)
     with _bar() as progress:
         task = progress.add_task("starting", total=1.0)
 
@@ -66,8 +66,8 @@ def run(options: TrainOptions) -> None:
             now = report.progress
             text = f"step {now.step}, PSNR {report.psnr_full:.2f} full, {report.psnr_masked:.2f} masked"
             progress.update(task, completed=report.share_done, description=text)
-            if report.warning is not None:
-                warning = f"infotok: warning: {report.warning}"
+            if report.unsaved is not None:
+                warning = f"infotok: warning: {report.unsaved}; training continues"
                 progress.console.print(warning, highlight=False, markup=False, soft_wrap=True)
             if report.held is not None:
                 held = ", ".join(f"{rate:g}: {value:.2f} dB" for rate, value in report.held.items())
@@ -83,8 +83,9 @@ def run(options: TrainOptions) -> None:
     )
     if options.coder_steps and not holds_token_net(options.output):
         _console.print(
-            "It has no token coder yet, so tokens will take 16 bits: the same command goes on, or "
-            f"'infotok train CACHE --init {options.output} --steps 0 -o OTHER.safetensors' fits one.",
+            "It has no token coder yet, so tokens will take 16 bits each: give the same command again to "
+            f"resume, or fit one with 'infotok train CACHE --init {options.output} --steps 0 -o "
+            "OTHER.safetensors'.",
             highlight=False,
         )
 

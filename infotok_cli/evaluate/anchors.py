@@ -106,8 +106,8 @@ def check_size(anchor: Anchor, size: tuple[int, int], clip: str) -> None:
     """Raise InputError for a picture (width, height) that is too small for the encoder."""
     if min(size) < anchor.min_side:
         raise InputError(
-            f"{size[0]}x{size[1]} pixels are too few for {anchor.name}, which takes "
-            f"{anchor.min_side} a side and more",
+            f"{size[0]}x{size[1]} pixels are too few for {anchor.name}, which takes at least "
+            f"{anchor.min_side} per side",
             way_out="leave out the clip or the anchor",
             where=str(clip),
         )

@@ -22,9 +22,9 @@ def find_clips(paths: Sequence[Path]) -> list[Path]:
         elif path.exists():
             clips.append(path)
         else:
-            raise InputError(f"{path} does not exist", way_out="name video files or a folder of them")
+            raise InputError("does not exist", way_out="check the name", where=str(path))
     if not clips:
-        raise InputError(f"{', '.join(map(str, paths))} holds no video files")
+        raise InputError("contains no video files", way_out="name others", where=", ".join(map(str, paths)))
     return clips
 
 
@@ -34,7 +34,7 @@ def clip_sha256(path: Path) -> str:
         status = path.stat()
         return _sha256(path, status.st_size, status.st_mtime_ns)
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+        raise InputError(f"cannot be read ({error.strerror or error})", where=str(path)) from error
 
 
 @cache

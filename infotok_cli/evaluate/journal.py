@@ -75,9 +75,9 @@ class Journal:
                 self._rows[entry["key"]] = ClipResult.from_json(entry["row"])
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(
-                    f"line {number} is no measurement of this version",
-                    way_out="start anew with -y",
-                    where=str(path),
+                    "is not a measurement of this version",
+                    way_out="start over with `overwrite`",
+                    where=f"{path}: line {number}",
                 ) from error
         if whole < len(content):
             os.truncate(path, whole)
@@ -104,5 +104,5 @@ class Journal:
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
     return OutputError(
-        f"cannot be written ({error.strerror})", way_out="choose another folder for `json`", where=str(path)
+        f"cannot be written ({error.strerror})", way_out="choose another folder for `output`", where=str(path)
     )

@@ -147,12 +147,15 @@ def _compare(
             seconds += time.perf_counter() - began
             if shown is None or shown.shape != source.shape:
                 raise InputError(
-                    "came back with other frames than it has: it cannot be compared",
+                    "was decoded to frames of another size or fewer of them, which cannot be compared",
+                    way_out="leave the clip out",
                     where=str(video.info.path),
                 )
             meter.add(source, shown)
         if next(decoded, None) is not None:
             raise InputError(
-                "came back with more frames than it has: it cannot be compared", where=str(video.info.path)
+                "was decoded to more frames than it has, which cannot be compared",
+                way_out="leave the clip out",
+                where=str(video.info.path),
             )
         return meter.result(), seconds

@@ -17,7 +17,7 @@ from infotok_cli.video.encoders import library_versions
 
 
 def as_json(results: Sequence[ClipResult], sweep: Sweep, engine: Engine) -> dict[str, Any]:
-    """The object that `--json` writes; docs/EVAL.md names its parts."""
+    """The object that `infotok eval` writes and prints as JSON; docs/EVAL.md names its parts."""
     return {
         "schema": SCHEMA,
         "version": SCHEMA_VERSION,

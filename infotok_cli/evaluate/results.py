@@ -145,9 +145,9 @@ class ClipResult:
 
     @classmethod
     def from_json(cls, values: dict[str, Any], segment_frames: int = DEFAULT_SEGMENT_FRAMES) -> ClipResult:
-        """Rebuild a row; raises ValueError when fields are missing. Unknown ones are passed over.
+        """Rebuild a row; raises ValueError when fields are missing. Unknown fields are ignored.
 
-        segment_frames: of a row that does not say it.
+        segment_frames: for a row without it.
         """
         try:
             known = {"calibrated": False, "refine": 0, "segment_frames": segment_frames, **values}
@@ -155,31 +155,36 @@ class ClipResult:
             seams = {field.name: known["seams"][field.name] for field in dataclasses.fields(SeamReport)}
             return cls(**{**known, "seams": SeamReport(**seams)})
         except (KeyError, TypeError) as error:
-            raise ValueError(f"is no row of results: {error!s} is missing or of the wrong kind") from error
+            raise ValueError(f"a row lacks {error!s}, or has it of the wrong kind") from error
 
 
 def read_results(path: Path) -> list[ClipResult]:
-    """Rows of a JSON file that `infotok eval` wrote; InputError if it is none, or of another version."""
+    """Rows of a file that `infotok eval` wrote; InputError if it is another file, or of another version."""
     try:
         document = json.loads(path.read_text("utf-8"))
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             raise InputError(
-                "holds no results of 'infotok eval'", way_out="give a file made with `json`", where=str(path)
+                "does not contain results of 'infotok eval'",
+                way_out="give a file made with `output`",
+                where=str(path),
             )
         version = document.get("version")
         if version not in READABLE_VERSIONS:
             readable = " and ".join(map(str, READABLE_VERSIONS))
             raise InputError(
-                f"has results of version {version}, this infotok reads {readable}: measure anew",
+                f"has results of version {version}, and this infotok reads {readable}",
+                way_out="measure again",
                 where=str(path),
             )
         segment_frames = _segment_frames(document)
         return [ClipResult.from_json(row, segment_frames) for row in document["clips"]]
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
+        raise InputError(f"cannot be read ({error.strerror or error})", where=str(path)) from error
     except (ValueError, KeyError) as error:
         raise InputError(
-            f"holds no results of 'infotok eval' ({error}): measure anew", where=str(path)
+            f"does not contain whole results of 'infotok eval' ({error})",
+            way_out="measure again",
+            where=str(path),
         ) from error
 
 

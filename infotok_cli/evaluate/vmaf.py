@@ -45,7 +45,7 @@ def find_ffmpeg() -> str:
         ).stdout
     except (RuntimeError, OSError) as error:
         raise UsageError(
-            f"`vmaf`: the FFmpeg of imageio-ffmpeg cannot run ({error})", way_out="leave it out"
+            f"`vmaf`: the FFmpeg of imageio-ffmpeg cannot run ({error})", way_out="leave `vmaf` out"
         ) from error
     if "vmaf" not in shown.lower().replace("unknown filter 'libvmaf'", ""):
         raise UsageError(
@@ -110,7 +110,7 @@ class VmafMeter:
         self._errors.seek(0)
         said = self._errors.read().strip().splitlines()
         return UsageError(
-            f"`vmaf`: FFmpeg failed ({(said[-1] if said else 'silently')})", way_out="leave it out"
+            f"`vmaf`: FFmpeg failed ({said[-1] if said else 'silently'})", way_out="leave `vmaf` out"
         )
 
     def __enter__(self) -> Self:

@@ -15,7 +15,7 @@ from types import FrameType
 
 from infotok_cli.codec.load_engine import load_engine
 from infotok_cli.codec.options import EncodeOptions
-from infotok_cli.errors import InputError
+from infotok_cli.errors import InfotokError
 from infotok_cli.evaluate.anchors import ANCHORS
 from infotok_cli.evaluate.measure import measure_anchor, measure_clip
 from infotok_cli.evaluate.results import ClipResult, Setting, Wanted
@@ -61,7 +61,8 @@ def measure_in_processes(
 
     Every process loads the model anew and gets an equal share of the cores: torch processes that
     together have more threads than there are cores wait for each other. When the generator is
-    closed early, tasks under way are given up. Raises what a task raises, and InputError when a process dies.
+    closed early, tasks under way are given up. Raises what a task raises, and InfotokError when a
+    process dies.
     """
     if not tasks:
         return
@@ -81,9 +82,9 @@ def measure_in_processes(
             for future in as_completed(numbers):
                 yield numbers[future], future.result()
         except BrokenProcessPool as error:
-            raise InputError(
-                "a measuring process died (was there not enough memory?)",
-                way_out="try fewer `jobs`, then `resume`",
+            raise InfotokError(
+                "a measuring process died (perhaps out of memory)",
+                way_out="try fewer `jobs`, with `resume` to keep what was measured",
             ) from error
         except BaseException:
             workers = set(multiprocessing.active_children()) - others
@@ -122,7 +123,7 @@ def _measure_in_worker(task: Task) -> ClipResult:
 
 @contextlib.contextmanager
 def _threads_per_process(threads: int) -> Iterator[None]:
-    """Let processes that are started in this block use so many threads, or what the user set."""
+    """Let processes that are started in this block use `threads` threads each, or what the user set."""
     added = [name for name in THREAD_VARIABLES if name not in os.environ]
     os.environ.update({name: str(threads) for name in added})
     try:

@@ -1,4 +1,4 @@
-"""torch.compile for the transformer blocks of a model, and what to say where it cannot."""
+"""torch.compile for the transformer blocks of a model, and its failures as errors of ours."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def forget_compiled() -> None:
 
 
 @contextmanager
-def compiler_blamed(way_out: str = "leave --compile out") -> Iterator[None]:
-    """Turn what goes wrong while blocks are compiled into a UsageError on one line, ending in `way_out`."""
+def compile_errors_as_usage() -> Iterator[None]:
+    """Turn what goes wrong while blocks are compiled into a UsageError on one line."""
     import torch._dynamo.exc
 
     try:
@@ -43,5 +43,5 @@ def compiler_blamed(way_out: str = "leave --compile out") -> Iterator[None]:
             (line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__
         )
         raise UsageError(
-            f"torch cannot compile the model here ({reason.rstrip('.')})", way_out=str(way_out)
+            f"torch cannot compile the model here ({reason.rstrip('.')})", way_out="turn `compile` off"
         ) from error

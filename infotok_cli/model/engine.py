@@ -14,10 +14,11 @@ from typing import Literal, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from infotok_cli.errors import UsageError
-from infotok_cli.model.compiling import compile_blocks, compiler_blamed
+from infotok_cli.model.compiling import compile_blocks, compile_errors_as_usage
+from infotok_cli.model.pixels import to_pixels, to_signal
 from infotok_cli.model.refine import refine_codes
 from infotok_cli.model.tokenizer import Analysis
 from infotok_cli.model.transfer import download, pinned, upload
@@ -40,8 +41,8 @@ Result = TypeVar("Result")
 BATCH_POSITIONS = 1 << 17
 """Token-grid positions that go through the network at once on CUDA: 8 segments of 32x256x456 pixels.
 
-A constant, not a share of the free memory, so that what is computed does not hang on what else runs on
-the device; where it is too much, batches are halved.
+A constant, not a share of the free memory, so that results do not depend on what else runs on the device;
+where it is too much, batches are halved.
 """
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
@@ -85,19 +86,19 @@ def choose_runtime(
     without shortcuts, segment by segment, and only operations of torch that give the same bits each time,
     so that one input gives the same ids on one kind of device (with the same torch and number of threads).
     compiled: torch.compile takes the transformer blocks.
-    Raises UsageError for an unknown device or precision, CUDA that is not there, kernels that cannot run,
+    Raises UsageError for an unknown device or precision, CUDA that is missing, kernels that cannot run,
     or options that exclude each other.
     """
     if precision not in ("auto", "bf16", "fp32"):
         raise UsageError(f"`precision` {precision!r} is unknown", way_out="choose auto, bf16 or fp32")
     if deterministic and precision == "bf16":
-        raise UsageError("`deterministic` means `precision` fp32", way_out="leave `precision` bf16 out")
+        raise UsageError("`precision` bf16 does not go with `deterministic`", way_out="leave `precision` out")
     if deterministic and compiled:
-        raise UsageError("`deterministic` leaves no choice to a compiler", way_out="leave `compile` out")
+        raise UsageError("`compile` does not go with `deterministic`", way_out="leave `compile` out")
     if device not in ("auto", "cpu", "cuda"):
         raise UsageError(f"`device` {device!r} is unknown", way_out="choose auto, cpu or cuda")
     if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("`device` cuda: torch finds no CUDA device here; choose auto or cpu")
+        raise UsageError("`device` cuda: torch finds no CUDA device here", way_out="choose auto or cpu")
     on = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
     if deterministic:
         # cuBLAS reads this when it starts; it is what torch asks for.
@@ -109,7 +110,8 @@ def choose_runtime(
     try:
         select_backend(kernels, runtime.device.type)
     except BackendError as error:
-        raise UsageError(str(error) if kernels is None else f"--kernels: {error}") from error
+        what = error.what if kernels is None else f"`kernels`: {error.what}"
+        raise UsageError(what, way_out=error.way_out) from error
     return runtime
 
 
@@ -143,15 +145,16 @@ def keep_freed_memory() -> None:
 class Engine:
     """Runs a model's three calls, each on one segment or on several of one shape.
 
-    What starts with `start_` begins the work and gives a function that waits for the results; on a CUDA
-    device the caller can do something else meanwhile.
+    A method whose name starts with `start_` begins the work and returns a function that waits for the
+    results; on a CUDA device the caller can do something else meanwhile. Every call raises UsageError when
+    one segment is too large for the device's memory, or the model cannot be compiled here.
     """
 
     def __init__(self, loaded: LoadedModel, runtime: Runtime) -> None:
         head_size = loaded.config.head_dim
         if runtime.backend == "triton" and head_size not in TRITON_HEAD_SIZES:
             raise UsageError(
-                f"model {loaded.config.name} has head size {head_size}, the triton kernels take "
+                f"model {loaded.config.name} has head size {head_size}, and the triton kernels take only "
                 f"{' and '.join(map(str, TRITON_HEAD_SIZES))}",
                 way_out="choose `kernels` reference",
             )
@@ -161,16 +164,12 @@ class Engine:
         self._most = sys.maxsize
         self._model = loaded.tokenizer.to(runtime.device).eval().requires_grad_(False)
         if runtime.precision == "bf16":
-            # Autocast would convert these weights anew for every segment.
-            for block in self._model.blocks():
-                for layer in block.modules():
-                    if isinstance(layer, nn.Linear):
-                        layer.to(torch.bfloat16)
+            self._model.halve_blocks()
         if runtime.compiled:
             compile_blocks(self._model)
 
     def batch(self, positions: int) -> int:
-        """How many segments of so many token-grid positions to give at once.
+        """How many segments of `positions` token-grid positions each to give at once.
 
         One on CPUs, and wherever results must not depend on the batch.
         """
@@ -182,11 +181,11 @@ class Engine:
         return max(1, min(wanted, self._most))
 
     def pinned(self, frames: Video) -> Video:
-        """The frames where the device can fetch them by itself: best called by who read them, in a thread."""
+        """The frames `[T, H, W, 3]` in memory the device fetches from unaided; for the reading thread."""
         return pinned(frames, self.runtime.device)
 
     def _running(self) -> AbstractContextManager[object]:
-        return compiler_blamed() if self.runtime.compiled else nullcontext()
+        return compile_errors_as_usage() if self.runtime.compiled else nullcontext()
 
     def _in_parts(
         self, start: Callable[[Sequence[Item]], Callable[[], list[Result]]], items: Sequence[Item]
@@ -202,18 +201,18 @@ class Engine:
                 at += len(part)
             except torch.OutOfMemoryError as error:
                 if len(part) == 1:
+                    smaller = "encode with a smaller `short_side` or `segment_frames`, or without `refine`"
+                    kind = self.runtime.device.type
                     raise UsageError(
-                        f"{self.runtime.device.type} has too little memory for one segment",
-                        way_out=(
-                            "choose `device` cpu, or encode with a smaller `short_side` or "
-                            "`segment_frames`, or without `refine`"
-                        ),
+                        f"{kind} has too little memory for one segment",
+                        way_out=smaller if kind == "cpu" else f"choose `device` cpu, or {smaller}",
                     ) from error
                 self._most = len(part) // 2
         return lambda: [result for fetch in begun for result in fetch()]
 
     def _video(self, segments: Sequence[Video]) -> Tensor:
-        return upload(segments, self.runtime.device).float().div_(127.5).sub_(1)
+        """`[B, T, H, W, 3]` in [-1, 1] on the device."""
+        return to_signal(upload(segments, self.runtime.device))
 
     def analyze(self, frames: Video) -> Analysis:
         """Encoder on one segment, any T, H, W >= 1."""
@@ -240,18 +239,24 @@ class Engine:
 
     @torch.inference_mode()
     def predicted_errors(self, analyses: Sequence[Analysis]) -> list[NDArray[np.float32]]:
-        """The same of segments of one shape."""
+        """The head's error maps `[t, h, w]` of segments of one shape, as `predicted_error` gives one."""
         return list(download(torch.cat([analysis.log_error for analysis in analyses]).exp())())
 
     def exact_error(self, frames: Video, analysis: Analysis) -> NDArray[np.float32]:
-        """The real error map `[t, h, w]` of one segment, from a full-rate reconstruction."""
+        """The real error map `[t, h, w]` of one segment, measured on its reconstruction at full rate.
+
+        Values are as those of `predicted_error`: mean absolute error, pixels in [-1, 1].
+        """
         return self.exact_errors([frames], [analysis])[0]
 
     @torch.inference_mode()
     def exact_errors(
         self, segments: Sequence[Video], analyses: Sequence[Analysis]
     ) -> list[NDArray[np.float32]]:
-        """The same of segments of one shape."""
+        """The real error maps `[t, h, w]` of segments of one shape: mean absolute error at full rate.
+
+        segments: frames `[T, H, W, 3]`. analyses: theirs. Pixels count in [-1, 1].
+        """
         count, height, width, _ = segments[0].shape
 
         def start(some: Sequence[tuple[Video, Analysis]]) -> Callable[[], list[NDArray[np.float32]]]:
@@ -267,7 +272,7 @@ class Engine:
         return self._in_parts(start, list(zip(segments, analyses, strict=True)))()
 
     def compress(self, analysis: Analysis, keep: Keep) -> Ids:
-        """Token ids of the kept positions of one segment."""
+        """Token ids `[n]` of the kept positions of one segment, in grid order."""
         return self.start_compress([(analysis, keep)])()[0]
 
     def refine(self, frames: Video, ids: Ids, keep: Keep, steps: int) -> Ids:
@@ -288,7 +293,7 @@ class Engine:
 
     @torch.inference_mode()
     def start_compress(self, segments: Sequence[tuple[Analysis, Keep]]) -> Callable[[], list[Ids]]:
-        """The same of segments of one shape."""
+        """Begin to compress segments of one shape: ids `[n]` of the kept positions of each, in grid order."""
 
         def start(some: Sequence[tuple[Analysis, Keep]]) -> Callable[[], list[Ids]]:
             keeps = [keep for _, keep in some]
@@ -309,7 +314,10 @@ class Engine:
     def start_reconstruct(
         self, segments: Sequence[tuple[Ids, Keep]], frames: int, height: int, width: int
     ) -> Callable[[], list[Video]]:
-        """The same of segments of one shape."""
+        """Begin to reconstruct segments of one shape from ids and keep maps: frames `[T, H, W, 3]` of each.
+
+        frames, height, width: T, H, W of every segment; the grid may reach beyond them.
+        """
 
         def start(some: Sequence[tuple[Ids, Keep]]) -> Callable[[], list[Video]]:
             wholes = [_spread(ids, keep) for ids, keep in some]
@@ -317,15 +325,10 @@ class Engine:
             with self.runtime.autocast():
                 codes = self._model.codes_of(upload(wholes, self.runtime.device), kept)
                 shown = self._model.reconstruct(codes, kept)[:, :frames, :height, :width]
-            fetch = download(_pixels(shown))
+            fetch = download(to_pixels(shown))
             return lambda: list(fetch())
 
         return self._in_parts(start, segments)
-
-
-def _pixels(shown: Tensor) -> Tensor:
-    """Whole levels 0..255 of video in [-1, 1], which is overwritten."""
-    return shown.add_(1).mul_(127.5).round_().clamp_(0, 255).byte()
 
 
 def _joined(analyses: Sequence[Analysis]) -> Analysis:

@@ -77,6 +77,13 @@ class Tokenizer(nn.Module):
                 assert isinstance(block, Block)
                 yield block
 
+    def halve_blocks(self) -> None:
+        """Keep the matrices of the blocks in bfloat16, which autocast would convert anew in every call."""
+        for block in self.blocks():
+            for layer in block.modules():
+                if isinstance(layer, nn.Linear):
+                    layer.to(torch.bfloat16)
+
     def analyze(self, video: Tensor) -> Analysis:
         """Encoder and router head on video `[B, T, H, W, 3]` in [-1, 1], any T, H, W >= 1."""
         patches = patchify(pad_video(video, PATCH))

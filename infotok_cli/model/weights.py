@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from infotok_cli.allocation.fits import Fits
@@ -31,8 +30,6 @@ class LoadedModel:
 
     tokenizer: Tokenizer
     config: ModelConfig
-    mean_error: float
-    """Calibration E[err]: mean absolute error at full rate over held-out crops, pixels in [-1, 1]."""
     sha256: str
     """Hex digest of the weights file."""
     path: Path
@@ -51,7 +48,6 @@ def save_model(
     path: Path,
     model: Tokenizer,
     tensors: Mapping[str, Tensor],
-    mean_error: float,
     training: str,
     *,
     fits: Fits | None = None,
@@ -59,8 +55,8 @@ def save_model(
 ) -> str:
     """Write `tensors` (a state dict of `model`) in half precision; returns the file's sha256.
 
-    mean_error, fits, token_net: see `LoadedModel`. training: JSON text on how the
-    weights came about. Raises OutputError as `write_tensors`.
+    training: JSON text on how the weights came about. fits, token_net: see `LoadedModel`.
+    Raises OutputError when the file cannot be written.
     """
     stored = {
         name: tensor.detach().cpu().to(torch.float16).contiguous()
@@ -70,10 +66,9 @@ def save_model(
     }
     for name, array in (token_net.arrays() if token_net else {}).items():
         stored[TENSOR_PREFIX + name] = torch.from_numpy(array)
-    calibration = {"mean_error": mean_error, **(fits or Fits()).to_json()}
     metadata = {
         CONFIG_KEY: model.config.to_json(),
-        CALIBRATION_KEY: json.dumps(calibration),
+        CALIBRATION_KEY: json.dumps((fits or Fits()).to_json()),
         TRAINING_KEY: training,
     }
     write_tensors(path, stored, metadata)
@@ -81,38 +76,35 @@ def save_model(
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file, whole or not at all, in the place of what stands at `path`.
+    """Write a safetensors file, whole or not at all, over whatever is at `path`.
 
     Raises OutputError when it cannot be written.
     """
+    content = save(dict(tensors), dict(metadata))
     with atomic_path(path, overwrite=True) as temporary:
-        mode = temporary.stat().st_mode
         try:
-            save_file(dict(tensors), temporary, dict(metadata))
-            # The library puts a file of its own there, which nobody else may read.
-            temporary.chmod(stat.S_IMODE(mode))
-        except (SafetensorError, OSError) as error:
-            reason = str(error).rpartition(": ")[2]
+            temporary.write_bytes(content)
+        except OSError as error:
             raise OutputError(
-                f"cannot be written ({reason})", way_out="check the disk", where=str(path)
+                f"cannot be written ({error.strerror})", way_out="check the disk", where=str(path)
             ) from error
 
 
 def holds_token_net(path: Path) -> bool:
-    """Whether the weights file at `path`, a whole one, has a token coder."""
+    """Whether the weights file at `path`, which must be whole, has a token coder."""
     with safe_open(path, framework="pt") as reader:
         return any(name.startswith(TENSOR_PREFIX) for name in reader.keys())  # noqa: SIM118
 
 
 def training_history(path: Path) -> dict[str, object]:
-    """How the weights of the file at `path`, a whole one, came about; empty where it does not say."""
+    """How the weights at `path`, which must be whole, came about; empty where the file does not say."""
     with safe_open(path, framework="pt") as reader:
         history: dict[str, object] = json.loads((reader.metadata() or {}).get(TRAINING_KEY, "{}"))
     return history
 
 
 def read_config(path: Path) -> ModelConfig:
-    """Shape and name of the model at `path`; ModelError when there is none."""
+    """Shape and name of the model at `path`; ModelError when it is not a weights file of infotok."""
     try:
         with safe_open(path, framework="pt") as reader:
             return _config_of(path, reader.metadata() or {})
@@ -123,18 +115,16 @@ def read_config(path: Path) -> ModelConfig:
 def load_model(path: Path) -> LoadedModel:
     """Read a weights file onto the CPU in float32.
 
-    Raises ModelError when the file is missing, no safetensors file, was not made by infotok, or its
-    tensors are not exactly those its config asks for.
+    Raises ModelError when the file is missing, is not a safetensors file, was not made by infotok or by
+    another version of it, or its tensors are not exactly those its config asks for.
     """
     if not path.is_file():
-        raise ModelError(f"model file {path} does not exist", way_out="give `model` a .safetensors file")
+        raise ModelError("does not exist", way_out="give `model` a .safetensors file", where=str(path))
     try:
         with safe_open(path, framework="pt") as reader:
             metadata = reader.metadata() or {}
             config = _config_of(path, metadata)
-            calibration = json.loads(metadata[CALIBRATION_KEY])
-            mean_error = float(calibration["mean_error"])
-            fits = Fits.from_json(calibration)
+            fits = Fits.from_json(json.loads(metadata[CALIBRATION_KEY]))
             tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise _unreadable(path, error) from error
@@ -143,12 +133,11 @@ def load_model(path: Path) -> LoadedModel:
     try:
         token_net = TokenNet.from_arrays(config.levels, arrays) if arrays else None
     except InputError as error:
-        raise ModelError(f"model file {path} cannot be read: {error}") from error
+        raise ModelError(f"cannot be read as weights ({error.what})", where=str(path)) from error
     model = build_model(config, tensors, str(path))
     return LoadedModel(
         tokenizer=model,
         config=config,
-        mean_error=mean_error,
         sha256=file_sha256(path),
         path=path,
         fits=fits,
@@ -158,12 +147,19 @@ def load_model(path: Path) -> LoadedModel:
 
 def _config_of(path: Path, metadata: Mapping[str, str]) -> ModelConfig:
     if CONFIG_KEY not in metadata:
-        raise ModelError(f"model file {path} holds no infotok model: its metadata lacks {CONFIG_KEY}")
-    return ModelConfig.from_json(metadata[CONFIG_KEY])
+        raise ModelError(
+            f"is not an infotok model (its metadata has no {CONFIG_KEY})",
+            way_out="give `model` a file made by 'infotok train'",
+            where=str(path),
+        )
+    try:
+        return ModelConfig.from_json(metadata[CONFIG_KEY])
+    except ModelError as error:
+        raise error.at(str(path)) from error
 
 
 def _unreadable(path: Path, error: Exception) -> ModelError:
-    return ModelError(f"model file {path} cannot be read: {str(error).splitlines()[0]}")
+    return ModelError(f"cannot be read as weights ({str(error).splitlines()[0]})", where=str(path))
 
 
 def build_model(config: ModelConfig, tensors: Mapping[str, Tensor], source: str) -> Tokenizer:
@@ -174,5 +170,5 @@ def build_model(config: ModelConfig, tensors: Mapping[str, Tensor], source: str)
         model.load_state_dict(wide, strict=True)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"model file {source} does not fit its config: {reason}") from error
+        raise ModelError(f"does not fit its config ({reason})", where=source) from error
     return model.eval()

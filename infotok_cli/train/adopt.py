@@ -31,7 +31,6 @@ def adopt(source: Path) -> None:
         "sha256": loaded.sha256,
         "licence": "Apache-2.0",
         "config": json.loads(loaded.config.to_json()),
-        "mean_error": loaded.mean_error,
         **loaded.fits.to_json(),
         "training": training,
     }

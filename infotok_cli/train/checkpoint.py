@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from infotok_cli.model.weights import write_tensors
 
 @dataclass
 class Progress:
-    """How far a run has come; counts go on when it is resumed."""
+    """How far a run has come; a resumed run keeps counting."""
 
     step: int = 0
     clips: int = 0
@@ -39,7 +40,7 @@ def save_checkpoint(
     progress: Progress,
     config_json: str,
 ) -> None:
-    """Write all that a run needs to go on; the old file stays until the new one is whole.
+    """Write all that a run needs to resume; the old file stays until the new one is whole.
 
     Raises OutputError when it cannot be written.
     """
@@ -54,22 +55,26 @@ def save_checkpoint(
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], Progress, str]:
-    """All tensors by name, the progress and the config text; ModelError when it is no checkpoint."""
+    """All tensors by name, the progress and the config text; ModelError when it is not a checkpoint."""
     try:
         with safe_open(path, framework="pt") as reader:
             metadata = reader.metadata()
             tensors = {name: reader.get_tensor(name) for name in reader.keys()}  # noqa: SIM118
         return tensors, Progress(**json.loads(metadata["progress"])), metadata["config"]
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"checkpoint {path} cannot be read: {error}") from error
+        raise ModelError(
+            f"cannot be read as a checkpoint ({error})",
+            way_out="delete it to start over, or name another output",
+            where=str(path),
+        ) from error
 
 
-def select(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def select(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Tensors whose names begin with `prefix`, without it."""
     return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def restore_optimizers(optimizers: list[torch.optim.Optimizer], tensors: dict[str, Tensor]) -> None:
+def restore_optimizers(optimizers: list[torch.optim.Optimizer], tensors: Mapping[str, Tensor]) -> None:
     """Put saved state back into freshly made optimizers over the same parameters."""
     for number, optimizer in enumerate(optimizers):
         state: dict[int, dict[str, Any]] = {}

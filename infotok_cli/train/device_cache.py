@@ -14,7 +14,7 @@ SPARE_SHARE = 0.5
 
 
 class DeviceCrops:
-    """Crops from shards that were copied to `device` once; draws the same as the mapped cache would."""
+    """Crops from shards that were copied to `device` once; the same crops as a mapped cache draws."""
 
     def __init__(self, cache: FrameCache, device: torch.device) -> None:
         """UsageError when the cache is larger than half of a GPU's free memory."""
@@ -23,8 +23,8 @@ class DeviceCrops:
             free_bytes, _ = torch.cuda.mem_get_info()
             if size_bytes > free_bytes * (1 - SPARE_SHARE):
                 raise UsageError(
-                    f"`device_cache`: {size_bytes / 1000000000.0:.1f} GB of frames do not fit "
-                    f"beside training in {free_bytes / 1000000000.0:.1f} GB of free GPU memory",
+                    f"`device_cache` needs {size_bytes / 1e9:.1f} GB, more than half of "
+                    f"{free_bytes / 1e9:.1f} GB of free GPU memory",
                     way_out="leave it out",
                 )
         self._cache = cache

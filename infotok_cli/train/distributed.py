@@ -27,7 +27,7 @@ STOP_SIGNALS = tuple(
 
 
 def world_size() -> int:
-    """Processes that were started together (environment variable WORLD_SIZE), 1 when there is no such."""
+    """Processes that were started together (environment variable WORLD_SIZE), 1 when it is not set."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
@@ -72,8 +72,8 @@ class World:
 def join_world(device: str) -> Iterator[World]:
     """The world that the environment describes; on CUDA each process takes the GPU of its local number.
 
-    A process group that is there already is used, and left as it is. UsageError when the environment
-    names a world but not how to reach it, or too few GPUs are there.
+    A process group that exists already is used, and left as it is. Raises UsageError when the environment
+    names a world but not how to reach it, or there are too few GPUs.
     """
     if distributed.is_initialized():
         yield World(distributed.get_rank(), distributed.get_world_size())
@@ -86,8 +86,8 @@ def join_world(device: str) -> Iterator[World]:
         local = int(os.environ.get("LOCAL_RANK", "0"))
         if local >= torch.cuda.device_count():
             raise UsageError(
-                f"process {local} of this machine finds {torch.cuda.device_count()} GPUs",
-                way_out="start no more processes than there are GPUs",
+                f"process {local} of this machine finds only {torch.cuda.device_count()} GPUs",
+                way_out="start at most one process per GPU",
             )
         torch.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl"

@@ -15,7 +15,7 @@ SHARD_PATTERN = "tiles-*.npy"
 HELD_PATTERN = "held-*.npy"
 
 HELD_TILES = 64
-"""More would take longer to measure than they tell."""
+"""Measuring on more takes longer and shows nothing new."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,14 @@ class CropShape:
         """Shape of a text like 16x128; UsageError unless it is a multiple of 8 and one of 16."""
         frames, _, side = text.partition("x")
         if not (frames.isdecimal() and side.isdecimal() and int(frames) and int(side)):
-            raise UsageError(f"`crop` {text!r} is not like 16x128", way_out="give frames x pixels per side")
+            raise UsageError(
+                f"`crop` {text!r} is not a size", way_out="give frames x pixels per side, like 16x128"
+            )
         if int(frames) % 8 or int(side) % 16:
-            raise UsageError(f"`crop` {text}: frames must be a multiple of 8, pixels per side of 16")
+            raise UsageError(
+                f"`crop` {text} does not fit whole blocks",
+                way_out="make frames a multiple of 8, and pixels per side of 16",
+            )
         return cls(int(frames), int(side))
 
 
@@ -63,13 +68,15 @@ class FrameCache:
     """Random crops from the shards of a folder; shards stay on disk and are mapped."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises InputError when the folder holds no shard or a shard is no such array."""
+        """Raises InputError when the folder holds no shards or one of them cannot be read."""
         self.shards = _shards(folder, SHARD_PATTERN)
         self.held = _shards(folder, HELD_PATTERN)
         """Tiles of clips that are not trained on; none where the cache was made of few clips."""
         if not self.shards:
             raise InputError(
-                f"{folder} holds no {SHARD_PATTERN}", way_out="make it with 'infotok train --make-cache'"
+                f"is not a frame cache (no {SHARD_PATTERN})",
+                way_out="make one with 'infotok train --make-cache'",
+                where=str(folder),
             )
         weights = np.array([len(shard) for shard in self.shards], np.float64)
         self._weights = weights / weights.sum()
@@ -77,7 +84,7 @@ class FrameCache:
     def held_tiles(self, frames: int) -> list[NDArray[np.uint8]]:
         """Tiles to measure on, 64 at most, from all over those held out.
 
-        Those of at least so many frames, where there are any. If nothing is held out, training lends its own.
+        Those of at least `frames` frames, where there are any. If nothing is held out, tiles of training.
         """
         shards = self.held or self.shards
         long = [shard for shard in shards if shard.shape[1] >= frames]
@@ -92,7 +99,7 @@ class FrameCache:
     def draw(self, shape: CropShape, random: np.random.Generator, *, whole: bool = False) -> CropPlace:
         """Where a random crop lies: any tile is as likely as any other, any pixel and frame may begin it.
 
-        whole: only of tiles that have so many frames, where there are any.
+        whole: only in tiles of at least `shape.frames` frames, where there are any.
         """
         weights = self._weights
         if whole:
@@ -131,17 +138,21 @@ class FrameCache:
 
 
 def _shards(folder: Path, pattern: str) -> list[NDArray[np.uint8]]:
-    """Shards of these names, mapped; InputError for one that is no such array."""
+    """Shards of these names, mapped; InputError for one that is not an array of tiles."""
     shards = []
     for path in sorted(folder.glob(pattern)):
         try:
             shard = np.load(path, mmap_mode="r")
         except (OSError, ValueError) as error:
             raise InputError(
-                f"{path} is no whole frame-cache shard", way_out="make the cache again"
+                "is not a whole frame-cache shard", way_out="make the cache again", where=str(path)
             ) from error
         if shard.dtype != np.uint8 or shard.ndim != 5 or shard.shape[-1] != 3:
-            raise InputError(f"{path} is not a frame-cache shard: expected uint8 [N, T, H, W, 3]")
+            raise InputError(
+                "is not a frame-cache shard (uint8 [N, T, H, W, 3])",
+                way_out="make the cache again",
+                where=str(path),
+            )
         shards.append(shard)
     return shards
 

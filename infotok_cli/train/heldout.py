@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from infotok_cli.model.engine import Runtime
+from infotok_cli.model.pixels import to_signal
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.train.frame_cache import CropShape, centre_crop
 from infotok_cli.train.masking import keep_at_rate
-from infotok_kernels import error_map
 
 HELD_RATES = (1.0, 0.75, 0.5, 0.25)
 
@@ -23,7 +23,7 @@ class HeldOut:
         self.runtime = runtime
 
     def _batches(self) -> list[torch.Tensor]:
-        return [part.to(self.runtime.device).float() / 127.5 - 1 for part in torch.split(self.crops, 8)]
+        return [to_signal(part.to(self.runtime.device)) for part in torch.split(self.crops, 8)]
 
     @torch.no_grad()
     def psnr(self, model: Tokenizer) -> dict[float, float]:
@@ -39,15 +39,3 @@ class HeldOut:
                     error = (shown - (video + 1) * 127.5).square().mean(dim=(2, 3, 4)).clamp_min(1e-3)
                     sums[rate] += (10 * (255**2 / error).log10()).flatten().tolist()
         return {rate: float(np.mean(values)) for rate, values in sums.items()}
-
-    @torch.no_grad()
-    def mean_error(self, model: Tokenizer) -> float:
-        """Calibration E[err]: mean absolute error at full rate, [-1, 1] scale."""
-        errors = []
-        for video in self._batches():
-            with self.runtime.autocast():
-                analysis = model.analyze(video)
-                keep = torch.ones(analysis.log_error.shape, dtype=torch.bool, device=self.runtime.device)
-                codes, _ = model.compress(analysis, keep)
-                errors.append(error_map(video, model.reconstruct(codes, keep)))
-        return float(torch.cat(errors).mean())

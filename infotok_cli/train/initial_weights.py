@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from infotok_cli.config import ModelConfig
 from infotok_cli.errors import UsageError
 from infotok_cli.model.grid import patch_values, patchify, widened
+from infotok_cli.model.pixels import to_signal
 from infotok_cli.model.tokenizer import Tokenizer
 
 
@@ -17,7 +18,7 @@ def check_overlap(config: ModelConfig, overlap: int) -> None:
     """UsageError when a model of `config` has margins other than `overlap` pixels already."""
     if config.overlap not in (0, overlap):
         raise UsageError(
-            f"`overlap` {overlap}: the model to start from has {config.overlap}",
+            f"`overlap` {overlap} does not fit the model to start from, which has {config.overlap}",
             way_out="leave `overlap` out",
         )
 
@@ -26,7 +27,7 @@ def check_overlap(config: ModelConfig, overlap: int) -> None:
 def with_overlap(model: Tokenizer, overlap: int) -> Tokenizer:
     """A model that does the same, whose patches have margins of `overlap` pixels to learn.
 
-    Raises UsageError as `check_overlap`.
+    Raises UsageError when it has other margins already.
     """
     check_overlap(model.config, overlap)
     if model.config.overlap == overlap:
@@ -46,7 +47,7 @@ def start_from_principal_axes(model: Tokenizer, clips: Tensor) -> None:
     patch's leading principal components, partly whitened; the quantizer takes the first C of them, two
     standard deviations at the outer levels; patch embedding and un-embedding are inverse to each other.
     """
-    patches = patchify(clips.float() / 127.5 - 1).reshape(-1, model.patch_in.in_features)
+    patches = patchify(to_signal(clips)).reshape(-1, model.patch_in.in_features)
     mean = patches.mean(dim=0)
     centred = patches - mean
     values, axes = torch.linalg.eigh(centred.T @ centred / len(patches))

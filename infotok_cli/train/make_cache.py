@@ -22,7 +22,7 @@ SHORTEST_FRAMES = 8
 """A run of fewer frames than this at the end of a video is left out."""
 
 HELD_OUT_EVERY = 10
-"""One in so many clips is held out."""
+"""One clip in this many is held out."""
 
 NEIGHBOURS = 5
 """Clips of neighbouring names, often parts of one video, held out together where there are enough."""
@@ -39,16 +39,19 @@ def make_cache(
     A tile is 32 frames (the rest of a video: fewer, down to 8) of up to 256x256 pixels, a multiple of
     8; videos larger than a tile are shrunk to 256 pixels on the shorter side and give several tiles,
     side by side. Tiles of one clip in ten go into shards `held-...` instead, to measure on; of fewer than
-    five clips none does. The folder appears whole or not at all. InputError for files that are no videos;
-    OutputError when `folder` exists or cannot be made.
+    five clips none does. The folder appears whole or not at all. progress: called after each clip with
+    it and the tiles so far. Raises InputError for files that are not videos, and when no video is large
+    enough; OutputError when `folder` exists or cannot be made.
     """
     if folder.exists():
-        raise OutputError(f"{folder} exists already", way_out="name a folder that does not")
+        raise OutputError("exists already", way_out="name another folder", where=str(folder))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
-        raise OutputError(f"{folder} cannot be made: {error.strerror}") from error
+        raise OutputError(
+            f"cannot be made ({error.strerror})", way_out="name another folder", where=str(folder)
+        ) from error
     try:
         shards = _Shards(partial)
         for place, clip in enumerate(clips):
@@ -65,7 +68,8 @@ def make_cache(
         shards.flush()
         if not shards.tiles:
             raise InputError(
-                f"no video of at least {SHORTEST_FRAMES} frames and 8x8 pixels among {len(clips)} files"
+                f"none of {len(clips)} files has at least {SHORTEST_FRAMES} frames of 8x8 pixels",
+                way_out="give longer or larger videos",
             )
         partial.chmod(0o755)
         partial.rename(folder)
@@ -76,7 +80,7 @@ def make_cache(
 
 
 def is_held_out(place: int, clips: int) -> bool:
-    """Whether the clip at this place of so many is not to be trained on but measured."""
+    """Whether clip number `place` (from 0) of `clips` is measured on instead of trained on."""
     run = NEIGHBOURS if clips >= HELD_OUT_EVERY * NEIGHBOURS else 1
     return place // run % HELD_OUT_EVERY == HELD_OUT_EVERY // 2 - 1
 
@@ -131,11 +135,15 @@ class _Shards:
         self._written[kind] = number + 1
         prefix, (frames, rows, columns, _) = kind
         name = f"{prefix}-{frames:02d}x{rows:03d}x{columns:03d}-{number:04d}.npy"
-        # In memory first: what numpy writes by itself can be cut short by a full disk without an error.
+        # In memory first: numpy's own writing can be cut short by a full disk without an error.
         shard = io.BytesIO()
         np.save(shard, np.stack(self._waiting[kind]))
         try:
             (self._folder / name).write_bytes(shard.getbuffer())
         except OSError as error:
-            raise OutputError(f"{self._folder / name} cannot be written: {error.strerror}") from error
+            raise OutputError(
+                f"cannot be written ({error.strerror})",
+                way_out="check the disk",
+                where=str(self._folder / name),
+            ) from error
         self._waiting[kind].clear()

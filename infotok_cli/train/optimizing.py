@@ -48,7 +48,7 @@ def learning_rate_factor(share_done: float, step: int, final_share: float) -> fl
 
 
 class SpikeGuard:
-    """Tells steps whose gradient is not finite or far above the usual."""
+    """Detects steps whose gradient is not finite or far above the usual."""
 
     def __init__(self) -> None:
         self._usual = math.nan

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from infotok_cli.model.engine import Runtime
+from infotok_cli.model.pixels import to_signal
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.train.masking import draw_keep, draw_tails
 from infotok_kernels import error_map
@@ -75,13 +76,13 @@ def accumulate_gradients(
 ) -> StepLosses:
     """Add the mean gradient over `count` batches to the parameters; returns the mean losses, detached.
 
-    module: a TrainingModule, or one whose gradients are averaged over processes: that is done once,
-    with the last batch. next_batch: gives uint8 `[B, T, H, W, 3]` on any device. For batches of equal
+    module: a TrainingModule, or one that averages gradients over processes, which happens once, with
+    the last batch. next_batch: gives uint8 `[B, T, H, W, 3]` on any device. For batches of equal
     and even size the result is that of one batch with all their clips.
     """
     sums = torch.zeros(4, device=runtime.device)
     for number in range(count):
-        video = next_batch().to(runtime.device, non_blocking=True).float() / 127.5 - 1
+        video = to_signal(next_batch().to(runtime.device, non_blocking=True))
         exchange: AbstractContextManager[object] = nullcontext()
         if isinstance(module, DistributedDataParallel) and number < count - 1:
             exchange = module.no_sync()

@@ -95,8 +95,8 @@ def fit_token_net(
 ) -> tuple[TokenNet, float]:
     """Train the network; returns it and the mean bits of a token over the last tenth of the steps.
 
-    start: a network for the same levels to go on from, at a quarter of the learning rate; from little footage
-    it learns what is particular to it and keeps the rest.
+    start: a network for the same levels to begin with, at a quarter of the learning rate; from little footage
+    it then learns what is particular to that footage and keeps the rest.
     The rounding of weights and activations is part of the forward pass, with gradients passed straight
     through, so what is trained is the integer network itself.
     """

@@ -10,7 +10,6 @@ from infotok_kernels.error_map import error_map
 from infotok_kernels.fsq import fsq_decode, fsq_encode
 from infotok_kernels.fsq.reference import codes_to_ids, ids_to_codes
 from infotok_kernels.window_attention import window_attention
-from infotok_kernels.window_attention.windows import window_runs
 
 __all__ = [
     "BackendError",
@@ -23,5 +22,4 @@ __all__ = [
     "selected_backend",
     "why_not_triton",
     "window_attention",
-    "window_runs",
 ]

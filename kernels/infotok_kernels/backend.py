@@ -18,6 +18,9 @@ BACKENDS: tuple[Backend, ...] = ("reference", "triton")
 
 VARIABLE = "INFOTOK_KERNELS"
 
+TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+"""What the Triton kernels of every operation take."""
+
 _INTERPRET_VARIABLE = "TRITON_INTERPRET"
 
 _MIN_CAPABILITY = (8, 0)
@@ -25,11 +28,16 @@ _MIN_CAPABILITY = (8, 0)
 
 _selected: dict[str, Backend] = {}
 _reasons: dict[str, str | None] = {}
-# Dictionaries, not functools.cache: torch.compile reads through them without a word.
+# Dictionaries, not functools.cache: torch.compile traces through them without a warning.
 
 
 class BackendError(ValueError):
     """A backend was asked for by name and cannot run here, or there is none of that name."""
+
+    def __init__(self, what: str, way_out: str) -> None:
+        super().__init__(f"{what}: {way_out}")
+        self.what = what
+        self.way_out = way_out
 
 
 def interpreted() -> bool:
@@ -87,9 +95,9 @@ def select_backend(requested: str | None = None, device: str = "cpu") -> Backend
     if wanted is None:
         wanted = "reference" if interpreted() or why_not_triton(device) else "triton"
     elif wanted not in BACKENDS:
-        raise BackendError(f"{source} {wanted!r} is unknown: choose {' or '.join(BACKENDS)}")
+        raise BackendError(f"{source} {wanted!r} is unknown", f"choose {' or '.join(BACKENDS)}")
     elif wanted == "triton" and (reason := why_not_triton(device)):
-        raise BackendError(f"{source} triton cannot run: {reason}: choose reference, or leave it open")
+        raise BackendError(f"{source} triton cannot run ({reason})", "choose reference, or leave it open")
     _selected[device] = cast(Backend, wanted)
     return _selected[device]
 
@@ -110,7 +118,7 @@ def resolve_backend(requested: Backend | None, device: torch.device) -> Backend:
     if requested is None:
         return selected_backend(device.type)
     if requested not in BACKENDS:
-        raise BackendError(f"backend {requested!r} is unknown: choose {' or '.join(BACKENDS)}")
+        raise BackendError(f"backend {requested!r} is unknown", f"choose {' or '.join(BACKENDS)}")
     if requested == "triton" and (reason := why_not_triton(device.type)):
-        raise BackendError(f"backend triton cannot run: {reason}")
+        raise BackendError(f"backend triton cannot run ({reason})", "choose reference")
     return requested

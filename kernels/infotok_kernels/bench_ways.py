@@ -22,7 +22,6 @@ from infotok_kernels.error_map import error_map
 from infotok_kernels.fsq import fsq_decode, fsq_encode
 from infotok_kernels.window_attention import window_attention
 from infotok_kernels.window_attention.reference import EPSILON, rope_table
-from infotok_kernels.window_attention.windows import dilation
 
 Run = Callable[[], object]
 
@@ -46,10 +45,7 @@ def attention_inputs(
     """qkv and norm weights that want gradients, and the options of the call."""
     qkv = torch.randn((*case.grid, 3, case.heads, case.head_dim), device=device).to(case.dtype)
     norms = [torch.rand(case.head_dim, device=device) + 0.5 for _ in range(2)]
-    options: dict[str, Any] = {"window": case.window, "shift": case.shift, "dilated": case.dilated}
-    if case.kept is not None:
-        options["keep"] = torch.rand(case.grid, device=device) < case.kept
-        options["keep_queries"] = case.keep_queries
+    options: dict[str, Any] = {"window": case.window, "shift": case.shift}
     return (qkv.requires_grad_(), norms[0].requires_grad_(), norms[1].requires_grad_()), options
 
 
@@ -58,11 +54,7 @@ def window_numbers(case: AttentionCase, device: str) -> tuple[Tensor, Tensor]:
     _, steps, height, width = case.grid
 
     def axis(length: int) -> tuple[Tensor, Tensor]:
-        position = torch.arange(length, device=device)
-        if case.dilated:
-            step = dilation(length, case.window)
-            return position % step, position // step
-        moved = position + -case.shift % case.window
+        moved = torch.arange(length, device=device) + -case.shift % case.window
         return moved // case.window, moved % case.window
 
     (wy, y), (wx, x) = axis(height), axis(width)
@@ -78,37 +70,27 @@ def window_numbers(case: AttentionCase, device: str) -> tuple[Tensor, Tensor]:
     return number.expand(steps, height, width).reshape(-1), places.reshape(-1, 3)
 
 
-def pairs(case: AttentionCase, keep: Tensor | None, device: str = "cuda") -> int:
+def pairs(case: AttentionCase, device: str = "cuda") -> int:
     """Pairs of a query and a key over all windows, per head."""
     number, _ = window_numbers(case, device)
-    count = int(number.max()) + 1
-    ones = torch.ones((case.grid[0], len(number)), dtype=torch.float64, device=device)
-    keys = ones if keep is None else keep.flatten(1).double()
-    queries = keys if case.keep_queries else ones
-    index = number.expand(case.grid[0], -1)
-    total = torch.zeros((case.grid[0], count), dtype=torch.float64, device=device)
-    return int((total.scatter_add(1, index, keys) * total.scatter_add(1, index, queries)).sum())
+    return case.grid[0] * int(number.bincount().square().sum())
 
 
 def attention_work(case: AttentionCase) -> Iterator[Work]:
     """Forward, and backward alone."""
     inputs, options = attention_inputs(case)
-    keep = options.get("keep")
-    share = float(keep.double().mean()) if keep is not None else 1.0
-    element = inputs[0].element_size()
-    positions = inputs[0][..., 0, 0, 0].numel() * case.heads * case.head_dim
-    queries = share if case.keep_queries else 1.0
-    read = positions * element * (queries + 2 * share)
-    dot = 2 * case.head_dim * case.heads * pairs(case, keep)
+    # One of q, k, v, out or their gradients.
+    part = inputs[0].numel() // 3 * inputs[0].element_size()
+    dot = 2 * case.head_dim * case.heads * pairs(case)
     ways = attention_ways(case, options)
     yield Work(
-        "attention forward", case.name, int(read + positions * element), 2 * dot,
+        "attention forward", case.name, 4 * part, 2 * dot,
         {name: _quietly(way, inputs) for name, way in ways.items()},
     )  # fmt: skip
     upstream = torch.randn((*case.grid, case.heads, case.head_dim), device="cuda").to(case.dtype)
     # qkv, out and its gradient are read, three gradients written; five products, one of them again.
     yield Work(
-        "attention backward", case.name, int(read + positions * element * (2 * queries + 3)), 5 * dot,
+        "attention backward", case.name, 8 * part, 5 * dot,
         {name: _backward(way, inputs, upstream) for name, way in ways.items()},
     )  # fmt: skip
 
@@ -147,15 +129,13 @@ def attention_ways(
     def ours(qkv: Tensor, query_norm: Tensor, key_norm: Tensor) -> Tensor:
         return window_attention(qkv, query_norm, key_norm, backend="triton", **options)
 
-    ways: dict[str, Callable[..., Tensor]] = {
+    return {
         "triton": ours,
         "eager": reference,
         "compiled": faster(reference),
+        "sdpa padded": faster(_padded(case, device)),
+        "flex by window": faster(_flex(case, device)),
     }
-    if case.kept is None:
-        ways["sdpa padded"] = faster(_padded(case, device))
-        ways["flex by window"] = faster(_flex(case, device))
-    return ways
 
 
 def _prepare(x: Tensor, norm: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -181,16 +161,12 @@ def _padded(case: AttentionCase, device: str) -> Callable[..., Tensor]:
     batch, steps, height, width = case.grid
     window = case.window
     _, cosine, sine = _tables(case, device)
-    before = 0 if case.dilated else -case.shift % window
+    before = -case.shift % window
     rows, columns = (-(-(before + n) // window) * window for n in (height, width))
     pad = (0, 0, 0, 0, before, columns - width - before, before, rows - height - before)
     grid = (steps, rows // window, window, columns // window, window)
     order = (0, 2, 4, 6, 1, 3, 5, 7)
     back = (0, 4, 1, 5, 2, 6, 3, 7)
-    if case.dilated:
-        # Window k of s takes k, k + s, ...: the same reshape with the two factors of an axis swapped.
-        grid = (steps, window, rows // window, window, columns // window)
-        order, back = (0, 3, 5, 6, 1, 2, 4, 7), (0, 4, 5, 1, 6, 2, 3, 7)
     inside = F.pad(torch.ones((1, steps, height, width, 1, 1), device=device), pad)
     inside = inside.reshape(1, *grid, 1, 1).permute(order)
     windows = inside.shape[1] * inside.shape[2]
@@ -244,18 +220,15 @@ def sweep_ways(case: AttentionCase) -> Iterator[tuple[str, Run]]:
 
     wanting, options = attention_inputs(case)
     qkv, query_norm, key_norm = (x.detach() for x in wanting)
-    flags = (options["window"], options["shift"], options["dilated"])
-    keep, keep_queries = options.get("keep"), options.get("keep_queries", False)
-    saved = forward(qkv, query_norm, key_norm, keep, keep_queries, *flags)
+    saved = forward(qkv, query_norm, key_norm, **options)
     upstream = torch.randn_like(saved[0])
     for queries, keys, warps, stages in itertools.product((64, 128), (32, 64, 128), (4, 8), (2, 3, 4)):
         blocks = Blocks(queries, keys, warps, stages)
-        run = partial(forward, qkv, query_norm, key_norm, keep, keep_queries, *flags, blocks=blocks)
-        yield f"forward  {blocks}", run
+        yield f"forward  {blocks}", partial(forward, qkv, query_norm, key_norm, **options, blocks=blocks)
     for queries, keys, warps, stages in itertools.product((32, 64, 128), (32, 64, 128), (4, 8), (1, 2, 3)):
         blocks = Blocks(queries, keys, warps, stages)
         given = (upstream, qkv, query_norm, key_norm, *saved)
-        yield f"backward {blocks}", partial(backward, *given, keep_queries, *flags, blocks=blocks)
+        yield f"backward {blocks}", partial(backward, *given, **options, blocks=blocks)
 
 
 def fsq_work(case: FsqCase) -> Iterator[Work]:

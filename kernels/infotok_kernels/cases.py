@@ -51,10 +51,6 @@ class AttentionCase:
     dtype: torch.dtype = torch.float32
     window: int = 8
     shift: int = 0
-    dilated: bool = False
-    kept: float | None = None
-    """Share of positions kept; None passes no keep map."""
-    keep_queries: bool = False
     small: bool = True
     timed: bool = False
 
@@ -101,14 +97,7 @@ ATTENTION = (
     AttentionCase(name="four-steps", grid=(1, 4, 3, 5)),
     AttentionCase(name="five-steps", grid=(1, 5, 5, 3), head_dim=64, dtype=_HALF),
     AttentionCase(name="six-steps", grid=(1, 6, 3, 3), shift=2, dtype=_BRAIN),
-    AttentionCase(name="seven-steps", grid=(1, 7, 2, 9), dilated=True),
-    AttentionCase(name="dilated-whole", grid=(1, 1, 16, 8), dilated=True),
-    AttentionCase(name="dilated-ragged", grid=(1, 2, 9, 17), dilated=True, dtype=_BRAIN),
-    AttentionCase(name="dilated-smaller-than-a-window", grid=(1, 2, 5, 3), dilated=True),
-    AttentionCase(name="kept-keys", grid=(2, 2, 9, 10), kept=0.3, head_dim=64),
-    AttentionCase(name="kept-keys-and-queries", grid=(1, 2, 9, 10), kept=0.3, keep_queries=True, shift=3),
-    AttentionCase(name="kept-dilated", grid=(1, 1, 9, 10), kept=0.5, dilated=True, dtype=_BRAIN),
-    AttentionCase(name="kept-hardly-any", grid=(1, 1, 16, 16), kept=0.01, keep_queries=True),
+    AttentionCase(name="seven-steps", grid=(1, 7, 2, 9)),
     AttentionCase(name="sixteen-steps", grid=(1, 16, 9, 8), heads=2, head_dim=64, dtype=_BRAIN, small=False),
     AttentionCase(name="1080-rows", grid=(1, 8, 135, 240), heads=4, head_dim=64, dtype=_BRAIN, small=False),
     AttentionCase(
@@ -117,14 +106,6 @@ ATTENTION = (
     AttentionCase(
         name="256p-shifted", grid=(8, 8, 32, 57), heads=4, head_dim=64, dtype=_BRAIN, shift=4,
         small=False, timed=True,
-    ),
-    AttentionCase(
-        name="256p-dilated", grid=(8, 8, 32, 57), heads=4, head_dim=64, dtype=_BRAIN, dilated=True,
-        small=False, timed=True,
-    ),
-    AttentionCase(
-        name="256p-quarter-kept", grid=(8, 8, 32, 57), heads=4, head_dim=64, dtype=_BRAIN, kept=0.25,
-        keep_queries=True, small=False, timed=True,
     ),
     AttentionCase(
         name="training", grid=(64, 4, 16, 16), heads=4, head_dim=64, dtype=_BRAIN, small=False, timed=True

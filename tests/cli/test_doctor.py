@@ -107,7 +107,7 @@ def test_kernels_asked_for_by_option_are_run_or_refused(
     monkeypatch.setattr("infotok_kernels.backend._reasons", {})
     monkeypatch.setenv("INFOTOK_KERNELS", "reference")
     told = refused(2, *line, "triton")
-    assert told.startswith("--kernels: backend triton cannot run: ")
+    assert told.startswith("--kernels: backend triton cannot run (")
     assert "choose reference" in told
     assert refused(2, *line, "fast").startswith("--kernels: backend 'fast' is unknown: choose reference or")
     monkeypatch.setenv("INFOTOK_KERNELS", "triton")
@@ -156,7 +156,7 @@ def test_compile_without_a_compiler_is_refused(spawn: Spawn, clip: Path, tmp_pat
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (2, "")
     assert err.startswith("infotok: error: torch cannot compile the model here (")
-    assert err.endswith("): leave --compile out\n")
+    assert err.endswith("): turn --compile off\n")
     assert err.count("\n") == 1
     assert not target.exists()
 
@@ -180,4 +180,4 @@ def test_doctor_takes_the_option(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     line = ("doctor", "--json", "--device", "cpu", "--kernels")
     assert json.loads(run(*line, "reference").stdout)["backend"] == "reference"
     report = json.loads(run(*line, "triton", code=2).stdout)
-    assert report["problems"][0].startswith("--kernels: backend triton cannot run")
+    assert report["problems"][0].startswith("kernels: backend triton cannot run (")

@@ -39,7 +39,7 @@ def test_one_number_or_many(run: Run, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "eval.json"
     arguments = ["eval", clips, "--rates", "1,0.5", "--routers", "fast,fixed", "--segment-frames", "4"]
     result = run(
-        *arguments, "--anchors", "x264,svt-av1", "--crfs", "20,40", "--json", out, "--csv", tmp_path / "a.csv"
+        *arguments, "--anchors", "x264,svt-av1", "--crfs", "20,40", "-o", out, "--csv", tmp_path / "a.csv"
     )
     for text in ("tiny fast", "tiny fixed", "crf 40", "MS-SSIM", "flicker at cuts", "BD-rate"):
         assert text in result.stdout
@@ -68,7 +68,7 @@ def test_one_number_or_many(run: Run, clips: Path, tmp_path: Path) -> None:
 
 def test_a_second_run_measures_only_what_is_new(run: Run, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "eval.json"
-    arguments = ["eval", clips, "--rates", "0.5", "--limit-frames", "5", "--json", out]
+    arguments = ["eval", clips, "--rates", "0.5", "--limit-frames", "5", "-o", out]
     run(*arguments)
     first = read(out)["clips"]
     assert [row["frames"] for row in first] == [5, 5]
@@ -77,14 +77,16 @@ def test_a_second_run_measures_only_what_is_new(run: Run, clips: Path, tmp_path:
     both = read(out)["clips"]
     assert [row for row in both if row["codec"] == "infotok"] == first
     assert len(both) == 4
-    run(*arguments, "-y")
+    printed = run(*arguments, "-y", "--json").stdout
     assert (tmp_path / "eval.jsonl").read_text().count("\n") == 2
+    assert printed == out.read_text() + "\n"
+    assert json.loads(printed)["schema"] == "infotok-eval"
 
 
 def test_earlier_results_are_taken_in(run: Run, clips: Path, tmp_path: Path) -> None:
     anchors, ours = tmp_path / "anchors.json", tmp_path / "ours.json"
-    run("eval", clips, "--rates", "0.5", "--anchors", "x264", "--crfs", "20,50", "--json", anchors)
-    result = run("eval", clips, "--rates", "0.5,0.25", "--with", anchors, "--json", ours)
+    run("eval", clips, "--rates", "0.5", "--anchors", "x264", "--crfs", "20,50", "-o", anchors)
+    result = run("eval", clips, "--rates", "0.5,0.25", "--with", anchors, "-o", ours)
     assert "x264" in result.stdout
     assert [(row["codec"], row["rate"], row["crf"]) for row in read(ours)["clips"][:6]] == [
         ("infotok", 0.5, None), ("infotok", 0.25, None), ("infotok", 0.5, None), ("infotok", 0.25, None),
@@ -99,8 +101,8 @@ def test_earlier_results_are_taken_in(run: Run, clips: Path, tmp_path: Path) -> 
 def test_segment_lengths_do_not_mix(run: Run, clips: Path, tmp_path: Path) -> None:
     long, both = tmp_path / "long.json", tmp_path / "both.json"
     clip = clips / "0.mkv"
-    run("eval", clip, "--rates", "0.5", "--json", long)
-    run("eval", clip, "--rates", "0.5,0.25", "--segment-frames", "4", "--with", long, "--json", both)
+    run("eval", clip, "--rates", "0.5", "-o", long)
+    run("eval", clip, "--rates", "0.5,0.25", "--segment-frames", "4", "--with", long, "-o", both)
     assert [(row["rate"], row["segment_frames"]) for row in read(both)["clips"]] == [
         (0.5, 4), (0.25, 4), (0.5, 32),
     ]  # fmt: skip
@@ -114,12 +116,12 @@ def test_weights_that_do_not_suit_a_router_are_told_of_before_measuring(
     refused: Callable[..., str], clips: Path, tmp_path: Path
 ) -> None:
     out, elastic = tmp_path / "eval.json", tmp_path / "elastic.safetensors"
-    told = refused(2, "eval", clips, "--routers", "fast,elastic", "--rates", "0.5", "--json", out)
+    told = refused(2, "eval", clips, "--routers", "fast,elastic", "--rates", "0.5", "-o", out)
     assert "--router elastic needs weights trained with --masking elastic" in told
     write_tiny_model(elastic, "elastic")
     # Not even -y throws earlier measurements away for this.
     out.with_suffix(".jsonl").write_text("earlier\n")
-    told = refused(2, "eval", clips, "--rates", "1,0.75", "--model", elastic, "--json", out, "-y")
+    told = refused(2, "eval", clips, "--rates", "1,0.75", "--model", elastic, "-o", out, "-y")
     assert "was trained with --masking elastic: choose --router elastic" in told
 
 
@@ -135,7 +137,7 @@ def test_seconds_and_plot(run: Run, clips: Path, tmp_path: Path) -> None:
         "0.16",
         "--plot",
         plot,
-        "--json",
+        "-o",
         tmp_path / "a.json",
     )
     assert plot.read_bytes().startswith(b"\x89PNG")
@@ -146,13 +148,13 @@ def test_calibrated_rates_are_a_curve(run: Run, clips: Path, model_file: Path, t
     loaded, fitted = load_model(model_file), tmp_path / "fitted.safetensors"
     scale = RateScale.fit([np.geomspace(1e-3, 10, 16 * 64).astype(np.float32).reshape(16, 8, 8)])
     model = loaded.tokenizer
-    save_model(fitted, model, model.state_dict(), 0.1, "{}", fits=Fits(rate_scales={"fast": scale}))
+    save_model(fitted, model, model.state_dict(), "{}", fits=Fits(rate_scales={"fast": scale}))
     out = tmp_path / "eval.json"
-    told = run("eval", clips, "--model", fitted, "--rates", "1,0.5", "--calibrated", "--json", out).stdout
+    told = run("eval", clips, "--model", fitted, "--rates", "1,0.5", "--calibrated", "-o", out).stdout
     assert "tiny fast calibrated" in told
     rows = read(out)["clips"]
     assert [(row["rate"], row["calibrated"]) for row in rows] == [(1, False), (0.5, True)] * 2
-    run("eval", clips, "--model", fitted, "--rates", "0.5", "--with", out, "--json", tmp_path / "more.json")
+    run("eval", clips, "--model", fitted, "--rates", "0.5", "--with", out, "-o", tmp_path / "more.json")
     assert len(read(tmp_path / "more.json")["clips"]) == 6
 
 
@@ -162,10 +164,10 @@ def test_calibrated_rates_are_a_curve(run: Run, clips: Path, model_file: Path, t
         (2, ["--rates", "2"], "--rates 2 is out of range"),
         (2, ["--routers", "slow"], "--routers 'slow' is unknown"),
         (2, ["--anchors", "vp8"], "--anchors 'vp8' is unknown: choose x264"),
-        (2, ["--crfs", "20"], "--crfs are those of anchors"),
-        (2, ["--anchors", "x264", "--crfs", "a"], "--crfs 'a' are not whole numbers"),
-        (2, ["--anchors", "all", "--crfs", "20,60"], "x264 takes 0 to 51"),
-        (2, ["--resume"], "--resume needs --json"),
+        (2, ["--crfs", "20"], "--crfs needs --anchors"),
+        (2, ["--anchors", "x264", "--crfs", "a"], "--crfs 'a' is not a list of whole numbers"),
+        (2, ["--anchors", "all", "--crfs", "20,60"], "choose 0 to 51, as x264 takes"),
+        (2, ["--resume"], "--resume needs --output"),
         (2, ["--seconds", "1", "--limit-frames", "4"], "give one of them"),
         (2, ["--seconds", "0"], "--seconds 0 leaves nothing"),
         (
@@ -174,9 +176,9 @@ def test_calibrated_rates_are_a_curve(run: Run, clips: Path, model_file: Path, t
             "--calibrated-rate does not go with --router fixed, which measures",
         ),
         (4, ["--calibrated"], "has no fit for --calibrated-rate with --router fast"),
-        (2, ["--plot", "a.bmp"], "--plot a.bmp is no picture"),
+        (2, ["--plot", "a.bmp"], "--plot a.bmp is not a picture"),
         (3, ["--with", "none.json"], "none.json: cannot be read"),
-        (5, ["--json", "none/a.json"], "none does not exist: create it first"),
+        (5, ["--output", "none/a.json"], "none does not exist: create it first"),
     ],
 )
 def test_refusals(
@@ -189,11 +191,11 @@ def test_earlier_files_are_not_overwritten_unasked(
     refused: Callable[..., str], clips: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "eval.jsonl").write_text("")
-    told = refused(5, "eval", clips, "--json", tmp_path / "eval.json")
-    assert "eval.jsonl: exists, from an earlier run: --resume goes on with it" in told
+    told = refused(5, "eval", clips, "-o", tmp_path / "eval.json")
+    assert "eval.jsonl: exists already, from an earlier run: resume that run with --resume" in told
     (tmp_path / "table.csv").write_text("mine")
     assert "table.csv: exists already" in refused(5, "eval", clips, "--csv", tmp_path / "table.csv")
-    told = refused(2, "eval", clips, "--json", tmp_path / "a.jsonl")
+    told = refused(2, "eval", clips, "-o", tmp_path / "a.jsonl")
     assert "choose a .json" in told
 
 
@@ -201,18 +203,18 @@ def test_resuming_overwrites_only_what_it_goes_on_with(
     run: Run, refused: Callable[..., str], clips: Path, tmp_path: Path
 ) -> None:
     out, table, plot = tmp_path / "eval.json", tmp_path / "table.csv", tmp_path / "plot.png"
-    arguments = ["eval", clips / "0.mkv", "--rates", "0.5", "--limit-frames", "1", "--json", out]
+    arguments = ["eval", clips / "0.mkv", "--rates", "0.5", "--limit-frames", "1", "-o", out]
     out.write_text("mine")
     # A JSON file without a list of measurements beside it is of no run that could go on.
     assert "eval.json: exists already" in refused(5, *arguments, "--resume")
     run(*arguments, "-y")
     table.write_text("mine")
     told = refused(5, *arguments, "--csv", table, "--resume")
-    assert "table.csv: exists already: --resume goes on with" in told
+    assert "table.csv: exists already, and --resume replaces only" in told
     assert "give -y as well" in told
     result = run(*arguments, "--csv", table, "--resume", "-y")
     assert "1 measurements were there already" in result.stderr
     assert len(list(csv.DictReader(table.open()))) == 1
     pytest.importorskip("matplotlib")
     plot.write_text("mine")
-    assert "plot.png: exists already" in refused(5, *arguments, "--plot", plot, "--resume")
+    assert "plot.png: exists already, and" in refused(5, *arguments, "--plot", plot, "--resume")

@@ -77,7 +77,7 @@ def test_a_full_disk_is_an_output_that_cannot_be_written(
         (("--device", "toaster"), 2, "toaster"),
         (("--name", ""), 2, "--name '' does not fit"),
         (("--init", __file__), 4, "cannot be read"),
-        (("--init", "small", "--overlap", "1"), 2, "the model to start from has 2"),
+        (("--init", "small", "--overlap", "1"), 2, "the model to start from, which has 2"),
     ],
 )
 def test_options_are_checked_before_videos_are_cut(
@@ -110,8 +110,8 @@ def test_no_steps_only_fit_what_belongs_to_the_weights(
         (("--masking", "zebra"), "--masking 'zebra' is unknown: choose error, elastic"),
         (("--final-share", "2"), "--final-share 2 is out of range"),
         (("--average-decay", "1"), "--average-decay 1 is out of range"),
-        (("--time-budget", "0"), "--minutes 0 must be more than 0"),
-        (("--accumulate", "0"), "--accumulate"),
+        (("--time-budget", "0"), "--minutes 0 is out of range: choose more than 0"),
+        (("--accumulate", "0"), "--accumulate 0 is too low: choose 1 or more"),
     ],
 )
 def test_bad_options_are_refused(

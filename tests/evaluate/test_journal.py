@@ -58,7 +58,7 @@ def test_a_damaged_line_is_named(tmp_path: Path, line: str) -> None:
     path = tmp_path / "eval.jsonl"
     Journal.open(path, resume=False).add("1", ROW)
     path.write_text(path.read_text() + line + "\n" + path.read_text())
-    with pytest.raises(InputError, match=r"eval\.jsonl: line 2 is no measurement"):
+    with pytest.raises(InputError, match=r"eval\.jsonl: line 2: is not a measurement"):
         Journal.open(path, resume=True)
 
 

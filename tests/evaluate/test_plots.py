@@ -51,7 +51,7 @@ def test_only_curves_of_one_segment_length_meet_at_rate_1() -> None:
 
 
 def test_what_cannot_be_drawn_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match=r"a\.txt is no picture: choose a name in \.png"):
+    with pytest.raises(UsageError, match=r"a\.txt is not a picture: choose a name in \.png"):
         check_plot(Path("a.txt"))
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(UsageError, match=r"pip install 'infotok\[plots\]'"):

@@ -55,7 +55,7 @@ def test_triton_on_a_cpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("triton")
     monkeypatch.setenv(VARIABLE, "triton")
     with pytest.raises(
-        BackendError, match=f"{VARIABLE} triton cannot run: it needs a CUDA device, and this one is cpu"
+        BackendError, match=rf"{VARIABLE} triton cannot run \(it needs a CUDA device, and this one is cpu"
     ):
         select_backend()
     ones, frame = torch.ones(32), torch.zeros(1, 1, 1, 1, 3)
@@ -65,7 +65,7 @@ def test_triton_on_a_cpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda: fsq_decode(torch.zeros(1).long(), ones[:, None], ones, (8,), backend="triton"),
         lambda: error_map(frame, frame, backend="triton"),
     ):
-        with pytest.raises(ValueError, match="triton cannot run: it needs a CUDA device"):
+        with pytest.raises(ValueError, match=r"triton cannot run \(it needs a CUDA device"):
             call()
 
 

@@ -94,10 +94,9 @@ def test_operators_keep_torch_s_rules() -> None:
     """Schemas, shapes under tracing, and gradients, as torch checks them."""
     for folder in ("window_attention", "fsq", "error_map"):
         importlib.import_module(f"infotok_kernels.{folder}.fused")
-    keep = torch.rand(1, 1, 4, 5) < 0.5
     qkv, query_norm, key_norm, _ = attention_inputs(AttentionCase(name="rules", grid=(1, 1, 4, 5)), "cpu")
     operators = torch.ops.infotok
-    torch.library.opcheck(operators.window_attention, (qkv, query_norm, key_norm, keep, True, 8, 4, False))
+    torch.library.opcheck(operators.window_attention, (qkv, query_norm, key_norm, 8, 4))
     hidden, weight = torch.randn(5, 8, requires_grad=True), torch.randn(6, 8, requires_grad=True)
     torch.library.opcheck(operators.fsq_encode, (hidden, weight, torch.randn(6), LEVELS, True))
     back = torch.randn(8, 6, requires_grad=True)

@@ -8,30 +8,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from infotok_kernels import window_attention, window_runs
+from infotok_kernels import window_attention
 from infotok_kernels.window_attention.reference import rope_table
-from infotok_kernels.window_attention.windows import dilated_order, dilated_runs
+from infotok_kernels.window_attention.windows import window_count, window_runs
 
 
-def spelled_out(
-    qkv: Tensor,
-    query_norm: Tensor,
-    key_norm: Tensor,
-    window: int,
-    shift: int,
-    dilated: bool = False,
-    keep: Tensor | None = None,
-) -> Tensor:
-    """The definition: one softmax per window and head, in float64, over the keys that are kept."""
+def spelled_out(qkv: Tensor, query_norm: Tensor, key_norm: Tensor, window: int, shift: int) -> Tensor:
+    """The definition: one softmax per window and head, in float64."""
     qkv = qkv.double()
     batch, steps, height, width, _, heads, size = qkv.shape
     out = torch.zeros(batch, steps, height, width, heads, size, dtype=torch.float64)
 
-    def window_of(position: int, length: int) -> int:
-        return position % -(-length // window) if dilated else (position - shift) // window
-
-    row_window = [window_of(y, height) for y in range(height)]
-    column_window = [window_of(x, width) for x in range(width)]
+    row_window = [(y - shift) // window for y in range(height)]
+    column_window = [(x - shift) // window for x in range(width)]
     for wy in sorted(set(row_window)):
         for wx in sorted(set(column_window)):
             ys = [y for y in range(height) if row_window[y] == wy]
@@ -45,10 +34,7 @@ def spelled_out(
                 a, b = normal.chunk(2, dim=-1)
                 turned.append(torch.cat((a * cosine - b * sine, b * cosine + a * sine), dim=-1))
             scores = turned[0] @ turned[1].transpose(-1, -2) / size**0.5
-            if keep is not None:
-                kept = keep[:, :, ys][:, :, :, xs].reshape(batch, 1, 1, -1)
-                scores = scores.masked_fill(~kept, -torch.inf)
-            mixed = scores.softmax(-1).nan_to_num(0) @ flat[2]
+            mixed = scores.softmax(-1) @ flat[2]
             mixed = mixed.permute(0, 2, 1, 3).reshape(batch, steps, len(ys), len(xs), heads, size)
             for i, y in enumerate(ys):
                 out[:, :, y, xs] = mixed[:, :, i]
@@ -82,81 +68,29 @@ def test_agrees_with_the_definition(
     torch.testing.assert_close(out.double(), wanted, atol=tolerance, rtol=tolerance)
 
 
-@pytest.mark.parametrize(
-    ("shape", "window"),
-    [
-        pytest.param((1, 2, 16, 8), 8, id="whole"),
-        pytest.param((2, 1, 9, 17), 8, id="ragged"),
-        pytest.param((1, 3, 5, 3), 8, id="smaller-than-a-window"),
-        pytest.param((1, 1, 11, 7), 3, id="windows-of-3"),
-    ],
-)
-def test_dilated_windows_agree_with_the_definition(
-    shape: tuple[int, ...], window: int, fresh_seed: int
-) -> None:
+@pytest.mark.parametrize("shift", [0, 1])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_gradients_are_those_of_the_definition(steps: int, shift: int, fresh_seed: int) -> None:
     torch.manual_seed(fresh_seed)
-    qkv = torch.randn(*shape, 3, 2, 16)
-    norms = torch.rand(2, 16) + 0.5
-    out = window_attention(qkv, norms[0], norms[1], window=window, dilated=True)
-    wanted = spelled_out(qkv, norms[0], norms[1], window, 0, dilated=True)
-    torch.testing.assert_close(out.double(), wanted, atol=2e-5, rtol=2e-5)
-
-
-@pytest.mark.parametrize("options", [{"shift": 3}, {"dilated": True}], ids=str)
-@pytest.mark.parametrize("share", [0.0, 0.02, 0.4, 1.0])
-def test_only_kept_positions_are_keys(options: dict[str, Any], share: float, fresh_seed: int) -> None:
-    torch.manual_seed(fresh_seed)
-    qkv = torch.randn(2, 2, 9, 10, 3, 2, 16)
-    norms = torch.rand(2, 16) + 0.5
-    keep = torch.rand(2, 2, 9, 10) < share
-    out = window_attention(qkv, norms[0], norms[1], keep=keep, **options)
-    wanted = spelled_out(
-        qkv, norms[0], norms[1], 8, options.get("shift", 0), options.get("dilated", False), keep
-    )
-    torch.testing.assert_close(out.double(), wanted, atol=2e-5, rtol=2e-5)
-    only = window_attention(qkv, norms[0], norms[1], keep=keep, keep_queries=True, **options)
-    torch.testing.assert_close(only, out * keep[..., None, None])
-
-
-@pytest.mark.parametrize("options", [{"shift": 1}, {"dilated": True}, {"keep": True}], ids=str)
-def test_gradients_are_those_of_the_definition(options: dict[str, Any], fresh_seed: int) -> None:
-    torch.manual_seed(fresh_seed)
-    qkv = torch.randn(1, 2, 2, 3, 3, 1, 8, dtype=torch.float64, requires_grad=True)
+    qkv = torch.randn(1, steps, 2, 3, 3, 1, 8, dtype=torch.float64, requires_grad=True)
     norms = [(torch.rand(8, dtype=torch.float64) + 0.5).requires_grad_() for _ in range(2)]
-    if "keep" in options:
-        options = {"keep": torch.rand(1, 2, 2, 3) < 0.5}
 
     def attend(x: Tensor, query_norm: Tensor, key_norm: Tensor) -> Tensor:
-        return window_attention(x, query_norm, key_norm, window=2, **options)
+        return window_attention(x, query_norm, key_norm, window=2, shift=shift)
 
     assert torch.autograd.gradcheck(attend, (qkv, *norms), eps=1e-6, atol=1e-4)
-
-
-@pytest.mark.parametrize("length", [1, 3, 7, 8, 9, 16, 17, 57])
-@pytest.mark.parametrize("window", [1, 3, 8])
-def test_dilated_runs_cover_the_axis_once(length: int, window: int) -> None:
-    order = dilated_order(length, window)
-    assert sorted(order) == list(range(length))
-    step = -(-length // window)
-    seen = 0
-    for start, count, size in dilated_runs(length, window):
-        assert start == seen
-        assert size <= window
-        for first in range(start, start + count * size, size):
-            places = order[first : first + size]
-            assert places == list(range(places[0], places[0] + size * step, step))
-        seen += count * size
-    assert seen == length
 
 
 @pytest.mark.parametrize("length", [1, 3, 4, 8, 9, 16, 57])
 @pytest.mark.parametrize("shift", [0, 1, 4, 7])
 def test_runs_cover_the_axis_once(length: int, shift: int) -> None:
-    covered = []
+    covered, windows = [], 0
     for start, count, size in window_runs(length, 8, shift):
         assert size <= 8
         covered += list(range(start, start + count * size))
+        windows += count
     assert covered == list(range(length))
+    assert windows == window_count(length, 8, shift)
 
 
 def test_positions_in_other_windows_do_not_matter(fresh_seed: int) -> None:
@@ -176,10 +110,6 @@ def test_positions_in_other_windows_do_not_matter(fresh_seed: int) -> None:
         ((1, 2, 8, 8, 2, 2, 16), {}, "shape"),
         ((1, 2, 8, 8, 3, 2, 12), {}, "head size 12"),
         ((1, 2, 8, 8, 3, 2, 16), {"shift": 8}, "shift 8"),
-        ((1, 2, 8, 8, 3, 2, 16), {"shift": 4, "dilated": True}, "dilated"),
-        ((1, 2, 8, 8, 3, 2, 16), {"keep": torch.ones(1, 2, 8, 8)}, "float32"),
-        ((1, 2, 8, 8, 3, 2, 16), {"keep": torch.ones(1, 2, 8, 9, dtype=torch.bool)}, "9"),
-        ((1, 2, 8, 8, 3, 2, 16), {"keep_queries": True}, "keep map"),
         ((1, 2, 8, 8, 3, 2, 16), {"backend": "cuda"}, "'cuda' is unknown"),
     ],
 )

@@ -97,7 +97,7 @@ def test_on_gpu(fresh_seed: int) -> None:
 
 def engine(head_dim: int, kernels: str | None) -> Engine:
     model = small_model(head_dim)
-    loaded = LoadedModel(model, model.config, 0.1, "0" * 64, Path("tiny.safetensors"))
+    loaded = LoadedModel(model, model.config, "0" * 64, Path("tiny.safetensors"))
     choose_runtime("cpu", kernels)
     return Engine(loaded, Runtime(torch.device("cpu"), "fp32"))
 
@@ -111,7 +111,7 @@ def test_an_engine_says_what_runs() -> None:
 
 
 def test_an_engine_refuses_a_model_its_kernels_cannot_run() -> None:
-    with pytest.raises(UsageError, match=r"head size 16.*--kernels reference"):
+    with pytest.raises(UsageError, match=r"head size 16.*kernels reference"):
         engine(16, "triton")
 
 

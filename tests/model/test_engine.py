@@ -131,5 +131,5 @@ def test_a_gpu_takes_several_segments_and_a_cpu_one(engine: Engine) -> None:
 
 
 def test_compile_and_deterministic_exclude_each_other() -> None:
-    with pytest.raises(UsageError, match="leave --compile out"):
+    with pytest.raises(UsageError, match="compile does not go with deterministic: leave compile out"):
         choose_runtime("cpu", compiled=True, deterministic=True)

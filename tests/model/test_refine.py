@@ -82,5 +82,5 @@ def test_too_little_memory_is_told_in_a_line(engine: Engine, monkeypatch: pytest
 
     monkeypatch.setattr("infotok_cli.model.engine.refine_codes", too_much)
     frames, keep = np.zeros((*SHAPE, 3), np.uint8), np.ones((2, 3, 5), np.bool_)
-    with pytest.raises(UsageError, match=r"too little memory for one segment: .* without --refine"):
+    with pytest.raises(UsageError, match=r"too little memory for one segment: .* without refine"):
         engine.refine(frames, np.zeros(30, np.uint16), keep, 1)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import load, save
 
 from infotok_cli.blocks import token_grid
-from infotok_cli.config import ModelConfig
+from infotok_cli.config import CONFIG_KEY, ModelConfig
 from infotok_cli.errors import ModelError
 from infotok_cli.model.grid import from_blocks, kept_ranks, pad_video, patchify, to_blocks, unpatchify
 from infotok_cli.model.tokenizer import Tokenizer
-from infotok_cli.model.weights import build_model, load_model, save_model
+from infotok_cli.model.weights import (
+    CALIBRATION_KEY,
+    TRAINING_KEY,
+    build_model,
+    load_model,
+    read_config,
+    save_model,
+)
 
 
 def small_model() -> Tokenizer:
@@ -122,16 +133,12 @@ def test_ranks_number_the_kept_cells_of_a_block() -> None:
     assert int(counts.sum()) == int(keep.sum())
 
 
-def test_weights_file_round_trip_is_strict(tmp_path: object) -> None:
-    from pathlib import Path
-
-    assert isinstance(tmp_path, Path)
+def test_weights_file_round_trip_is_strict(tmp_path: Path) -> None:
     model = small_model()
     path = tmp_path / "tiny.safetensors"
-    digest = save_model(path, model, model.state_dict(), 0.05, '{"steps": 1}')
+    digest = save_model(path, model, model.state_dict(), '{"steps": 1}')
     loaded = load_model(path)
     assert loaded.sha256 == digest
-    assert loaded.mean_error == 0.05
     assert loaded.config == model.config
     tensors = model.state_dict()
     del tensors["mask"]
@@ -140,5 +147,28 @@ def test_weights_file_round_trip_is_strict(tmp_path: object) -> None:
     path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(ModelError, match="cannot be read"):
         load_model(path)
-    with pytest.raises(ModelError, match="does not exist"):
+    with pytest.raises(ModelError, match=f"^{path}: cannot be read as weights"):
+        read_config(path)
+    with pytest.raises(ModelError, match=r"none\.safetensors: does not exist"):
         load_model(tmp_path / "none.safetensors")
+
+
+def test_weights_of_other_versions(tmp_path: Path) -> None:
+    """What an older version wrote beside the fits is passed over; a config with unknown keys is refused."""
+    path, model = tmp_path / "tiny.safetensors", small_model()
+    save_model(path, model, model.state_dict(), "{}")
+    tensors, fits = load(path.read_bytes()), json.dumps({"mean_error": 0.05})
+    metadata = {CONFIG_KEY: model.config.to_json(), CALIBRATION_KEY: fits, TRAINING_KEY: "{}"}
+    path.write_bytes(save(tensors, metadata))
+    assert load_model(path).config == model.config
+    config = json.loads(model.config.to_json()) | {"zebra": 1, "apple": 2}
+    path.write_bytes(save(tensors, metadata | {CONFIG_KEY: json.dumps(config)}))
+    told = (
+        rf"^{path}: was made by another version of infotok \(its config has apple, zebra\): use the version"
+    )
+    for read in (load_model, read_config):
+        with pytest.raises(ModelError, match=told):
+            read(path)
+    path.write_bytes(save(tensors, {"made by": "somebody else"}))
+    with pytest.raises(ModelError, match=f"^{path}: is not an infotok model"):
+        load_model(path)

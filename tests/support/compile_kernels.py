@@ -19,7 +19,6 @@ from infotok_kernels.window_attention.fused import Blocks, backward_blocks, forw
 from infotok_kernels.window_attention.kernels import (
     backward_key_kernel,
     backward_query_kernel,
-    compact_kernel,
     forward_kernel,
 )
 
@@ -56,41 +55,30 @@ def build(
     print(f"{kernel.__name__} {constants}: {len(built.asm['cubin'])} bytes", flush=True)
 
 
-def build_attention(
-    kernel: Any, dtype: str, blocks: Blocks, half: int, dilated: bool, listed: bool, *ones: str
-) -> None:
+def build_attention(kernel: Any, dtype: str, blocks: Blocks, half: int, *ones: str) -> None:
     """Compile an attention kernel; arguments named in `ones` are 1, and with them sizes multiples of 16."""
     pointers = dict.fromkeys(("qkv", "out", "grad_out", "grad_qkv"), f"*{dtype}")
     pointers |= dict.fromkeys(
         ("query_norm", "key_norm", "cosine", "sine", "log_sum", "inner", "grad_norm"), "*fp32"
     )
-    pointers |= dict.fromkeys(("slot_list", "slot_count"), "*i32" if listed else "*fp32")
     constants = {
-        "HALF": half, "PAIRS_T": half // 4, "PAIRS_Y": (half - half // 4) // 2, "DILATED": dilated,
-        "LIST_KEYS": listed, "LIST_QUERIES": listed, "BLOCK_M": blocks.queries, "BLOCK_N": blocks.keys,
+        "HALF": half, "PAIRS_T": half // 4, "PAIRS_Y": (half - half // 4) // 2,
+        "BLOCK_M": blocks.queries, "BLOCK_N": blocks.keys,
     }  # fmt: skip
-    sixteens = ("height", "width", "max_slots") if ones else ()
+    sixteens = ("height", "width") if ones else ()
     constants |= dict.fromkeys(ones, 1)
     build(kernel, pointers, constants, blocks.warps, blocks.stages, sixteens=sixteens)
 
 
 def main() -> None:
-    forward, backward = forward_blocks(torch.bfloat16, SLOTS), backward_blocks(torch.bfloat16, SLOTS)
-    build_attention(forward_kernel, "bf16", forward, 32, False, False)
-    # As our model launches them: steps between positions are 1, and so are many counts for a single picture.
-    build_attention(forward_kernel, "bf16", forward, 32, False, False, "step_y", "step_x")
-    still = ("steps", "windows_y", "windows_x", "step_y", "step_x", "blocks")
-    build_attention(forward_kernel, "bf16", forward, 32, False, False, *still)
-    build_attention(backward_query_kernel, "bf16", backward, 32, False, False, "step_y", "step_x")
-    build_attention(backward_key_kernel, "bf16", backward, 32, False, False, "step_y", "step_x")
-    build_attention(forward_kernel, "fp16", forward, 16, True, True)
-    build_attention(forward_kernel, "fp32", forward_blocks(torch.float32, SLOTS), 32, False, False)
-    build_attention(backward_query_kernel, "bf16", backward, 32, False, True)
-    build_attention(backward_key_kernel, "bf16", backward, 32, True, False)
-    build_attention(backward_key_kernel, "fp16", backward_blocks(torch.float16, 9), 16, False, False)
-    build_attention(backward_key_kernel, "fp32", backward_blocks(torch.float32, SLOTS), 32, False, False)
-    lists = dict.fromkeys(("slot_list", "slot_count"), "*i32")
-    build(compact_kernel, {"keep": "*u8"} | lists, {"DILATED": False, "BLOCK": 512}, 4, 3)
+    build_attention(backward_query_kernel, "bf16", backward_blocks(torch.bfloat16, SLOTS), 32)
+    for kernel, blocks in ((forward_kernel, forward_blocks), (backward_key_kernel, backward_blocks)):
+        build_attention(kernel, "bf16", blocks(torch.bfloat16, SLOTS), 32)
+        build_attention(kernel, "fp16", blocks(torch.float16, 9), 16)
+        build_attention(kernel, "fp32", blocks(torch.float32, SLOTS), 32)
+    # Many counts are 1 for a single picture.
+    still = ("steps", "windows_y", "windows_x", "blocks")
+    build_attention(forward_kernel, "bf16", forward_blocks(torch.bfloat16, SLOTS), 32, *still)
     digits = dict.fromkeys(("level_of", "radix_of"), "*i32")
     weights = dict.fromkeys(("weight", "bias", "values", "codes"), "*fp32") | digits | {"ids": "*i64"}
     shape = {"CHANNELS": 6, "PADDED": 16, "BLOCK": 64}

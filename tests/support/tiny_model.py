@@ -23,4 +23,4 @@ def write_tiny_model(path: Path, masking: MaskingName = "error", *, coded: bool 
         torch.manual_seed(0)
         model = Tokenizer(config)
     net = made_net() if coded else None
-    return save_model(path, model, model.state_dict(), mean_error=0.1, training="{}", token_net=net)
+    return save_model(path, model, model.state_dict(), "{}", token_net=net)

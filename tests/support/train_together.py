@@ -22,9 +22,9 @@ from torch import Tensor
 from infotok_cli.config import ModelConfig
 from infotok_cli.model.engine import Runtime
 from infotok_cli.model.tokenizer import Tokenizer
-from infotok_cli.train import loader, loop, masking, step
-from infotok_cli.train.companions import Companions
+from infotok_cli.train import finish, loader, loop, masking, step
 from infotok_cli.train.distributed import World, join_world
+from infotok_cli.train.fit_to_model import Fitted
 from infotok_cli.train.frame_cache import CropShape
 from infotok_cli.train.masking import keep_at_rate
 from infotok_cli.train.options import TrainOptions
@@ -73,7 +73,7 @@ def _watched(cache: Path, output: Path, steps: int, disturb: Callable[[int], flo
     """
     facts: dict[str, Any] = {"data": [], "masks": [], "reports": 0, "calls": 0, "exit": None, "digest": None}
     real_batch, real_draw = loader.CropStream.next_batch, masking.draw_keep
-    real_losses, real_save = step.training_losses, loop._Run.save
+    real_losses, real_save = step.training_losses, loop.Run.save
 
     def next_batch(self: loader.CropStream) -> Tensor:
         batch = real_batch(self)
@@ -91,7 +91,7 @@ def _watched(cache: Path, output: Path, steps: int, disturb: Callable[[int], flo
         factor = disturb(facts["calls"]) if disturb else 1.0
         return StepLosses(found.total * factor, found.mse_full, found.mse_masked, found.head)
 
-    def save(self: loop._Run) -> None:
+    def save(self: loop.Run) -> None:
         weights = self.model.state_dict()
         facts["weights"] = _digest(weights)
         facts["finite"] = all(bool(tensor.isfinite().all()) for tensor in weights.values())
@@ -111,7 +111,7 @@ def _watched(cache: Path, output: Path, steps: int, disturb: Callable[[int], flo
         mock.patch.object(loader.CropStream, "next_batch", next_batch),
         mock.patch.object(step, "draw_keep", draw),
         mock.patch.object(step, "training_losses", losses),
-        mock.patch.object(loop._Run, "save", save),
+        mock.patch.object(loop.Run, "save", save),
     ):
         try:
             facts["digest"] = loop.train(options, report)
@@ -140,11 +140,11 @@ def _run(world: World, cache: Path, out: Path) -> None:
 
         return act
 
-    def interrupted_fit(*_: object, **__: object) -> Companions:
+    def interrupted_fit(*_: object, **__: object) -> Fitted:
         signal.raise_signal(signal.SIGINT)
         raise AssertionError("nobody heard the signal")
 
-    with mock.patch.object(loop, "fit_companions", interrupted_fit):
+    with mock.patch.object(finish, "fit_to_model", interrupted_fit):
         fitting = _watched(cache, out / "fitting.safetensors", 1, None)
     facts = {
         "fitting": fitting,

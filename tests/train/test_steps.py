@@ -24,12 +24,13 @@ from infotok_cli.train.frame_cache import CropShape
 from infotok_cli.train.loop import train
 from infotok_cli.train.masking import draw_tails, keep_at_rate
 from infotok_cli.train.optimizing import SPIKE, SpikeGuard
-from infotok_cli.train.options import Report, TrainOptions
+from infotok_cli.train.options import TrainOptions
+from infotok_cli.train.reporting import Report
 from infotok_cli.train.step import StepLosses, TrainingModule
 from train_together import TINY, clips, gradients
 
 
-def options(cache: Path, output: Path, steps: int | None) -> TrainOptions:
+def options(cache: Path, output: Path, steps: int) -> TrainOptions:
     return TrainOptions(
         coder_steps=0,
         cache=cache, output=output, config=TINY, steps=steps, batch=2, crops=(CropShape(8, 16),),
@@ -130,7 +131,7 @@ def test_a_checkpoint_from_before_these_options_goes_on(cache: Path, tmp_path: P
 def test_a_time_budget_ends_the_run_with_weights(cache: Path, tmp_path: Path) -> None:
     reports: list[Report] = []
     began = time.monotonic()
-    wanted = replace(options(cache, tmp_path / "a.safetensors", None), time_budget_seconds=1.0)
+    wanted = replace(options(cache, tmp_path / "a.safetensors", 1), steps=None, minutes=1 / 60)
     train(wanted, reports.append)
     assert time.monotonic() - began > 1
     assert reports[-1].share_done == 1
@@ -142,7 +143,7 @@ def test_weights_tell_that_tails_were_dropped(cache: Path, tmp_path: Path) -> No
     wanted = replace(options(cache, tmp_path / "a.safetensors", 1), masking="elastic")
     train(wanted, silent)
     assert load_model(wanted.output).config == replace(TINY, masking="elastic")
-    with pytest.raises(UsageError, match="a run with --masking elastic, not error"):
+    with pytest.raises(UsageError, match="a run with masking elastic, not error"):
         train(replace(wanted, masking="error"), silent)
     # Going on, or starting from these weights, keeps their masking unless another is asked for.
     train(replace(wanted, masking=None, steps=2), silent)
@@ -199,12 +200,19 @@ def test_held_out_rates_follow_the_masking() -> None:
 
 
 def test_options_that_make_no_run_are_refused(tmp_path: Path) -> None:
-    good = TrainOptions(cache=tmp_path, output=tmp_path / "a.safetensors", config=TINY)
+    good = TrainOptions(cache=tmp_path, output=tmp_path / "a.safetensors", config=TINY, steps=1)
     for change, message in (
-        ({"accumulate": 0}, "--accumulate 0"),
-        ({"final_share": 1.5}, "--final-share 1.5"),
-        ({"average_decay": 1.0}, "--average-decay 1"),
-        ({"seed": -1}, "--seed -1"),
+        ({"accumulate": 0}, "accumulate 0"),
+        ({"final_share": 1.5}, "final_share 1.5"),
+        ({"average_decay": 1.0}, "average_decay 1"),
+        ({"seed": -1}, "seed -1"),
+        ({"batch": 1}, "batch 1 is too low: choose 2 or more"),
+        ({"minutes": 0.0}, "minutes 0 is out of range"),
+        ({"learning_rate": math.inf}, "learning_rate inf"),
+        ({"steps": None}, "minutes or steps is needed"),
+        ({"output": tmp_path / "a.pt"}, "a.pt is not a .safetensors file"),
+        ({"name": "a\nb"}, r"name 'a\\nb' does not fit"),
+        ({"masking": "zebra"}, "masking 'zebra' is unknown"),
     ):
         with pytest.raises(UsageError, match=message):
             replace(good, **change)
@@ -219,14 +227,14 @@ def test_overlap_is_kept_and_can_be_added_once(cache: Path, tmp_path: Path) -> N
     model = load_model(wider.output)
     assert model.config.overlap == 2
     assert model.tokenizer.patch_out.weight.view(4, 12, 12, 3, -1)[:, :2].any(), "margins learn"
-    with pytest.raises(UsageError, match="a run with --overlap 2, not 1"):
+    with pytest.raises(UsageError, match="a run with overlap 2, not 1"):
         train(replace(wider, overlap=1), silent)
     onward = replace(wider, output=tmp_path / "onward.safetensors", init=wider.output)
-    with pytest.raises(UsageError, match="--overlap 3: the model to start from has 2"):
+    with pytest.raises(UsageError, match="overlap 3 does not fit the model to start from, which has 2"):
         train(replace(onward, overlap=3), silent)
     train(replace(onward, overlap=None), silent)
     assert load_model(onward.output).config.overlap == 2
-    with pytest.raises(UsageError, match="--overlap 9 is out of range: choose 0 to 4 pixels"):
+    with pytest.raises(UsageError, match="overlap 9 is out of range: choose 0 to 4 pixels"):
         replace(plain, overlap=9)
     fresh = replace(plain, output=tmp_path / "fresh.safetensors", overlap=1)
     train(fresh, silent)

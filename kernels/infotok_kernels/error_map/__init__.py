@@ -5,10 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from infotok_kernels.backend import Backend, resolve_backend
+from infotok_kernels.backend import TRITON_DTYPES, Backend, resolve_backend
 from infotok_kernels.error_map.reference import error_map_reference
-
-TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def error_map(

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from infotok_kernels.backend import Backend, resolve_backend
+from infotok_kernels.backend import TRITON_DTYPES, Backend, resolve_backend
 from infotok_kernels.fsq.reference import fsq_decode_reference, fsq_encode_reference
-
-TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 MAX_TRITON_CHANNELS = 16
 

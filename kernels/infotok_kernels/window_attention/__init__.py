@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from infotok_kernels.backend import Backend, resolve_backend
+from infotok_kernels.backend import TRITON_DTYPES, Backend, resolve_backend
 from infotok_kernels.window_attention.reference import window_attention_reference
 
 TRITON_HEAD_SIZES = (32, 64)
-TRITON_DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def window_attention(
@@ -19,9 +17,6 @@ def window_attention(
     *,
     window: int = 8,
     shift: int = 0,
-    dilated: bool = False,
-    keep: Tensor | None = None,
-    keep_queries: bool = False,
     backend: Backend | None = None,
 ) -> Tensor:
     """Attention inside windows of `(T, window, window)` positions, with QK-norm and RoPE.
@@ -29,47 +24,26 @@ def window_attention(
     qkv: `[B, T, H, W, 3, heads, head_dim]`, straight from the fused projection; float dtypes.
     query_norm, key_norm: `[head_dim]` weights of the RMS norm of queries and keys.
     window: side of a window in positions. shift: 0..window-1, size of the first window of each
-    spatial axis (0: aligned windows). dilated: a window takes every ceil(H / window)-th row and
-    ceil(W / window)-th column instead of neighbours; rotary positions count its places, not distances.
-    keep: bool `[B, T, H, W]`; only kept positions are keys. A window that keeps none gives zeros.
-    keep_queries: positions that are not kept are no queries either; they give zeros.
+    spatial axis (0: aligned windows).
     backend: None takes the selected one. Triton takes float32 (multiplied as such), bfloat16 and
     float16, head sizes 32 and 64; the reference any float dtype and multiples of 8.
 
     Returns `[B, T, H, W, heads, head_dim]` in the dtype of `qkv`; differentiable in the first three.
     Raises ValueError naming the shape, dtype, device, head size, window or shift it cannot take.
     """
-    _check(qkv, query_norm, key_norm, window, shift, dilated, keep, keep_queries)
+    _check(qkv, query_norm, key_norm, window, shift)
     if resolve_backend(backend, qkv.device) == "reference":
-        return window_attention_reference(
-            qkv,
-            query_norm,
-            key_norm,
-            window=window,
-            shift=shift,
-            dilated=dilated,
-            keep=keep,
-            keep_queries=keep_queries,
-        )
+        return window_attention_reference(qkv, query_norm, key_norm, window=window, shift=shift)
     if qkv.dtype not in TRITON_DTYPES:
         raise ValueError(f"qkv is {qkv.dtype}; the triton backend takes float32, bfloat16 and float16")
     if qkv.shape[-1] not in TRITON_HEAD_SIZES:
         raise ValueError(f"head size {qkv.shape[-1]}: the triton backend takes 32 and 64")
     from infotok_kernels.window_attention.fused import window_attention_fused
 
-    return window_attention_fused(qkv, query_norm, key_norm, keep, keep_queries, window, shift, dilated)
+    return window_attention_fused(qkv, query_norm, key_norm, window, shift)
 
 
-def _check(
-    qkv: Tensor,
-    query_norm: Tensor,
-    key_norm: Tensor,
-    window: int,
-    shift: int,
-    dilated: bool,
-    keep: Tensor | None,
-    keep_queries: bool,
-) -> None:
+def _check(qkv: Tensor, query_norm: Tensor, key_norm: Tensor, window: int, shift: int) -> None:
     if qkv.dim() != 7 or qkv.shape[4] != 3:
         raise ValueError(f"qkv has shape {tuple(qkv.shape)}, expected [B, T, H, W, 3, heads, head_dim]")
     head_dim = qkv.shape[-1]
@@ -79,19 +53,9 @@ def _check(
         raise ValueError(f"qkv is {qkv.dtype}, expected a float dtype")
     if window < 1 or not 0 <= shift < window:
         raise ValueError(f"shift {shift} is not in 0..window-1 for window {window}")
-    if dilated and shift:
-        raise ValueError(f"shift {shift} cannot be combined with dilated windows")
     for name, norm in (("query_norm", query_norm), ("key_norm", key_norm)):
         if norm.shape != (head_dim,) or norm.device != qkv.device:
             raise ValueError(
                 f"{name} has shape {tuple(norm.shape)} on {norm.device}, "
                 f"expected ({head_dim},) on {qkv.device}"
             )
-    if keep is None:
-        if keep_queries:
-            raise ValueError("keep_queries needs a keep map")
-    elif keep.dtype != torch.bool or keep.shape != qkv.shape[:4] or keep.device != qkv.device:
-        raise ValueError(
-            f"keep is {keep.dtype} of shape {tuple(keep.shape)} on {keep.device}, "
-            f"expected bool {tuple(qkv.shape[:4])} on {qkv.device}"
-        )

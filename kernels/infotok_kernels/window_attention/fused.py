@@ -18,13 +18,10 @@ from infotok_kernels.backend import on_device_of
 from infotok_kernels.window_attention.kernels import (
     backward_key_kernel,
     backward_query_kernel,
-    compact_kernel,
     forward_kernel,
 )
 from infotok_kernels.window_attention.reference import EPSILON, rope_frequencies
-from infotok_kernels.window_attention.windows import dilation, window_count
-
-_COMPACT_BLOCK = 512
+from infotok_kernels.window_attention.windows import window_count
 
 
 @dataclass(frozen=True)
@@ -73,9 +70,6 @@ class _Plan:
     windows_x: int
     window: int
     offset: int
-    step_y: int
-    step_x: int
-    dilated: bool
 
     @property
     def windows(self) -> int:
@@ -89,14 +83,19 @@ class _Plan:
 
     @property
     def geometry(self) -> tuple[int, ...]:
-        """The integers that follow `heads` in the kernels' arguments, up to `max_slots`."""
+        """The kernels' arguments from `steps` to `offset`."""
         return (
-            self.windows_y, self.windows_x, self.window, self.offset, self.offset, self.step_y, self.step_x,
-            self.max_slots,
+            self.steps, self.height, self.width, self.heads, self.windows_y, self.windows_x,
+            self.window, self.offset,
         )  # fmt: skip
 
+    @property
+    def scale(self) -> float:
+        """Of scores, in base-2 logarithms."""
+        return math.log2(math.e) / math.sqrt(self.head_dim)
 
-def _plan(qkv: Tensor, window: int, shift: int, dilated: bool) -> _Plan:
+
+def _plan(qkv: Tensor, window: int, shift: int) -> _Plan:
     batch, steps, height, width, _, heads, head_dim = qkv.shape
     return _Plan(
         batch=batch,
@@ -105,13 +104,10 @@ def _plan(qkv: Tensor, window: int, shift: int, dilated: bool) -> _Plan:
         width=width,
         heads=heads,
         head_dim=head_dim,
-        windows_y=window_count(height, window, shift, dilated),
-        windows_x=window_count(width, window, shift, dilated),
+        windows_y=window_count(height, window, shift),
+        windows_x=window_count(width, window, shift),
         window=window,
         offset=-shift % window,
-        step_y=dilation(height, window) if dilated else 1,
-        step_x=dilation(width, window) if dilated else 1,
-        dilated=dilated,
     )
 
 
@@ -124,31 +120,13 @@ def _axis_tables(places: int, head_dim: int, device: str) -> tuple[Tensor, Tenso
     return angle.cos().float(), angle.sin().float()
 
 
-def _compact(keep: Tensor | None, plan: _Plan, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Kept slots of every window and how many they are; both empty without a keep map."""
-    lists = (plan.windows, plan.max_slots) if keep is not None else (0, 0)
-    slot_list = torch.zeros(lists, dtype=torch.int32, device=device)
-    slot_count = torch.empty(lists[:1], dtype=torch.int32, device=device)
-    if keep is not None and keep.numel():
-        with on_device_of(keep):
-            compact_kernel[(plan.windows,)](
-                keep.contiguous().view(torch.uint8), slot_list, slot_count,
-                plan.steps, plan.height, plan.width, *plan.geometry, DILATED=plan.dilated,
-                BLOCK=_fit(_COMPACT_BLOCK, plan.max_slots),
-            )  # fmt: skip
-    return slot_list, slot_count
-
-
-def _constants(plan: _Plan, blocks: Blocks, keep: bool, keep_queries: bool) -> dict[str, Any]:
+def _constants(plan: _Plan, blocks: Blocks) -> dict[str, Any]:
     pairs = plan.head_dim // 2
     pairs_t = pairs // 4
     return {
         "HALF": pairs,
         "PAIRS_T": pairs_t,
         "PAIRS_Y": (pairs - pairs_t) // 2,
-        "DILATED": plan.dilated,
-        "LIST_KEYS": keep,
-        "LIST_QUERIES": keep_queries,
         "BLOCK_M": blocks.queries,
         "BLOCK_N": blocks.keys,
         "num_warps": blocks.warps,
@@ -160,38 +138,30 @@ def forward(
     qkv: Tensor,
     query_norm: Tensor,
     key_norm: Tensor,
-    keep: Tensor | None,
-    keep_queries: bool,
     window: int,
     shift: int,
-    dilated: bool,
     blocks: Blocks | None = None,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Output, base-2 log of the softmax's sums `[B, T, H, W, heads]`, and the kept slots of each window.
+) -> tuple[Tensor, Tensor]:
+    """Output, and base-2 logarithm of the softmax's sums `[B, T, H, W, heads]`.
 
     blocks: tile sizes to try instead of the usual ones.
     """
     qkv = qkv.contiguous()
-    plan = _plan(qkv, window, shift, dilated)
+    plan = _plan(qkv, window, shift)
     shape = (*qkv.shape[:4], plan.heads)
-    make = torch.zeros if keep_queries else torch.empty
-    out = make((*shape, plan.head_dim), dtype=qkv.dtype, device=qkv.device)
-    log_sum = make(shape, dtype=torch.float32, device=qkv.device)
-    slot_list, slot_count = _compact(keep, plan, qkv.device)
+    out = torch.empty((*shape, plan.head_dim), dtype=qkv.dtype, device=qkv.device)
+    log_sum = torch.empty(shape, dtype=torch.float32, device=qkv.device)
     if qkv.numel() == 0:
-        return out, log_sum, slot_list, slot_count
+        return out, log_sum
     blocks = blocks or forward_blocks(qkv.dtype, plan.max_slots)
     tiles = triton.cdiv(plan.max_slots, blocks.queries)
-    listed = (slot_list, slot_count) if keep is not None else (log_sum, log_sum)
     with on_device_of(qkv):
         forward_kernel[(plan.windows * plan.heads * tiles,)](
             qkv, query_norm.contiguous(), key_norm.contiguous(),
-            *_axis_tables(max(plan.steps, window), plan.head_dim, str(qkv.device)), *listed, out, log_sum,
-            plan.steps, plan.height, plan.width, plan.heads, *plan.geometry, tiles,
-            plan.head_dim**-0.5 * math.log2(math.e), EPSILON,
-            **_constants(plan, blocks, keep is not None, keep_queries),
+            *_axis_tables(max(plan.steps, window), plan.head_dim, str(qkv.device)), out, log_sum,
+            *plan.geometry, tiles, plan.scale, EPSILON, **_constants(plan, blocks),
         )  # fmt: skip
-    return out, log_sum, slot_list, slot_count
+    return out, log_sum
 
 
 def backward(
@@ -201,29 +171,20 @@ def backward(
     key_norm: Tensor,
     out: Tensor,
     log_sum: Tensor,
-    slot_list: Tensor,
-    slot_count: Tensor,
-    keep_queries: bool,
     window: int,
     shift: int,
-    dilated: bool,
     blocks: Blocks | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of qkv, query_norm and key_norm; the rest is what `forward` took and returned."""
     qkv, grad_out = qkv.contiguous(), grad_out.to(qkv.dtype).contiguous()
-    plan = _plan(qkv, window, shift, dilated)
-    keep = slot_count.numel() > 0
-    # What is not kept is written by no program.
-    grad_qkv = torch.zeros_like(qkv) if keep else torch.empty_like(qkv)
+    plan = _plan(qkv, window, shift)
+    grad_qkv = torch.empty_like(qkv)
     if qkv.numel() == 0:
         return grad_qkv, torch.zeros_like(query_norm), torch.zeros_like(key_norm)
     inner = torch.empty_like(log_sum)
     blocks = blocks or backward_blocks(qkv.dtype, plan.max_slots)
     tables = _axis_tables(max(plan.steps, window), plan.head_dim, str(qkv.device))
-    listed = (slot_list, slot_count) if keep else (log_sum, log_sum)
-    weights = (qkv, query_norm.contiguous(), key_norm.contiguous(), *tables, *listed)
-    scale = plan.head_dim**-0.5 * math.log2(math.e)
-    constants = _constants(plan, blocks, keep, keep_queries)
+    inputs = (qkv, query_norm.contiguous(), key_norm.contiguous(), *tables)
     shares = []
     for kernel, saved, block in (
         (backward_query_kernel, (out, log_sum), blocks.queries),
@@ -235,52 +196,32 @@ def backward(
         share = torch.zeros((programs, plan.head_dim), dtype=torch.float32, device=qkv.device)
         with on_device_of(qkv):
             kernel[(programs,)](
-                *weights, *saved, grad_out, inner, grad_qkv, share,
-                plan.steps, plan.height, plan.width, plan.heads, *plan.geometry, tiles, scale, EPSILON,
-                **constants,
+                *inputs, *saved, grad_out, inner, grad_qkv, share,
+                *plan.geometry, tiles, plan.scale, EPSILON, **_constants(plan, blocks),
             )  # fmt: skip
         shares.append(share.sum(dim=0))
     return grad_qkv, shares[0].to(query_norm.dtype), shares[1].to(key_norm.dtype)
 
 
-_FLAGS = "bool keep_queries, int window, int shift, bool dilated"
-
 _forward_op = torch.library.custom_op(
     "infotok::window_attention",
     forward,
     mutates_args=(),
-    schema=f"(Tensor qkv, Tensor query_norm, Tensor key_norm, Tensor? keep, {_FLAGS}) "
-    "-> (Tensor, Tensor, Tensor, Tensor)",
+    schema="(Tensor qkv, Tensor query_norm, Tensor key_norm, int window, int shift) -> (Tensor, Tensor)",
 )
 _backward_op = torch.library.custom_op(
     "infotok::window_attention_backward",
     backward,
     mutates_args=(),
     schema="(Tensor grad_out, Tensor qkv, Tensor query_norm, Tensor key_norm, Tensor out, Tensor log_sum, "
-    f"Tensor slot_list, Tensor slot_count, {_FLAGS}) -> (Tensor, Tensor, Tensor)",
+    "int window, int shift) -> (Tensor, Tensor, Tensor)",
 )
 
 
 @_forward_op.register_fake
-def _forward_shapes(
-    qkv: Tensor,
-    query_norm: Tensor,
-    key_norm: Tensor,
-    keep: Tensor | None,
-    keep_queries: bool,
-    window: int,
-    shift: int,
-    dilated: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    plan = _plan(qkv, window, shift, dilated)
+def _forward_shapes(qkv: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
     out = qkv.new_empty((*qkv.shape[:4], *qkv.shape[5:]))
-    lists = (plan.windows, plan.max_slots) if keep is not None else (0, 0)
-    return (
-        out,
-        out.new_empty(out.shape[:-1], dtype=torch.float32),
-        out.new_empty(lists, dtype=torch.int32),
-        out.new_empty(lists[:1], dtype=torch.int32),
-    )
+    return out, out.new_empty(out.shape[:-1], dtype=torch.float32)
 
 
 @_backward_op.register_fake
@@ -291,7 +232,7 @@ def _backward_shapes(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    qkv, query_norm, key_norm, _, *ctx.flags = inputs
+    qkv, query_norm, key_norm, *ctx.flags = inputs
     ctx.save_for_backward(qkv, query_norm, key_norm, *output)
     ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)
@@ -299,23 +240,16 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
 
 def _gradients(ctx: Any, grad_out: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
     if grad_out is None:
-        return (None,) * 8
-    return (*_backward_op(grad_out, *ctx.saved_tensors, *ctx.flags), *(None,) * 5)
+        return (None,) * 5
+    return (*_backward_op(grad_out, *ctx.saved_tensors, *ctx.flags), None, None)
 
 
 _forward_op.register_autograd(_gradients, setup_context=_save)
 
 
 def window_attention_fused(
-    qkv: Tensor,
-    query_norm: Tensor,
-    key_norm: Tensor,
-    keep: Tensor | None,
-    keep_queries: bool,
-    window: int,
-    shift: int,
-    dilated: bool,
+    qkv: Tensor, query_norm: Tensor, key_norm: Tensor, window: int, shift: int
 ) -> Tensor:
     """`infotok_kernels.window_attention` on Triton kernels; arguments as checked there."""
-    out: Tensor = _forward_op(qkv, query_norm, key_norm, keep, keep_queries, window, shift, dilated)[0]
+    out: Tensor = _forward_op(qkv, query_norm, key_norm, window, shift)[0]
     return out

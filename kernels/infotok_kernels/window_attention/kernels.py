@@ -2,8 +2,7 @@
 
 A program handles one window, one head and one tile of its queries (or keys). The positions of a
 window are numbered by slots 0..n-1 in (t, y, x) order; a slot's place in memory is worked out from
-its number, so no copy of a window is ever made. With a keep map, `slot_list` holds the kept slots of
-each window, and only those are loaded.
+its number, so no copy of a window is ever made.
 """
 
 from __future__ import annotations
@@ -15,14 +14,10 @@ from infotok_kernels.dots import dot
 
 
 @triton.jit
-def _axis(index, length, window, offset, step, DILATED: tl.constexpr):
-    """First position, number of positions and their distance, of window `index` along an axis."""
-    if DILATED:
-        first = index
-        count = (length - index + step - 1) // step
-    else:
-        first = tl.maximum(index * window - offset, 0)
-        count = tl.minimum(index * window - offset + window, length) - first
+def _axis(index, length, window, offset):
+    """First position and number of positions of window `index` along an axis; offset: -shift mod window."""
+    first = tl.maximum(index * window - offset, 0)
+    count = tl.minimum(index * window - offset + window, length) - first
     return first, count
 
 
@@ -39,14 +34,14 @@ def _window_of(program, blocks, heads, windows_y, windows_x):
 
 
 @triton.jit
-def _places(slot, y0, x0, rows, columns, step_y, step_x, height, width):
+def _places(slot, y0, x0, rows, columns, height, width):
     """Places (t, y, x) inside the window, and the position in the grid `[T, H, W]`, of slots."""
     area = rows * columns
     t = slot // area
     within = slot - t * area
     y = within // columns
     x = within - y * columns
-    return t, y, x, (t * height + y0 + y * step_y) * width + x0 + x * step_x
+    return t, y, x, (t * height + y0 + y) * width + x0 + x
 
 
 @triton.jit
@@ -97,49 +92,16 @@ def _back_to_raw(turned_1, turned_2, first, second, scale, norm, c, s, HALF: tl.
 
 
 @triton.jit
-def compact_kernel(
-    keep, slot_list, slot_count, steps, height, width, windows_y, windows_x, window, offset_y, offset_x,
-    step_y, step_x, max_slots, DILATED: tl.constexpr, BLOCK: tl.constexpr,
-):  # fmt: skip
-    """Kept slots of each window, in order: slot_list `[B, windows, max_slots]`, slot_count `[B, windows]`."""
-    program = tl.program_id(0)
-    _tile, _head, row, column, batch = _window_of(program, 1, 1, windows_y, windows_x)
-    y0, rows = _axis(row, height, window, offset_y, step_y, DILATED)
-    x0, columns = _axis(column, width, window, offset_x, step_x, DILATED)
-    slots = steps * rows * columns
-    source = keep + batch * steps * height * width
-    target = slot_list + program.to(tl.int64) * max_slots
-    count = 0
-    for start in range(0, slots, BLOCK):
-        slot = start + tl.arange(0, BLOCK)
-        inside = slot < slots
-        places = _places(slot, y0, x0, rows, columns, step_y, step_x, height, width)
-        kept = tl.load(source + places[3], mask=inside, other=0).to(tl.int32)
-        rank = count + tl.cumsum(kept, axis=0) - 1
-        tl.store(target + rank, slot, mask=kept > 0)
-        count += tl.sum(kept, axis=0)
-    tl.store(slot_count + program, count)
-
-
-@triton.jit
-def _slots(number, inside, slot_list, LISTED: tl.constexpr):
-    """Slots of the numbers in a tile: themselves, or from the list."""
-    if LISTED:
-        return tl.load(slot_list + number, mask=inside, other=0)
-    return tl.where(inside, number, 0)
-
-
-@triton.jit
 def _rows(
-    base, number, inside, slot_list, norm, cosine, sine, y0, x0, rows, columns, step_y, step_x, height, width,
-    pitch, epsilon, HALF: tl.constexpr, PAIRS_T: tl.constexpr, PAIRS_Y: tl.constexpr, LISTED: tl.constexpr,
+    base, slot, inside, norm, cosine, sine, y0, x0, rows, columns, height, width, pitch, epsilon,
+    HALF: tl.constexpr, PAIRS_T: tl.constexpr, PAIRS_Y: tl.constexpr,
 ):  # fmt: skip
-    """Queries or keys of a tile: normalized and turned halves `[N, HALF]`, and positions `[N]`.
+    """Queries or keys of a tile of slots: normalized and turned halves `[N, HALF]`, and positions `[N]`.
 
     What follows those is for the backward pass: raw halves, 1 / rms, cosine and sine.
     """
-    slot = _slots(number, inside, slot_list, LISTED)
-    t, y, x, position = _places(slot, y0, x0, rows, columns, step_y, step_x, height, width)
+    slot = tl.where(inside, slot, 0)
+    t, y, x, position = _places(slot, y0, x0, rows, columns, height, width)
     c, s = _angles(cosine, sine, t, y, x, HALF, PAIRS_T, PAIRS_Y)
     offsets = position.to(tl.int64) * pitch
     raw_1 = _load_half(base, offsets, inside, HALF, 0)
@@ -150,11 +112,10 @@ def _rows(
 
 @triton.jit
 def forward_kernel(
-    qkv, query_norm, key_norm, cosine, sine, slot_list, slot_count, out, log_sum,
-    steps, height, width, heads, windows_y, windows_x, window, offset_y, offset_x, step_y, step_x,
-    max_slots, blocks, scale, epsilon,
-    HALF: tl.constexpr, PAIRS_T: tl.constexpr, PAIRS_Y: tl.constexpr, DILATED: tl.constexpr,
-    LIST_KEYS: tl.constexpr, LIST_QUERIES: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    qkv, query_norm, key_norm, cosine, sine, out, log_sum,
+    steps, height, width, heads, windows_y, windows_x, window, offset, blocks, scale, epsilon,
+    HALF: tl.constexpr, PAIRS_T: tl.constexpr, PAIRS_Y: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """One tile of queries of one window and head against all its keys, with an online softmax.
 
@@ -162,17 +123,10 @@ def forward_kernel(
     log_sum: `[B, P, heads]`, base-2 logarithm of the softmax's denominator. scale: of scores, times log2(e).
     """
     tile, head, row, column, batch = _window_of(tl.program_id(0), blocks, heads, windows_y, windows_x)
-    y0, rows = _axis(row, height, window, offset_y, step_y, DILATED)
-    x0, columns = _axis(column, width, window, offset_x, step_x, DILATED)
-    number = (batch * windows_y + row) * windows_x + column
-    slot_list += number * max_slots
-    keys = steps * rows * columns
-    queries = keys
-    if LIST_KEYS:
-        keys = tl.load(slot_count + number)
-    if LIST_QUERIES:
-        queries = keys
-    if tile * BLOCK_M >= queries:
+    y0, rows = _axis(row, height, window, offset)
+    x0, columns = _axis(column, width, window, offset)
+    slots = steps * rows * columns
+    if tile * BLOCK_M >= slots:
         return
 
     size: tl.constexpr = 2 * HALF
@@ -183,10 +137,10 @@ def forward_kernel(
     value_base = key_base + heads * size
 
     m = tile * BLOCK_M + tl.arange(0, BLOCK_M)
-    m_inside = m < queries
+    m_inside = m < slots
     turned_1, turned_2, m_position, _r1, _r2, _scale, _c, _s = _rows(
-        query_base, m, m_inside, slot_list, query_norm, cosine, sine, y0, x0, rows, columns, step_y, step_x,
-        height, width, pitch, epsilon, HALF, PAIRS_T, PAIRS_Y, LIST_QUERIES,
+        query_base, m, m_inside, query_norm, cosine, sine, y0, x0, rows, columns, height, width,
+        pitch, epsilon, HALF, PAIRS_T, PAIRS_Y,
     )  # fmt: skip
     kind = qkv.dtype.element_ty
     query_1, query_2 = turned_1.to(kind), turned_2.to(kind)
@@ -195,12 +149,12 @@ def forward_kernel(
     highest = tl.full([BLOCK_M], float("-inf"), tl.float32)
     total = tl.zeros([BLOCK_M], tl.float32)
     mixed = tl.zeros([BLOCK_M, size], tl.float32)
-    for start in range(0, keys, BLOCK_N):
+    for start in range(0, slots, BLOCK_N):
         n = start + tl.arange(0, BLOCK_N)
-        n_inside = n < keys
+        n_inside = n < slots
         loaded = _rows(
-            key_base, n, n_inside, slot_list, key_norm, cosine, sine, y0, x0, rows, columns, step_y, step_x,
-            height, width, pitch, epsilon, HALF, PAIRS_T, PAIRS_Y, LIST_KEYS,
+            key_base, n, n_inside, key_norm, cosine, sine, y0, x0, rows, columns, height, width,
+            pitch, epsilon, HALF, PAIRS_T, PAIRS_Y,
         )  # fmt: skip
         scores = dot(query_1, tl.trans(loaded[0].to(kind)), tl.zeros([BLOCK_M, BLOCK_N], tl.float32))
         scores = dot(query_2, tl.trans(loaded[1].to(kind)), scores)
@@ -215,9 +169,6 @@ def forward_kernel(
         mixed = dot(weights.to(kind), value, mixed * shrink[:, None])
         highest = higher
 
-    # Without keys, the output is zero.
-    highest = tl.where(total > 0, highest, 0.0)
-    total = tl.where(total > 0, total, 1.0)
     mixed = mixed / total[:, None]
     rows_out = (batch * positions + m_position) * heads + head
     tl.store(
@@ -230,12 +181,10 @@ def forward_kernel(
 
 @triton.jit
 def backward_query_kernel(
-    qkv, query_norm, key_norm, cosine, sine, slot_list, slot_count, out, log_sum, grad_out, inner, grad_qkv,
-    grad_norm,
-    steps, height, width, heads, windows_y, windows_x, window, offset_y, offset_x, step_y, step_x,
-    max_slots, blocks, scale, epsilon,
-    HALF: tl.constexpr, PAIRS_T: tl.constexpr, PAIRS_Y: tl.constexpr, DILATED: tl.constexpr,
-    LIST_KEYS: tl.constexpr, LIST_QUERIES: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    qkv, query_norm, key_norm, cosine, sine, out, log_sum, grad_out, inner, grad_qkv, grad_norm,
+    steps, height, width, heads, windows_y, windows_x, window, offset, blocks, scale, epsilon,
+    HALF: tl.constexpr, PAIRS_T: tl.constexpr, PAIRS_Y: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """Gradient of a tile of queries; also leaves `inner` `[B, P, heads]`, the dot of out and its gradient.
 
@@ -243,17 +192,10 @@ def backward_query_kernel(
     """
     program = tl.program_id(0)
     tile, head, row, column, batch = _window_of(program, blocks, heads, windows_y, windows_x)
-    y0, rows = _axis(row, height, window, offset_y, step_y, DILATED)
-    x0, columns = _axis(column, width, window, offset_x, step_x, DILATED)
-    number = (batch * windows_y + row) * windows_x + column
-    slot_list += number * max_slots
-    keys = steps * rows * columns
-    queries = keys
-    if LIST_KEYS:
-        keys = tl.load(slot_count + number)
-    if LIST_QUERIES:
-        queries = keys
-    if tile * BLOCK_M >= queries:
+    y0, rows = _axis(row, height, window, offset)
+    x0, columns = _axis(column, width, window, offset)
+    slots = steps * rows * columns
+    if tile * BLOCK_M >= slots:
         return
 
     size: tl.constexpr = 2 * HALF
@@ -267,10 +209,10 @@ def backward_query_kernel(
     channel = tl.arange(0, size)
 
     m = tile * BLOCK_M + tl.arange(0, BLOCK_M)
-    m_inside = m < queries
+    m_inside = m < slots
     turned_1, turned_2, m_position, m_raw_1, m_raw_2, m_scale, m_cosine, m_sine = _rows(
-        query_base, m, m_inside, slot_list, query_norm, cosine, sine, y0, x0, rows, columns, step_y, step_x,
-        height, width, pitch, epsilon, HALF, PAIRS_T, PAIRS_Y, LIST_QUERIES,
+        query_base, m, m_inside, query_norm, cosine, sine, y0, x0, rows, columns, height, width,
+        pitch, epsilon, HALF, PAIRS_T, PAIRS_Y,
     )  # fmt: skip
     query_1, query_2 = turned_1.to(kind), turned_2.to(kind)
     rows_out = (batch * positions + m_position) * heads + head
@@ -283,12 +225,12 @@ def backward_query_kernel(
 
     to_turned_1 = tl.zeros([BLOCK_M, HALF], tl.float32)
     to_turned_2 = tl.zeros([BLOCK_M, HALF], tl.float32)
-    for start in range(0, keys, BLOCK_N):
+    for start in range(0, slots, BLOCK_N):
         n = start + tl.arange(0, BLOCK_N)
-        n_inside = n < keys
+        n_inside = n < slots
         loaded = _rows(
-            key_base, n, n_inside, slot_list, key_norm, cosine, sine, y0, x0, rows, columns, step_y, step_x,
-            height, width, pitch, epsilon, HALF, PAIRS_T, PAIRS_Y, LIST_KEYS,
+            key_base, n, n_inside, key_norm, cosine, sine, y0, x0, rows, columns, height, width,
+            pitch, epsilon, HALF, PAIRS_T, PAIRS_Y,
         )  # fmt: skip
         key_1, key_2 = loaded[0].to(kind), loaded[1].to(kind)
         scores = dot(query_1, tl.trans(key_1), tl.zeros([BLOCK_M, BLOCK_N], tl.float32))
@@ -326,12 +268,10 @@ def backward_query_kernel(
 
 @triton.jit
 def backward_key_kernel(
-    qkv, query_norm, key_norm, cosine, sine, slot_list, slot_count, log_sum, grad_out, inner, grad_qkv,
-    grad_norm,
-    steps, height, width, heads, windows_y, windows_x, window, offset_y, offset_x, step_y, step_x,
-    max_slots, blocks, scale, epsilon,
-    HALF: tl.constexpr, PAIRS_T: tl.constexpr, PAIRS_Y: tl.constexpr, DILATED: tl.constexpr,
-    LIST_KEYS: tl.constexpr, LIST_QUERIES: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
+    qkv, query_norm, key_norm, cosine, sine, log_sum, grad_out, inner, grad_qkv, grad_norm,
+    steps, height, width, heads, windows_y, windows_x, window, offset, blocks, scale, epsilon,
+    HALF: tl.constexpr, PAIRS_T: tl.constexpr, PAIRS_Y: tl.constexpr,
+    BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr,
 ):  # fmt: skip
     """Gradients of a tile of keys and values, over all queries of the window; needs `inner`.
 
@@ -339,17 +279,10 @@ def backward_key_kernel(
     """
     program = tl.program_id(0)
     tile, head, row, column, batch = _window_of(program, blocks, heads, windows_y, windows_x)
-    y0, rows = _axis(row, height, window, offset_y, step_y, DILATED)
-    x0, columns = _axis(column, width, window, offset_x, step_x, DILATED)
-    number = (batch * windows_y + row) * windows_x + column
-    slot_list += number * max_slots
-    keys = steps * rows * columns
-    queries = keys
-    if LIST_KEYS:
-        keys = tl.load(slot_count + number)
-    if LIST_QUERIES:
-        queries = keys
-    if tile * BLOCK_N >= keys:
+    y0, rows = _axis(row, height, window, offset)
+    x0, columns = _axis(column, width, window, offset)
+    slots = steps * rows * columns
+    if tile * BLOCK_N >= slots:
         return
 
     size: tl.constexpr = 2 * HALF
@@ -363,10 +296,10 @@ def backward_key_kernel(
     channel = tl.arange(0, size)
 
     n = tile * BLOCK_N + tl.arange(0, BLOCK_N)
-    n_inside = n < keys
+    n_inside = n < slots
     turned_1, turned_2, n_position, n_raw_1, n_raw_2, n_scale, n_cosine, n_sine = _rows(
-        key_base, n, n_inside, slot_list, key_norm, cosine, sine, y0, x0, rows, columns, step_y, step_x,
-        height, width, pitch, epsilon, HALF, PAIRS_T, PAIRS_Y, LIST_KEYS,
+        key_base, n, n_inside, key_norm, cosine, sine, y0, x0, rows, columns, height, width,
+        pitch, epsilon, HALF, PAIRS_T, PAIRS_Y,
     )  # fmt: skip
     key_1, key_2 = turned_1.to(kind), turned_2.to(kind)
     n_offsets = n_position * pitch
@@ -375,12 +308,12 @@ def backward_key_kernel(
     to_turned_1 = tl.zeros([BLOCK_N, HALF], tl.float32)
     to_turned_2 = tl.zeros([BLOCK_N, HALF], tl.float32)
     to_value = tl.zeros([BLOCK_N, size], tl.float32)
-    for start in range(0, queries, BLOCK_M):
+    for start in range(0, slots, BLOCK_M):
         m = start + tl.arange(0, BLOCK_M)
-        m_inside = m < queries
+        m_inside = m < slots
         loaded = _rows(
-            query_base, m, m_inside, slot_list, query_norm, cosine, sine, y0, x0, rows, columns, step_y,
-            step_x, height, width, pitch, epsilon, HALF, PAIRS_T, PAIRS_Y, LIST_QUERIES,
+            query_base, m, m_inside, query_norm, cosine, sine, y0, x0, rows, columns, height, width,
+            pitch, epsilon, HALF, PAIRS_T, PAIRS_Y,
         )  # fmt: skip
         query_1, query_2 = loaded[0].to(kind), loaded[1].to(kind)
         rows_out = (batch * positions + loaded[2]) * heads + head

@@ -1,8 +1,8 @@
 """Window attention over a token grid, in torch: whole in time, local in space.
 
 The grid `[T, H, W]` is cut into windows of at most `(T, window, window)` positions (windows.py).
-Windows at the edges are simply smaller: nothing is padded, and no mask is built unless positions are
-left out, so a position attends exactly to the real positions of its window.
+Windows at the edges are simply smaller: nothing is padded and no mask is built, so a position attends
+exactly to the real positions of its window.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from infotok_kernels.window_attention.windows import Run, dilated_order, dilated_runs, window_runs
+from infotok_kernels.window_attention.windows import Run, window_runs
 
 ROPE_BASE = 100.0
 """Base of the rotary frequencies; windows are short, so it is far below the 10,000 of text models."""
@@ -134,7 +134,7 @@ class _Attend(torch.autograd.Function):
         return grad_query, grad_key, grad_value
 
 
-def _windows(x: Tensor, ys: tuple[int, int, int], xs: tuple[int, int, int]) -> Tensor:
+def _windows(x: Tensor, ys: Run, xs: Run) -> Tensor:
     """Windows `[B * windows, heads, N, D]` of a slice of `[B, T, H, W, heads, D]`."""
     batch, steps, _, _, heads, head_dim = x.shape
     part = x[:, :, ys[0] : ys[0] + ys[1] * ys[2], xs[0] : xs[0] + xs[1] * xs[2]]
@@ -143,69 +143,20 @@ def _windows(x: Tensor, ys: tuple[int, int, int], xs: tuple[int, int, int]) -> T
     return part.reshape(batch * ys[1] * xs[1], heads, steps * ys[2] * xs[2], head_dim)
 
 
-def _attend_kept(query: Tensor, key: Tensor, value: Tensor, kept: Tensor) -> Tensor:
-    """As `_Attend`, over the keys where `kept` (bool `[B, 1, N]`); zeros where no key is kept."""
-    scores = torch.matmul(query, key.transpose(-1, -2)) * query.shape[-1] ** -0.5
-    scores = scores if scores.dtype == torch.float64 else scores.float()
-    seen = kept[:, :, None, :]
-    # The lowest number, not minus infinity: a row without keys must not become NaN before it is zeroed.
-    weights = scores.masked_fill(~seen, torch.finfo(scores.dtype).min).softmax(dim=-1) * seen
-    return torch.matmul(weights.to(value.dtype), value)
-
-
 def window_attention_reference(
-    qkv: Tensor,
-    query_norm: Tensor,
-    key_norm: Tensor,
-    *,
-    window: int,
-    shift: int,
-    dilated: bool,
-    keep: Tensor | None,
-    keep_queries: bool,
+    qkv: Tensor, query_norm: Tensor, key_norm: Tensor, *, window: int, shift: int
 ) -> Tensor:
     """`infotok_kernels.window_attention` in torch, on any device and for every float dtype."""
-    _, _, height, width, _, _, _ = qkv.shape
-    if not dilated:
-        runs = (window_runs(height, window, shift), window_runs(width, window, shift))
-        out = _attend_runs(qkv, query_norm, key_norm, keep, *runs)
-    else:
-        rows = torch.tensor(dilated_order(height, window), device=qkv.device)
-        columns = torch.tensor(dilated_order(width, window), device=qkv.device)
-        runs = (dilated_runs(height, window), dilated_runs(width, window))
-        moved = qkv.index_select(2, rows).index_select(3, columns)
-        kept = None if keep is None else keep.index_select(2, rows).index_select(3, columns)
-        out = _attend_runs(moved, query_norm, key_norm, kept, *runs)
-        out = out.index_select(2, rows.argsort()).index_select(3, columns.argsort())
-    if keep is not None and keep_queries:
-        out = out * keep[..., None, None]
-    return out
-
-
-def _attend_runs(
-    qkv: Tensor,
-    query_norm: Tensor,
-    key_norm: Tensor,
-    keep: Tensor | None,
-    row_runs: list[Run],
-    column_runs: list[Run],
-) -> Tensor:
-    """Attention in windows that lie side by side along both axes."""
-    steps, head_dim = qkv.shape[1], qkv.shape[-1]
+    _, steps, height, width, _, _, head_dim = qkv.shape
     query, key, value = qkv.unbind(dim=4)
     bands: list[Tensor] = []
-    for ys in row_runs:
+    for ys in window_runs(height, window, shift):
         parts: list[Tensor] = []
-        for xs in column_runs:
+        for xs in window_runs(width, window, shift):
             cosine, sine = rope_table(steps, ys[2], xs[2], head_dim, str(qkv.device))
             q = _prepared(_windows(query, ys, xs), query_norm, cosine, sine)
             k = _prepared(_windows(key, ys, xs), key_norm, cosine, sine)
-            out: Tensor
-            if keep is None:
-                out = _Attend.apply(q, k, _windows(value, ys, xs))  # type: ignore[no-untyped-call]
-            else:
-                kept = _windows(keep[..., None, None], ys, xs)[..., 0]
-                out = _attend_kept(q, k, _windows(value, ys, xs), kept)
+            out: Tensor = _Attend.apply(q, k, _windows(value, ys, xs))  # type: ignore[no-untyped-call]
             out = out.reshape(-1, ys[1], xs[1], out.shape[1], steps, ys[2], xs[2], head_dim)
             out = out.permute(0, 4, 1, 5, 2, 6, 3, 7)
             parts.append(out.reshape(-1, steps, ys[1] * ys[2], xs[1] * xs[2], *out.shape[-2:]))

@@ -1,9 +1,7 @@
-"""How an axis of the token grid is cut into windows: aligned, shifted, or dilated.
+"""How an axis of the token grid is cut into windows, aligned or shifted.
 
-Aligned and shifted windows are runs of neighbouring positions whose borders lie at multiples of
-`window`, moved back so that the first window has `shift` positions. Dilated windows take every s-th
-position, s = ceil(length / window): window k of s holds k, k + s, k + 2s, ... as far as they exist.
-Sizes at the edges, or of dilated windows when s does not divide the length, are simply smaller.
+Windows are runs of neighbouring positions whose borders lie at multiples of `window`, moved back so that
+the first window has `shift` positions. At the edges they are simply smaller.
 """
 
 from __future__ import annotations
@@ -30,27 +28,6 @@ def window_runs(length: int, window: int, shift: int) -> list[Run]:
     return runs
 
 
-def dilation(length: int, window: int) -> int:
-    """Distance between the positions of a dilated window, which is also the number of windows."""
-    return -(-length // window)
-
-
-def dilated_order(length: int, window: int) -> list[int]:
-    """Positions of an axis, one dilated window after another."""
-    step = dilation(length, window)
-    return [position for first in range(step) for position in range(first, length, step)]
-
-
-def dilated_runs(length: int, window: int) -> list[Run]:
-    """Runs of equal dilated windows along an axis put into `dilated_order`. At most two."""
-    step = dilation(length, window)
-    size, larger = divmod(length, step)
-    runs = [(0, larger, size + 1), (larger * (size + 1), step - larger, size)]
-    return [run for run in runs if run[1]]
-
-
-def window_count(length: int, window: int, shift: int, dilated: bool) -> int:
+def window_count(length: int, window: int, shift: int) -> int:
     """Windows along an axis."""
-    if dilated:
-        return dilation(length, window)
     return -(-(length + -shift % window) // window)

@@ -1,4 +1,4 @@
-"""What is fitted to a trained network and travels in its weights file: token coder, quality, worths."""
+"""What is fitted to a trained model and travels in its weights file: token coder, quality, worths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infotok_cli.train.calibrate import fit_distortions, fit_rate_scales
 from infotok_cli.train.token_net import collect_tokens, fit_token_net
 
 STEPS_PER_CLIP = 25
-"""Steps of the token coder's training for each clip whose tokens it learns from."""
+"""Steps of the token coder's training per clip that it learns from."""
 
 CALIBRATION_CLIPS = 16
 """Clips that the expected quality is fitted on; six allocations of each are decoded, twice."""
@@ -26,19 +26,19 @@ WORTH_CLIPS = 64
 
 
 @dataclass(frozen=True)
-class Companions:
-    """Empty when nothing was fitted."""
+class Fitted:
+    """What was fitted to a model; empty when nothing was."""
 
     token_net: TokenNet | None = None
     fits: Fits = field(default_factory=Fits)
 
 
 def clips_wanted(coder_steps: int) -> int:
-    """Clips to give to `fit_companions`."""
+    """Clips to give to `fit_to_model`."""
     return max(WORTH_CLIPS, coder_steps // STEPS_PER_CLIP)
 
 
-def fit_companions(
+def fit_to_model(
     loaded: LoadedModel,
     clips: Sequence[NDArray[np.uint8]],
     unseen: Sequence[NDArray[np.uint8]],
@@ -47,14 +47,14 @@ def fit_companions(
     steps: int,
     start: TokenNet | None = None,
     seed: int = 0,
-) -> Companions:
-    """Fit token coder, expected quality and worths to a model, which is spent (its precision is halved).
+) -> Fitted:
+    """Fit token coder, expected quality and worths to a model, whose precision is halved.
 
-    clips: `[T, H, W, 3]`, T a multiple of 8, H and W of 16, whose tokens the coder learns. unseen: the
-    like that the network was not trained on, to expect quality and worths of; where there are too few,
-    `clips` serve. steps: of the token coder's training, 0 for none. start: a token coder for the same
-    levels to go on from. Weights that drop tails (masking elastic) have no block allocations to expect
-    anything of.
+    clips: uint8 `[T, H, W, 3]`, T a multiple of 8, H and W of 16, whose tokens the coder learns. unseen:
+    clips of such shapes that the model was not trained on, for quality and worths; where there are too
+    few, `clips` serve. steps: of the token coder's training, 0 for none. start: a token coder for the same
+    levels to begin with. Quality and worths are of block allocations, so weights trained with masking
+    elastic get none.
     """
     engine = Engine(loaded, runtime)
     token_net = None
@@ -62,8 +62,8 @@ def fit_companions(
         samples = collect_tokens(engine, clips, np.random.default_rng(seed))
         token_net, _ = fit_token_net(samples, loaded.config.levels, steps=steps, start=start, seed=seed)
     if loaded.config.masking == "elastic":
-        return Companions(token_net)
+        return Fitted(token_net)
     shown = unseen if len(unseen) >= CALIBRATION_CLIPS else clips
     few = shown[:: len(shown) // CALIBRATION_CLIPS][:CALIBRATION_CLIPS]
     fits = Fits(fit_distortions(engine, few), fit_rate_scales(engine, shown[:WORTH_CLIPS]))
-    return Companions(token_net, fits)
+    return Fitted(token_net, fits)
