@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import tell
+from infotok_cli.cli.output import print_err
 from infotok_cli.errors import UsageError
 from infotok_cli.routers import ALLOCATIONS, ROUTERS
 
@@ -190,7 +190,7 @@ def evaluate(
     rows = merged(measured, before)
     strangers = {row.clip_key for row in before} - {row.clip_key for row in measured}
     if strangers:
-        tell(
+        print_err(
             f"{len(strangers)} clips of --with are left out: this run has none with their content and frames"
         )
     targets.write(rows, sweep, engine)
