@@ -127,6 +127,17 @@ def test_options_named_in_the_text_exist(path: Path) -> None:
             assert option is None or option[1] in option_names(words[0]), span
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=named)
+def test_options_named_alone_exist(path: Path) -> None:
+    """Options between backticks without their command. The log tells of older ones, too."""
+    if path.name == "LOG.md":
+        return
+    known = {"--version"}.union(*map(option_names, GROUP.commands))
+    for span in re.findall(r"`([^`\n]*)`", path.read_text("utf-8")):
+        for option in re.findall(r"(?<![\w-])--?[a-z][a-z-]*", span) if span.startswith("-") else ():
+            assert option in known, span
+
+
 @pytest.fixture(scope="module")
 def typing_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a video and a tiny model, where we are while this module's tests run."""
@@ -208,6 +219,21 @@ def test_links_lead_somewhere(path: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.*)$", there.read_text("utf-8"), re.MULTILINE)
             assert anchor in {re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-") for text in headings}
+
+
+def test_ranks_are_those_of_the_layering_test() -> None:
+    """Packages in the picture of CONTRIBUTING.md stand at their rank, and all do."""
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    pictured = {
+        name: int(rank)
+        for rank, line in re.findall(r"^    rank (\d)   (.*)$", text, re.MULTILINE)
+        for name in re.findall(r"\w+", line.partition("(")[0])
+    }
+    source = (ROOT / "tests" / "test_layering.py").read_text("utf-8")
+    ranks = re.findall(r'^    "infotok_cli\.(\w+)": (\d)', source, re.MULTILINE)
+    assert {name: rank for name, rank in pictured.items() if rank} == {
+        name: int(rank) for name, rank in ranks if rank != "0" and not name.startswith("__")
+    }
 
 
 def test_exit_codes_are_those_of_the_code() -> None:

@@ -63,7 +63,7 @@ def encode_line(report: EncodeReport) -> str:
 
 
 def _budget_words(report: EncodeReport) -> str:
-    """How a budget was met, followed by a comma; empty without a budget."""
+    """What a budget came to, with a comma behind it; nothing without one."""
     if report.budget is None:
         return ""
     value, seconds = report.budget.value, report.duration_seconds
@@ -77,9 +77,9 @@ def _budget_words(report: EncodeReport) -> str:
         case "bitrate":
             words = f"{8 * report.size_bytes / seconds:,.0f} of {value:,.10g} bits per second"
         case "calibrated-rate":
-            words = f"{report.token_rate / value:.2f} times the {value:g} of typical footage"
+            words = f"{report.token_rate / value:.2f} times the {value:g} of footage at large"
         case "target-psnr":
-            words = f"{report.predicted_psnr_db:.2f} dB expected of {value:g} dB"
+            words = f"{report.predicted_psnr_db:.2f} dB predicted for {value:g} dB"
     full = ", all positions kept" if report.tokens == report.positions else ""
     return f"{words}{full}, "
 
