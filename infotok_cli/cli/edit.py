@@ -43,7 +43,7 @@ def cut(
     start: options.Start = None,
     end: options.End = None,
 ) -> None:
-    """Copy the part of an .itk file between two times, exact to the frame.
+    """Copy the part between two times, exact to the frame.
 
     A segment that a cut goes through is copied whole and its other frames are hidden, so they can be
     recovered. Cutting does not erase: do not use it to redact.

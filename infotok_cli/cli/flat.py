@@ -52,7 +52,7 @@ def export(
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Write the tokens of an .itk file as flat ids, for other programs.
+    """Write the tokens as flat ids, for other programs.
 
     One sequence of uint16 per segment: ids below 64,000 are tokens, those above are runs of dropped
     positions and marks (docs/FORMAT.md). 'infotok import' makes the same .itk file again, byte for byte,

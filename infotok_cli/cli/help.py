@@ -6,6 +6,7 @@ Options without a panel are the common ones and come first. Nothing is imported 
 from __future__ import annotations
 
 import os
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -41,7 +42,7 @@ class Command(TyperCommand):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the whole help text into `formatter`."""
         width = min(WIDEST, terminal_width())
-        rows = [(_name(parameter), parameter.help or "") for parameter in _arguments(self)]
+        rows = [(_name(parameter), _text(parameter)) for parameter in _arguments(self)]
         formatter.write("\n\n".join(_parts(self, ctx, [("", rows), *_option_panels(self)], width)) + "\n")
 
 
@@ -176,12 +177,14 @@ def _command_lines(line: str, width: int) -> list[str]:
         return [line]
     indent = " " * (len(line) - len(line.lstrip()))
     command, _, comment = line.partition(" # ")
+    together = re.sub(r"(?<=\s)(--?[a-z][a-z-]*) (?=[^-\s|>])", rf"\1{_GLUE}", command.strip())
     wrapped = textwrap.wrap(
-        command.strip(), width - 2, initial_indent=indent, subsequent_indent=f"{indent}    ",
+        together, width - 2, initial_indent=indent, subsequent_indent=f"{indent}    ",
         break_on_hyphens=False, break_long_words=False,
     )  # fmt: skip
     continued = [f"{part} \\" for part in wrapped[:-1]] + wrapped[-1:]
-    return [*([f"{indent}# {comment.strip()}"] if comment else []), *continued]
+    typed = [part.replace(_GLUE, " ") for part in continued]
+    return [*([f"{indent}# {comment.strip()}"] if comment else []), *typed]
 
 
 def _bold(heading: str) -> str:

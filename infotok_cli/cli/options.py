@@ -189,16 +189,9 @@ def check_file_output(target: Path, overwrite: bool) -> None:
 
     Asks the very code that will write the output, before anything slow happens.
     """
-    from infotok_cli.atomic import atomic_path
+    from infotok_cli.atomic import check_path
 
-    class _EnoughKnownError(Exception):
-        pass
-
-    try:
-        with atomic_path(target, overwrite):
-            raise _EnoughKnownError
-    except _EnoughKnownError:
-        pass
+    check_path(target, overwrite)
 
 
 def check_folder_output(target: Path, overwrite: bool) -> None:

@@ -72,10 +72,10 @@ def stats(
         typer.Option("--csv", help="Print a line per segment as CSV.", rich_help_panel=options.OUTPUT_PANEL),
     ] = False,
 ) -> None:
-    """Show how many tokens each segment got, and where in the picture.
+    """Show how many tokens each segment got, and where.
 
     A row per segment, the token rate over time, and a heat map of the frame. Several files are shown one
-    after the other: with --json one line each, with --csv in one table whose first column is the file.
+    after the other: with --json one line each, with --csv as one table that begins with the file.
 
     \b
     Examples:
