@@ -119,5 +119,5 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"cannot be made: {error.strerror}", way_out="name another folder", where=str(folder)
+            f"cannot be created: {error.strerror}", way_out="name another folder", where=str(folder)
         ) from error

@@ -353,4 +353,4 @@ def test_demo(run: Run, tmp_path: Path) -> None:
     assert result.stderr.count("\n") == 2
     taken = tmp_path / "file"
     taken.touch()
-    assert "cannot be made" in run("demo", taken, code=5).stderr
+    assert "cannot be created" in run("demo", taken, code=5).stderr
