@@ -139,7 +139,7 @@ def flat_line(report: FlatReport) -> str:
     """What an export or import wrote, on one line."""
     return (
         f"{printable(report.input)} -> {sized(report.output, report.size_bytes)}: "
-        f"{counted(report.ids, 'flat id')}, of which {counted(report.tokens, 'token')}, "
+        f"{counted(report.ids, 'flat id')} ({counted(report.tokens, 'token')}) "
         f"in {counted(report.segments, 'segment')}"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import resource
 import signal
@@ -330,6 +331,37 @@ def test_help_shows_examples_and_fits(
     for parameter in typer.main.get_command(app.app).commands[command].params:  # type: ignore[attr-defined]
         for spelling in parameter.opts if parameter.name != "help" else ():
             assert {spelling, f"{spelling},"} & set(words) or spelling.isupper() or "-" not in spelling
+
+
+def test_json_means_the_same_everywhere() -> None:
+    """A flag that prints one line on stdout. eval's is a file, still."""
+    commands = typer.main.get_command(app.app).commands  # type: ignore[attr-defined]
+    found = {
+        name: parameter
+        for name, command in commands.items()
+        for parameter in command.params
+        if "--json" in parameter.opts and name != "eval"
+    }
+    assert len(found) >= 9
+    assert {parameter.is_flag for parameter in found.values()} == {True}
+    assert len({parameter.help for parameter in found.values()}) == 1
+
+
+def test_json_is_one_line(run: Run, clip: Path, encoded: Path) -> None:
+    ids, other = encoded.with_name("ids.npz"), encoded.with_name("other.itk")
+    for words in (
+        ["encode", clip, "-o", other],
+        ["decode", encoded, "-o", encoded.with_name("clip.mkv")],
+        ["inspect", encoded],
+        ["stats", encoded],
+        ["cut", encoded, "-o", other, "-y"],
+        ["concat", encoded, encoded, "-o", other, "-y"],
+        ["repair", encoded, "-o", other, "-y"],
+        ["export", encoded, "-o", ids],
+        ["import", ids, "-o", other, "-y"],
+    ):
+        (line,) = run(*words, "--json").stdout.splitlines()
+        assert isinstance(json.loads(line), dict)
 
 
 @pytest.mark.parametrize("command", ["encode", "decode"])
