@@ -26,6 +26,7 @@ from infotok_cli.cli.output import (
     silence_stdout,
     unwritable_stdout,
 )
+from infotok_cli.cli.usage import complaint
 from infotok_cli.errors import InfotokError, UsageError
 
 __all__ = ["DEBUG_VARIABLE", "app", "main", "option_name"]
@@ -128,15 +129,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _report(error: Exception) -> int:
     """Describe `error` on stderr, on one line, and return its exit code."""
-    describe = getattr(error, "format_message", None)
     if isinstance(error, InfotokError):
         print_err(error_line(error))
         code = error.exit_code
-    elif callable(describe):
+    elif hasattr(error, "format_message"):
         # The base class of the parser's usage errors has moved between versions of typer.
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "infotok"
-        print_err(f"infotok: error: {one_line(describe()).rstrip('.')}: see '{command} --help'")
+        print_err(f"infotok: error: {one_line(complaint(error))}: see '{command} --help'")
         code = int(getattr(error, "exit_code", 2))
     elif isinstance(error, OSError) and _raised_in(error, _PRINTERS):
         # Help and version are not written by `print_out`.

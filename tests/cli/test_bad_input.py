@@ -185,7 +185,8 @@ def test_input_as_output(refused: Refused, clip: Path, encoded: Path) -> None:
         (("--rate", "0.05"), "--rate 0.05 is out of range: choose 0.125 to 1"),
         (("--rate", "1.5"), "--rate 1.5 is out of range"),
         (("--rate", "nan"), "--rate nan is out of range"),
-        (("--rate", "high"), "--rate"),
+        (("--rate", "high"), "--rate 'high' is not a number: see 'infotok encode --help'"),
+        (("--max-tokens", "1.5"), "--max-tokens '1.5' is not a whole number"),
         (("--precision", "int8"), "--precision 'int8' is unknown: choose auto, bf16 or fp32"),
         (("--precision", "bf16", "--deterministic"), "--deterministic means --precision fp32"),
         (("--rate", "0.5", "--bitrate", "9k"), "--rate and --bitrate exclude each other"),
@@ -206,7 +207,8 @@ def test_input_as_output(refused: Refused, clip: Path, encoded: Path) -> None:
         (("--refine", "-1"), "--refine -1 is out of range: choose 0 to 1000 steps"),
         (("--short-side", "0"), "--short-side 0 is out of range"),
         (("--device", "abacus"), "--device 'abacus' is unknown"),
-        (("--no-such-option",), "--no-such-option"),
+        (("--no-such-option",), "there is no option --no-such-option"),
+        (("--rat", "1"), "there is no option --rat, perhaps --rate or "),
         (("one", "too many"), "infotok encode --help"),
     ],
 )
@@ -240,4 +242,7 @@ def test_stats_takes_one_form(refused: Refused, encoded: Path) -> None:
 
 def test_no_such_command(refused: Refused) -> None:
     assert "infotok --help" in refused(2, "transmogrify")
-    assert "infotok decode --help" in refused(2, "decode")
+    assert refused(2, "decode") == "FILE.itk is missing: see 'infotok decode --help'"
+    assert refused(2, "cut", "a.itk") == "--output is missing: see 'infotok cut --help'"
+    line = ("train", "clips", "-o", "a.safetensors", "--batch", "1")
+    assert "--batch 1 is out of range: choose at least 2" in refused(2, *line)
