@@ -197,20 +197,9 @@ def inspect_table(report: FileReport, *, verified: bool = False) -> str:
 
     verified: whether all tokens have been decoded, which the last line then says.
     """
-    header, parts, total = report.header, report.bytes, report.size_bytes
+    header = report.header
     length = float(header.segment_frames / header.frame_rate)
     asked = f"{header.target_rate_ppm / 1e6:g} requested" if header.target_rate_ppm else "set by a budget"
-    codes = " x ".join(str(level) for level in header.levels)
-    bytes_of = {
-        "  header": parts.header,
-        "  keep maps": parts.map,
-        "  tokens": parts.tokens,
-        "  index": parts.index,
-    }
-    if header.has_times:
-        bytes_of["  frame times"] = parts.times
-    if header.audio is not None:
-        bytes_of["  sound"] = parts.audio
     rows = {
         "file": printable(Path(report.path).name),
         "format": f"version {report.format_version}, written by {header.encoder or 'an unknown encoder'}",
@@ -223,11 +212,33 @@ def inspect_table(report: FileReport, *, verified: bool = False) -> str:
         "nominal BPP16": f"{report.bpp16_nominal:.3f}",
         "router": f"{header.router}, {header.allocation} allocation",
         "model": f"{header.model_name}, sha256 {header.model_sha256.hex()[:16]}...",
-        "quantizer": f"levels {codes}",
-        "size": f"{size(total)} ({total:,} bytes)",
-    } | {
-        name: f"{count:>{len(f'{total:,}')},} bytes {count / total:6.1%}" for name, count in bytes_of.items()
+        "quantizer": f"levels {' x '.join(map(str, header.levels))}",
+        **_size_rows(report),
+        **_special_rows(report),
     }
+    if verified:
+        but = ", except in what was lost" if report.lost_frames else ""
+        rows["verified"] = f"whole: {counted(report.segments, 'segment')}, all tokens decode{but}"
+    width = max(map(len, rows))
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+
+
+def _size_rows(report: FileReport) -> dict[str, str]:
+    """The size of the file, and how much of it each kind of content takes."""
+    parts, total = report.bytes, report.size_bytes
+    counts = {"header": parts.header, "keep maps": parts.map, "tokens": parts.tokens, "index": parts.index}
+    if report.header.has_times:
+        counts["frame times"] = parts.times
+    if report.header.audio is not None:
+        counts["sound"] = parts.audio
+    digits = len(f"{total:,}")
+    shares = {f"  {name}": f"{count:>{digits},} bytes {count / total:6.1%}" for name, count in counts.items()}
+    return {"size": f"{size(total)} ({total:,} bytes)"} | shares
+
+
+def _special_rows(report: FileReport) -> dict[str, str]:
+    """What not every file has."""
+    header, rows = report.header, {}
     if header.has_times:
         rows["frame times"] = f"stored for each frame, in units of {ratio(header.time_base)} s"
     if header.audio is not None:
@@ -237,11 +248,7 @@ def inspect_table(report: FileReport, *, verified: bool = False) -> str:
         rows["lost"] = f"{counted(report.lost_frames, 'frame')}, before the file was repaired"
     if report.hidden_frames:
         rows["hidden"] = f"{counted(report.hidden_frames, 'frame')} beside a cut, stored but not shown"
-    if verified:
-        but = ", except in what was lost" if report.lost_frames else ""
-        rows["verified"] = f"whole: {counted(report.segments, 'segment')}, all tokens decode{but}"
-    width = max(map(len, rows))
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+    return rows
 
 
 SEGMENT_COLUMNS = (
