@@ -37,8 +37,6 @@ Row = tuple[str, str]
 class Command(TyperCommand):
     """A command with this help."""
 
-    panel: str = ""
-
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the whole help text into `formatter`."""
         width = min(WIDEST, terminal_width())
