@@ -43,6 +43,13 @@ def atomic_path(path: str | Path, overwrite: bool = False) -> Iterator[Path]:
         raise
 
 
+def check_path(path: str | Path, overwrite: bool = False) -> None:
+    """Raise the OutputError that `atomic_path` would begin with, if any; leaves everything as it was."""
+    target, _ = _resolve(path, overwrite)
+    with contextlib.suppress(OSError):
+        _create_beside(path, target).unlink()
+
+
 @contextlib.contextmanager
 def atomic_output(path: str | Path, overwrite: bool = False) -> Iterator[BinaryIO]:
     """Lend a binary file to write; otherwise as `atomic_path`."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infotok_cli.atomic import atomic_output, atomic_path
+from infotok_cli.atomic import atomic_output, atomic_path, check_path
 from infotok_cli.errors import OutputError
 
 
@@ -106,6 +106,11 @@ def test_wrong_places_are_output_errors(tmp_path: Path) -> None:
         with pytest.raises(OutputError, match=message) as caught, atomic_output(path, overwrite=True):
             pass
         assert "\n" not in str(caught.value)
+        with pytest.raises(OutputError, match=message):
+            check_path(path, overwrite=True)
+    check_path(tmp_path / "file", overwrite=True)
+    with pytest.raises(OutputError, match="exists already"):
+        check_path(tmp_path / "file")
     assert os.listdir(tmp_path) == ["file"]
 
 

@@ -1,7 +1,6 @@
 """The `infotok` command: its subcommands, and the one place where errors become exit codes.
 
-0 done, 1 a bug of ours, 2 bad usage, 3 bad input file, 4 model missing or not the file's, 5 output
-cannot be written, 130 interrupted. Nothing heavy is imported here: commands import what they need.
+Nothing heavy is imported here: commands import what they need.
 """
 
 from __future__ import annotations
@@ -16,31 +15,45 @@ from typing import Annotated
 
 import typer
 
-from infotok_cli.cli import decode, demo, doctor, edit, encode, evaluate, flat, reports, train
+from infotok_cli.cli import decode, demo, doctor, edit, encode, evaluate, exit_codes, flat, reports, train
+from infotok_cli.cli.help import App, Group
 from infotok_cli.cli.output import (
-    BROKEN_PIPE_EXIT_CODE,
     claim_standard_streams,
+    error_line,
+    one_line,
+    option_name,
+    print_err,
     silence_stdout,
-    tell,
     unwritable_stdout,
 )
-from infotok_cli.errors import InfotokError
+from infotok_cli.cli.usage import complaint
+from infotok_cli.errors import InfotokError, UsageError
+
+__all__ = ["DEBUG_VARIABLE", "app", "main", "option_name"]
 
 DEBUG_VARIABLE = "INFOTOK_DEBUG"
-BUG_EXIT_CODE = 1
-INTERRUPTED_EXIT_CODE = 130
 
 _PRINTERS = ("click", "typer", "rich")
 
-app = typer.Typer(
+_PANELS = {
+    "Video to tokens and back": (encode, decode),
+    "Work on .itk files, without a model": (reports, edit, flat),
+    "Models": (train, evaluate),
+    "Getting started": (demo, doctor),
+}
+"""The modules that hold commands, by the panel of the help that lists them."""
+
+app = App(
     name="infotok",
+    cls=Group,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (encode, decode, reports, edit, flat, demo, train, evaluate, doctor):
-    _module.register(app)
+for app.panel, _modules in _PANELS.items():
+    for _module in _modules:
+        _module.register(app)
 
 
 def _show_version(wanted: bool) -> None:
@@ -53,31 +66,40 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback(
     invoke_without_command=True,
-    epilog="Exit codes: 0 done, 1 a bug of ours, 2 bad usage, 3 bad input file, 4 model missing or not the "
-    "file's, 5 output cannot be written, 130 interrupted.",
+    epilog=f"{exit_codes.in_one_sentence()}\n\n'infotok COMMAND --help' says more about each command.",
 )
 def _root(
     context: typer.Context,
     version: Annotated[
         bool,
-        typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True),
+        typer.Option("--version", "-V", help="Show the version.", callback=_show_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Turn video into as few tokens as its content needs, and tokens back into video.
-
-    \b
-    infotok encode clip.mp4        clip.mp4 to clip.itk
-    infotok decode clip.itk -o back.mp4
-    infotok inspect clip.itk       what is in the file
-    infotok stats clip.itk         how many tokens each segment got, and where
-    infotok cut, concat, repair    on .itk files, without a model
-    infotok export clip.itk        its token ids for other programs
-    infotok demo                   all of it on a made-up clip
-
-    'infotok COMMAND --help' tells more about each.
-    """
+    """Turn video into as few tokens as its content needs, and tokens back into video."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+
+
+@app.command("help")
+def _help(
+    context: typer.Context,
+    command: Annotated[str | None, typer.Argument(metavar="COMMAND", help="The command to explain.")] = None,
+) -> None:
+    """Show the help of infotok, or of one of its commands.
+
+    \b
+    Examples:
+      infotok help encode
+    """
+    root = context.parent
+    assert root is not None
+    if command is None:
+        typer.echo(root.get_help())
+        return
+    found = root.command.get_command(root, command)  # type: ignore[attr-defined]  # Group
+    if found is None:
+        raise UsageError(f"there is no command {command!r}", way_out="'infotok --help' lists them")
+    typer.echo(typer.Context(found, parent=root, info_name=command).get_help())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,15 +111,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = app(args=argv, prog_name="infotok", standalone_mode=False)
         code = result if isinstance(result, int) else 0
     except KeyboardInterrupt:
-        code = INTERRUPTED_EXIT_CODE
+        code = exit_codes.INTERRUPTED
     except SystemExit as end:
         if end.code != 1:  # a signal
             raise
-        code = BROKEN_PIPE_EXIT_CODE  # the parser's own way out when nobody reads its help
+        code = exit_codes.BROKEN_PIPE  # the parser's own way out when nobody reads its help
     except Exception as error:
         code = _report(error)
-    if code == INTERRUPTED_EXIT_CODE:
-        tell("infotok: interrupted")
+    if code == exit_codes.INTERRUPTED:
+        print_err("infotok: interrupted")
     try:
         sys.stdout.flush()
     except OSError:
@@ -107,54 +129,35 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _report(error: Exception) -> int:
     """Describe `error` on stderr, on one line, and return its exit code."""
-    describe = getattr(error, "format_message", None)
     if isinstance(error, InfotokError):
-        tell(f"infotok: error: {_one_line(error.text(option_name))}")
+        print_err(error_line(error))
         code = error.exit_code
-    elif callable(describe):
+    elif hasattr(error, "format_message"):
         # The base class of the parser's usage errors has moved between versions of typer.
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "infotok"
-        tell(f"infotok: error: {_one_line(describe()).rstrip('.')}: see '{command} --help'")
+        print_err(f"infotok: error: {one_line(complaint(error))}: see '{command} --help'")
         code = int(getattr(error, "exit_code", 2))
     elif isinstance(error, OSError) and _raised_in(error, _PRINTERS):
-        # Help and version are not written by `emit`.
+        # Help and version are not written by `print_out`.
         silence_stdout()
         failure = unwritable_stdout(error)
-        tell(f"infotok: error: {failure}")
+        print_err(error_line(failure))
         code = failure.exit_code
     else:
-        what = _one_line(f"{type(error).__name__}: {error}")
+        what = one_line(f"{type(error).__name__}: {error}")
         hint = "" if os.environ.get(DEBUG_VARIABLE) else f" ({DEBUG_VARIABLE}=1 shows where)"
-        tell(f"infotok: bug: {what}{hint}")
-        code = BUG_EXIT_CODE
+        print_err(f"infotok: internal error (please report): {what}{hint}")
+        code = exit_codes.INTERNAL_ERROR
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exception(error, file=sys.stderr)
     return code
-
-
-_OPTIONS = {
-    "start_seconds": "--start",
-    "end_seconds": "--end",
-    "audio": "--no-audio",
-    "compiled": "--compile",
-}
-"""Parameters whose option has a name of its own."""
-
-
-def option_name(parameter: str) -> str:
-    """What a parameter of the Python API is called on the command line."""
-    return _OPTIONS.get(parameter, "--" + parameter.replace("_", "-"))
 
 
 def _raised_in(error: Exception, packages: Sequence[str]) -> bool:
     """Whether the code that raised `error` is of one of these packages."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     return bool(frames) and frames[-1].f_globals.get("__name__", "").partition(".")[0] in packages
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _share_the_cores() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import emit, tell
+from infotok_cli.cli.output import print_err, print_out
 from infotok_cli.cli.output_names import beside
 from infotok_cli.cli.pipes import PIPE, input_of, output_of, reader_may_leave
 from infotok_cli.errors import UsageError
@@ -32,9 +32,8 @@ def decode(
             "--output",
             "-o",
             metavar="OUT.mp4|FOLDER/",
-            help="The file to write (.mp4, .m4v, .mov, .mkv, .webm), a folder for PNG frames, or - for "
-            "standard output.",
-            show_default="FILE with the suffix .decoded.mp4, in its folder",
+            help="A file (.mp4, .m4v, .mov, .mkv, .webm), a folder for PNG frames, or - for standard output.",
+            show_default="FILE with the suffix .decoded.mp4",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
@@ -43,7 +42,7 @@ def decode(
         typer.Option(
             "--codec",
             metavar="NAME",
-            help="h264, hevc, av1, vp9, ffv1 or an encoder of FFmpeg.",
+            help="Video codec: h264, hevc, av1, vp9, ffv1, or the name of an FFmpeg encoder.",
             show_default="h264, vp9 in .webm",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
@@ -53,10 +52,9 @@ def decode(
         typer.Option(
             "--crf",
             metavar="N",
-            help="Quality of that codec, lower is better.",
-            show_default="nearly transparent",
-            min=0,
-            max=63,
+            help="Quality of that codec, 0 to 63: lower is better and larger; 18 to 28 is usual.",
+            show_default="16 to 25, nearly transparent",
+            callback=options.crf,
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
@@ -65,7 +63,7 @@ def decode(
         typer.Option(
             "--stream-format",
             metavar="mkv|y4m",
-            help="What -o - writes: Matroska, or uncompressed frames without sound.",
+            help="Format of standard output: Matroska, or uncompressed frames without sound.",
             show_default="mkv",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
@@ -78,8 +76,7 @@ def decode(
         bool,
         typer.Option(
             "--skip-bad",
-            help="Decode a damaged file too: the last good frame stands for those that are lost, and stderr "
-            "says what was.",
+            help="Decode a damaged file too: lost frames repeat the last good one and are listed on stderr.",
             rich_help_panel=options.SELECTION_PANEL,
         ),
     ] = False,
@@ -96,12 +93,12 @@ def decode(
 ) -> None:
     """Decode an .itk file into a video, or into PNG frames.
 
-    Size, frame count, frame rate and sound are those of the encoded video.
-    With --start and --end only the segments in between are read.
+    Size, frame count, frame rate and sound are those of the encoded video. --start and --end read only
+    the segments they need.
 
     \b
     Examples:
-      infotok decode clip.itk                              writes clip.decoded.mp4
+      infotok decode clip.itk
       infotok decode clip.itk -o clip.webm --crf 30
       infotok decode clip.itk -o frames/ --start 2 --end 3
       infotok decode broken.itk --skip-bad
@@ -147,11 +144,11 @@ def decode(
             progress=bar,
         )
     for line in render.shortened(report.lost):
-        tell(f"infotok: warning: {line}")
+        print_err(f"infotok: warning: {line}")
     if as_json:
-        emit(render.json_of_run(report))
+        print_out(render.json_of_run(report))
     else:
-        tell(render.decode_line(report))
+        print_err(render.decode_line(report))
 
 
 def _target(source: Path, output: str | None, overwrite: bool) -> Path:

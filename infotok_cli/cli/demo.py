@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import emit, tell
+from infotok_cli.cli.output import print_err, print_out, printable
 from infotok_cli.errors import OutputError
 
 if TYPE_CHECKING:
@@ -25,18 +25,22 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Where the files go; it is made if need be.")
+        Path, typer.Argument(metavar="FOLDER", help="Where the files go; made if missing.")
     ] = Path("infotok-demo"),
     rate: Annotated[
-        float, typer.Option("--rate", metavar="R", help="Token rate, 0.125 to 1.", rich_help_panel="Tokens")
+        float,
+        typer.Option(
+            "--rate", metavar="R", help="Token rate, 0.125 to 1.", rich_help_panel=options.BUDGET_PANEL
+        ),
     ] = 0.5,
     model: options.Model = None,
     device: options.Device = "auto",
     kernels: options.Kernels = None,
 ) -> None:
-    """Make a short clip that goes from still to busy, encode it, show where its tokens went, decode it.
+    """Make a short clip, encode it, show where its tokens went, decode it.
 
-    Writes sample.mp4, sample.itk and decoded.mp4; replaces those of an earlier demo.
+    The clip goes from still to busy. Writes sample.mp4, sample.itk and decoded.mp4; replaces those of an
+    earlier demo.
 
     \b
     Examples:
@@ -60,17 +64,18 @@ def demo(
 
     engine = load_engine(model, device, kernels)
     write_sample(sample)
-    tell(render.encode_line(encode_file(sample, tokens, engine, wanted, overwrite=True)))
+    print_err(render.encode_line(encode_file(sample, tokens, engine, wanted, overwrite=True)))
     report = report_stats(tokens)
     print_stats(report)
-    emit("\n" + "\n".join(phase_lines(report)) + "\n")
-    tell(render.decode_line(decode_file(tokens, decoded, engine, overwrite=True)))
-    emit(f"PSNR of {decoded} against {sample}: {psnr_of(sample, decoded):.2f} dB")
-    emit(f"Compare them side by side, or try: infotok inspect {tokens}")
+    print_out("\n" + "\n".join(phase_lines(report)) + "\n")
+    print_err(render.decode_line(decode_file(tokens, decoded, engine, overwrite=True)))
+    psnr = psnr_of(sample, decoded)
+    print_out(f"PSNR of {printable(str(decoded))} against {printable(str(sample))}: {psnr:.2f} dB")
+    print_out(f"Compare them side by side, or try: infotok inspect {printable(str(tokens))}")
 
 
 def write_sample(path: Path) -> None:
-    """Write the made-up clip as a video, in place of what is there."""
+    """Write the made-up clip as a video, replacing what is there."""
     from infotok_cli.atomic import atomic_path
     from infotok_cli.codec.demo_clip import FRAME_RATE, SIDE, sample_frames
     from infotok_cli.video.writer import VideoWriter
@@ -84,7 +89,7 @@ def write_sample(path: Path) -> None:
 
 
 def phase_lines(report: StatsReport) -> Iterator[str]:
-    """What each phase of the clip cost, as lines."""
+    """What each phase of the clip cost, a line each."""
     from infotok_cli.codec.demo_clip import FRAME_RATE, PHASE_FRAMES, PHASES
 
     seconds = float(PHASE_FRAMES / FRAME_RATE)
@@ -92,7 +97,7 @@ def phase_lines(report: StatsReport) -> Iterator[str]:
         start, end = number * seconds, (number + 1) * seconds
         inside = [row for row in report.segments if start <= (row.start_seconds + row.end_seconds) / 2 < end]
         tokens, positions = sum(row.tokens for row in inside), sum(row.positions for row in inside)
-        rate = f"token rate {tokens / positions:.3f}" if positions else "no segment of its own"
+        rate = f"token rate {tokens / positions:.3f}" if positions else "part of another segment"
         yield f"{phase:<6} {start:.2f} s to {end:.2f} s: {tokens:>7,} tokens, {rate}"
 
 
@@ -115,5 +120,5 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"cannot be made: {error.strerror}", way_out="name another folder", where=str(folder)
+            f"cannot be created: {error.strerror}", way_out="name another folder", where=str(folder)
         ) from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import emit
+from infotok_cli.cli.output import print_out
 from infotok_cli.cli.render import size
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ def doctor(
     device: options.Device = "auto",
     kernels: options.Kernels = None,
 ) -> None:
-    """Show versions, devices, kernels, weights and codecs, and try an encode and a decode.
+    """Show what is installed and what it runs on, and try it.
 
-    The trial takes a few seconds. The exit code is 0 when everything works, else that of the first
-    problem.
+    Lists versions, devices, kernels, weights and codecs; the trial, an encode and a decode, takes a few
+    seconds. The exit code is 0 when everything works, else that of the first problem.
 
     \b
     Examples:
@@ -43,7 +43,7 @@ def doctor(
 
     with progress() as bar:
         report = examine(model, device, kernels, bar.describe)
-    emit(json.dumps(dataclasses.asdict(report), indent=2) if as_json else text_of(report))
+    print_out(json.dumps(dataclasses.asdict(report)) if as_json else text_of(report))
     if report.exit_code:
         raise typer.Exit(report.exit_code)
 
@@ -51,7 +51,7 @@ def doctor(
 def text_of(report: DoctorReport) -> str:
     """The report for people: names on the left, values on the right, problems last."""
     rows = [(name, version or "not installed") for name, version in report.versions.items() if name != "cuda"]
-    rows.append(("cuda", report.versions["cuda"] or "none: this torch is a CPU build"))
+    rows.append(("cuda", report.versions["cuda"] or "none, this torch is a CPU build"))
     for device in report.devices:
         memory = f", {size(device.memory_bytes)}" if device.memory_bytes else ""
         rows.append((device.kind, f"{device.name}, {device.detail}{memory}"))

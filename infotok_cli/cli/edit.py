@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import emit, tell
+from infotok_cli.cli.output import print_err, print_out
 from infotok_cli.cli.output_names import check_itk_name
 from infotok_cli.errors import UsageError
 
@@ -44,11 +44,10 @@ def cut(
     start: options.Start = None,
     end: options.End = None,
 ) -> None:
-    """Copy the part of an .itk file between two times. Needs no model.
+    """Copy the part between two times, exact to the frame.
 
-    Exact to the frame. A segment that a cut goes through is copied whole, with a note of how many of its
-    frames to show: so the frames beside a cut stay in the file, up to a segment's worth, and can be got
-    back. Cut where you like, but do not cut to hide something.
+    A segment that a cut goes through is copied whole and its other frames are hidden, so they can be
+    recovered. Cutting does not erase: do not use it to redact.
 
     \b
     Examples:
@@ -64,17 +63,21 @@ def cut(
 def concat(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="A.itk B.itk ...", help="Files made alike, in order.", show_default=False),
+        typer.Argument(
+            metavar="A.itk B.itk ...",
+            help="Two or more files with the same settings, in order.",
+            show_default=False,
+        ),
     ],
     *,
     output: Output,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Join .itk files one after the other. Needs no model.
+    """Join .itk files one after the other.
 
-    They must have the same size, frame rate, colours, model and kind of allocation.
-    Parts that were cut from one file and follow each other become that file again.
+    They must have the same size, frame rate, colours, model and kind of allocation. Consecutive parts cut
+    from one file become that file again.
 
     \b
     Examples:
@@ -82,7 +85,7 @@ def concat(
     """
     _check(sources, output, overwrite)
     if len(sources) < 2:
-        raise UsageError(f"one file ({sources[0]}) cannot be joined", way_out="name two or more")
+        raise UsageError("is only one file", way_out="name two or more to join", where=str(sources[0]))
     from infotok_cli.itk.edit import concat_files
 
     _show(concat_files(sources, output, overwrite=overwrite), as_json)
@@ -95,21 +98,21 @@ def repair(
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Save what is whole in a damaged or truncated .itk file. Needs no model.
+    """Save what is intact in a damaged or truncated .itk file.
 
-    Writes a new file with every whole segment and a new index. Segments that are lost in between keep
-    their place, so that all times stay right; decode them with --skip-bad. Stderr says what was lost.
+    Writes a new file with every intact segment and a new index. Lost segments keep their place, so all
+    times stay right; decode such a file with --skip-bad. What was lost is reported on stderr.
 
     \b
     Examples:
-      infotok repair broken.itk -o whole.itk
+      infotok repair broken.itk -o repaired.itk
     """
     _check([source], output, overwrite)
     from infotok_cli.itk.edit import repair_file
 
     report = repair_file(source, output, overwrite=overwrite)
     if not report.notes and not as_json:
-        tell(f"{source}: nothing to repair")
+        print_err(f"{source}: nothing to repair")
     _show(report, as_json)
 
 
@@ -125,8 +128,8 @@ def _show(report: EditReport, as_json: bool) -> None:
     from infotok_cli.cli import render
 
     for line in render.shortened(report.notes):
-        tell(f"infotok: warning: {line}")
+        print_err(f"infotok: warning: {line}")
     if as_json:
-        emit(render.json_of_edit(report))
+        print_out(render.json_of_edit(report))
     else:
-        tell(render.edit_line(report))
+        print_err(render.edit_line(report))

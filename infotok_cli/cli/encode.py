@@ -8,7 +8,7 @@ from typing import Annotated, cast
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import emit, tell
+from infotok_cli.cli.output import print_err, print_out
 from infotok_cli.cli.output_names import beside, check_itk_name
 from infotok_cli.cli.pipes import PIPE, input_of, output_of, reader_may_leave
 from infotok_cli.errors import UsageError
@@ -25,7 +25,7 @@ def encode(
         Path,
         typer.Argument(
             metavar="INPUT",
-            help="A video or an image, anything FFmpeg can read; - reads standard input.",
+            help="A video or an image, anything FFmpeg reads; - is standard input.",
             show_default=False,
         ),
     ],
@@ -36,8 +36,8 @@ def encode(
             "--output",
             "-o",
             metavar="OUT.itk",
-            help="The file to write; - writes to standard output.",
-            show_default="INPUT with the suffix .itk, in INPUT's folder",
+            help="The file to write; - is standard output.",
+            show_default="INPUT with the suffix .itk",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
@@ -48,8 +48,7 @@ def encode(
         typer.Option(
             "--rate",
             metavar="R",
-            help="Token rate, 0.125 to 1: the share of positions (4 frames of 8x8 pixels) that get a token, "
-            "on average.",
+            help="Token rate, 0.125 to 1: the share of positions (4 frames of 8x8 pixels) that get a token.",
             show_default="0.5",
             rich_help_panel=options.BUDGET_PANEL,
         ),
@@ -59,8 +58,8 @@ def encode(
         typer.Option(
             "--calibrated-rate",
             metavar="R",
-            help="Token rate over footage at large, 0.125 to 1: a video that is harder than most gets more, "
-            "an easy one fewer, and each segment what it deserves by itself.",
+            help="Average rate over typical footage, usually 0.25 or 0.5: hard segments get more, easy ones "
+            "less, each on its own.",
             rich_help_panel=options.BUDGET_PANEL,
         ),
     ] = None,
@@ -69,7 +68,7 @@ def encode(
         typer.Option(
             "--max-tokens",
             metavar="N",
-            help="At most so many tokens in the file.",
+            help="At most N tokens in the file.",
             rich_help_panel=options.BUDGET_PANEL,
         ),
     ] = None,
@@ -78,7 +77,7 @@ def encode(
         typer.Option(
             "--tokens-per-second",
             metavar="N",
-            help="So many tokens for each second of video, on average.",
+            help="N tokens per second of video, on average.",
             rich_help_panel=options.BUDGET_PANEL,
         ),
     ] = None,
@@ -87,7 +86,7 @@ def encode(
         typer.Option(
             "--bitrate",
             metavar="BITS",
-            help="So many bits of file per second of video, for instance 100k.",
+            help="File size in bits per second of video, such as 100k.",
             rich_help_panel=options.BUDGET_PANEL,
         ),
     ] = None,
@@ -96,7 +95,7 @@ def encode(
         typer.Option(
             "--target-size",
             metavar="BYTES",
-            help="A file of at most so many bytes, for instance 500k, 1.5M or 64KiB.",
+            help="A file of at most BYTES, such as 500k, 1.5M or 64KiB.",
             rich_help_panel=options.BUDGET_PANEL,
         ),
     ] = None,
@@ -105,16 +104,32 @@ def encode(
         typer.Option(
             "--target-psnr",
             metavar="DB",
-            help="As few tokens as are predicted to give this PSNR, averaged over frames.",
+            help="The fewest tokens expected to give this mean PSNR (24 to 28, usually).",
             rich_help_panel=options.BUDGET_PANEL,
         ),
     ] = None,
+    start: options.Start = None,
+    end: options.End = None,
+    short_side: Annotated[
+        int | None,
+        typer.Option(
+            "--short-side",
+            metavar="PIXELS",
+            help="Resize to this many pixels on the shorter side.",
+            show_default="the size of INPUT",
+            rich_help_panel=options.SELECTION_PANEL,
+        ),
+    ] = None,
+    no_audio: Annotated[
+        bool,
+        typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=options.SELECTION_PANEL),
+    ] = False,
     router: Annotated[
         str,
         typer.Option(
             "--router",
             metavar="|".join(ROUTERS),
-            help="What decides where tokens go: "
+            help="What decides: "
             + "; ".join(f"{name} {router.help}" for name, router in ROUTERS.items())
             + ".",
             rich_help_panel=options.TOKENS_PANEL,
@@ -125,7 +140,7 @@ def encode(
         typer.Option(
             "--allocation",
             metavar="block|position",
-            help="What gets tokens: blocks of 2x2x2 positions, or each position by itself (for comparison).",
+            help="What gets tokens: blocks of 2x2x2 positions, or single positions (for comparison).",
             show_default="block; position with --router elastic",
             rich_help_panel=options.TOKENS_PANEL,
         ),
@@ -135,7 +150,7 @@ def encode(
         typer.Option(
             "--segment-frames",
             metavar="N",
-            help="Frames in a segment, which is coded on its own: a multiple of 4, at most 64.",
+            help="Frames per segment, each coded on its own: a multiple of 4, at most 64.",
             show_default="the model's",
             rich_help_panel=options.TOKENS_PANEL,
         ),
@@ -145,27 +160,11 @@ def encode(
         typer.Option(
             "--refine",
             metavar="N",
-            help="Improve the tokens in N steps against what the decoder will show: better pictures for "
-            "some more bits, much slower encoding, decoding as fast as ever. 8 gives most of it.",
+            help="Improve the tokens against what the decoder will show, in N steps: better pictures, "
+            "slightly larger files, much slower encoding. 8 steps give most of the gain.",
             rich_help_panel=options.TOKENS_PANEL,
         ),
     ] = 0,
-    start: options.Start = None,
-    end: options.End = None,
-    short_side: Annotated[
-        int | None,
-        typer.Option(
-            "--short-side",
-            metavar="PIXELS",
-            help="Resize so that the shorter side has this many pixels.",
-            show_default="as it is",
-            rich_help_panel=options.SELECTION_PANEL,
-        ),
-    ] = None,
-    no_audio: Annotated[
-        bool,
-        typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=options.SELECTION_PANEL),
-    ] = False,
     model: options.Model = None,
     device: options.Device = "auto",
     kernels: options.Kernels = None,
@@ -175,12 +174,12 @@ def encode(
 ) -> None:
     """Encode a video into tokens, as an .itk file.
 
-    Still and simple parts get few tokens, busy ones many; --rate or one of the other budgets sets how
-    many there are in all. Sound goes along untouched.
+    Simple parts get few tokens, busy ones many; the total is set by --rate or another budget. Sound is
+    copied untouched.
 
     \b
     Examples:
-      infotok encode clip.mp4                              writes clip.itk
+      infotok encode clip.mp4                              # writes clip.itk
       infotok encode clip.mp4 -o small.itk --rate 0.25
       infotok encode clip.mp4 --target-size 100k
       infotok encode film.mkv --start 60 --end 90 --short-side 256
@@ -239,8 +238,8 @@ def encode(
         bar.describe("encoding")
         report = encode_file(read_from, write_to, engine, wanted, overwrite=overwrite, progress=bar)
     for warning in report.warnings:
-        tell(f"infotok: warning: {render.spelled(warning)}")
+        print_err(f"infotok: warning: {render.spelled(warning)}")
     if as_json:
-        emit(render.json_of_run(report))
+        print_out(render.json_of_run(report))
     else:
-        tell(render.encode_line(report))
+        print_err(render.encode_line(report))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import emit, tell
+from infotok_cli.cli.output import print_err, print_out
 from infotok_cli.errors import UsageError
 from infotok_cli.routers import ALLOCATIONS, ROUTERS
 
@@ -193,13 +193,12 @@ def evaluate(
     rows = merged(measured, before)
     strangers = {row.clip_key for row in before} - {row.clip_key for row in measured}
     if strangers:
-        tell(
-            f"{len(strangers)} clips of --with are left out: this run has no clips with the same content and "
-            "frames"
+        print_err(
+            f"{len(strangers)} clips of --with are left out: this run has none with their content and frames"
         )
     document = as_json(rows, sweep, engine)
     targets.write(rows, document)
     if json:
-        emit(to_text(document))
+        print_out(to_text(document))
     else:
         show(rows)

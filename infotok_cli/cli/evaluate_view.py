@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from infotok_cli.cli.output import tell
+from infotok_cli.cli.output import print_err
 from infotok_cli.evaluate.compare import Comparison, Matched, compare, match
 from infotok_cli.evaluate.results import ClipResult
 from infotok_cli.evaluate.summary import Summary, summarize
@@ -43,7 +43,7 @@ class Watch:
     ) -> None:
         self._progress.stop()
         if self._kept and kind is None:
-            tell(f"{self._kept} measurements were there already")
+            print_err(f"{self._kept} measurements were there already")
 
     def advance(self, row: ClipResult, kept: bool) -> None:
         point = f"crf {row.crf}" if row.crf is not None else f"{row.router} {row.rate:g}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import emit, tell
+from infotok_cli.cli.output import print_err, print_out
 
 if TYPE_CHECKING:
     from infotok_cli.itk.flat import FlatReport
@@ -20,8 +20,8 @@ Format = Annotated[
     typer.Option(
         "--format",
         metavar="npz|npy|jsonl|safetensors",
-        help="The kind of file that holds the ids.",
-        show_default="by the suffix of the file, else npz",
+        help="Format of the file of ids.",
+        show_default="by the suffix, else npz",
         rich_help_panel=options.OUTPUT_PANEL,
     ),
 ]
@@ -43,7 +43,7 @@ def export(
             "-o",
             metavar="OUT",
             help="The file to write.",
-            show_default="FILE with the suffix of the format, in its folder",
+            show_default="FILE with the suffix of the format",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
@@ -52,15 +52,15 @@ def export(
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Write the tokens of an .itk file as flat ids, one uint16 sequence per segment. Runs no model.
+    """Write the tokens as flat ids, for other programs.
 
-    Ids below 64,000 are tokens; those above are runs of dropped positions and marks (docs/FORMAT.md).
-    'infotok import' makes the same .itk file of them again, byte for byte; sound and frame times are
-    left out.
+    One sequence of uint16 per segment: ids below 64,000 are tokens, those above are runs of dropped
+    positions and marks (docs/FORMAT.md). 'infotok import' makes the same .itk file again, byte for byte,
+    but for sound and frame times, which are left out.
 
     \b
     Examples:
-      infotok export clip.itk                      writes clip.npz
+      infotok export clip.itk                      # writes clip.npz
       infotok export clip.itk --format jsonl
       infotok export clip.itk -o clip.safetensors
     """
@@ -88,7 +88,7 @@ def import_(
             "-o",
             metavar="OUT.itk",
             help="The file to write.",
-            show_default="FILE with the suffix .itk, in its folder",
+            show_default="FILE with the suffix .itk",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
@@ -97,11 +97,11 @@ def import_(
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
 ) -> None:
-    """Make an .itk file of the flat ids that 'infotok export' wrote. Runs no model.
+    """Make an .itk file from exported flat ids.
 
     \b
     Examples:
-      infotok import clip.npz                      writes clip.itk
+      infotok import clip.npz                      # writes clip.itk
       infotok import ids.jsonl -o made.itk
     """
     options.check_input(source)
@@ -118,10 +118,10 @@ def import_(
 
 def _show(report: FlatReport, as_json: bool) -> None:
     if report.left_out:
-        tell(f"infotok: warning: {report.input}: flat ids leave out its {' and '.join(report.left_out)}")
+        print_err(f"infotok: warning: {report.input}: flat ids leave out its {' and '.join(report.left_out)}")
     if as_json:
-        emit(json.dumps(dataclasses.asdict(report)))
+        print_out(json.dumps(dataclasses.asdict(report)))
         return
     from infotok_cli.cli import render
 
-    tell(render.flat_line(report))
+    print_err(render.flat_line(report))

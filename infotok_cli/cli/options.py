@@ -17,16 +17,27 @@ if TYPE_CHECKING:
     from infotok_cli.allocation.budgets import Budget
 
 OUTPUT_PANEL = "Output"
-BUDGET_PANEL = "How many tokens (one of these)"
+BUDGET_PANEL = "How many tokens (at most one of these)"
 TOKENS_PANEL = "Where tokens go"
 SELECTION_PANEL = "What is read"
-MODEL_PANEL = "Model"
+MODEL_PANEL = "How the model runs"
+
+MAX_CRF = 63
 
 
-def seconds(value: float | None) -> float | None:
+def seconds(option: typer.CallbackParam, value: float | None) -> float | None:
     """Check a time: finite and not negative."""
     if value is not None and not (math.isfinite(value) and value >= 0):
-        raise UsageError(f"time {value:g} is no time", way_out="give seconds from the beginning, 0 or more")
+        raise UsageError(
+            f"{option.opts[0]} {value:g} is not a time", way_out="give seconds from the beginning, 0 or more"
+        )
+    return value
+
+
+def crf(option: typer.CallbackParam, value: int | None) -> int | None:
+    """Check a constant rate factor; encoders have limits of their own within these."""
+    if value is not None and not 0 <= value <= MAX_CRF:
+        raise UsageError(f"{option.opts[0]} {value} is out of range", way_out=f"choose 0 to {MAX_CRF}")
     return value
 
 
@@ -35,7 +46,7 @@ Start = Annotated[
     typer.Option(
         "--start",
         metavar="SECONDS",
-        help="Leave out what is shown before this time.",
+        help="Start at this time.",
         callback=seconds,
         show_default="the beginning",
         rich_help_panel=SELECTION_PANEL,
@@ -46,7 +57,7 @@ End = Annotated[
     typer.Option(
         "--end",
         metavar="SECONDS",
-        help="Leave out what is shown from this time on.",
+        help="Stop before this time.",
         callback=seconds,
         show_default="the end",
         rich_help_panel=SELECTION_PANEL,
@@ -57,8 +68,8 @@ Model = Annotated[
     typer.Option(
         "--model",
         metavar="NAME|PATH",
-        help="A packaged model or a .safetensors file.",
-        show_default="INFOTOK_MODEL if it is set, else small",
+        help="A packaged model, or a .safetensors file.",
+        show_default="INFOTOK_MODEL, else small",
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -67,7 +78,7 @@ Device = Annotated[
     typer.Option(
         "--device",
         metavar="auto|cpu|cuda",
-        help="Where the model runs; auto takes CUDA when it is there.",
+        help="Where the model runs; auto takes CUDA if there is a device.",
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -76,8 +87,8 @@ Kernels = Annotated[
     typer.Option(
         "--kernels",
         metavar="reference|triton",
-        help="What computes the hot paths: torch, or kernels for CUDA; refused where they cannot run.",
-        show_default="INFOTOK_KERNELS if it is set, else what suits the device",
+        help="Implementation of attention and quantizer; an error if it cannot run here.",
+        show_default="INFOTOK_KERNELS, else by device",
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -86,7 +97,7 @@ Precision = Annotated[
     typer.Option(
         "--precision",
         metavar="auto|bf16|fp32",
-        help="Of the network's matrix products; auto takes bf16 where the hardware multiplies it.",
+        help="Precision of matrix products; auto takes bf16 if the hardware has it.",
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -94,7 +105,7 @@ Deterministic = Annotated[
     bool,
     typer.Option(
         "--deterministic",
-        help="The same bits each time on one kind of device: fp32, segment by segment, no shortcuts. Slower.",
+        help="The same bits each time on one kind of device: fp32, one segment at a time. Slower.",
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -102,8 +113,8 @@ Compile = Annotated[
     bool,
     typer.Option(
         "--compile",
-        help="Let torch.compile take the transformer blocks: a wait at the start, and it needs a C++ "
-        "compiler (on CUDA, triton and a C compiler).",
+        help="Run the transformer blocks through torch.compile: slow to start, needs a C++ compiler (on "
+        "CUDA, triton and a C compiler).",
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -112,13 +123,15 @@ Overwrite = Annotated[
     typer.Option(
         "--overwrite",
         "-y",
-        help="Replace an output that exists.",
+        help="Replace an existing output.",
         rich_help_panel=OUTPUT_PANEL,
     ),
 ]
 Json = Annotated[
     bool,
-    typer.Option("--json", help="Print one JSON object on stdout.", rich_help_panel=OUTPUT_PANEL),
+    typer.Option(
+        "--json", help="Print a report as one line of JSON on stdout.", rich_help_panel=OUTPUT_PANEL
+    ),
 ]
 ItkFile = Annotated[
     Path, typer.Argument(metavar="FILE.itk", help="A file made by 'infotok encode'.", show_default=False)
@@ -129,13 +142,13 @@ _SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 
 
 
 def quantity(option: str, text: str | None) -> float | None:
-    """Number of a text like 500, 500k, 1.5M, 1.5MB or 64KiB; None of None. UsageError for other texts."""
+    """The number that `text` names (500, 500k, 1.5M, 1.5MB, 64KiB); None for None, else UsageError."""
     if text is None:
         return None
     match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([kmg]?i?)b?", text.strip().lower())
     if match is None or match[2] not in _SCALES:
         raise UsageError(
-            f"{option} {text!r} is no quantity", way_out="give a number like 500, 500k, 1.5M or 64KiB"
+            f"{option} {text!r} is not a quantity", way_out="give a number like 500, 500k, 1.5M or 64KiB"
         )
     return float(match[1]) * _SCALES[match[2]]
 
@@ -147,7 +160,7 @@ def one_budget(rate: float | None, given: Mapping[str, float | None]) -> Budget 
     chosen = [(kind, value) for kind, value in given.items() if value is not None]
     names = (["--rate"] if rate is not None else []) + [f"--{kind}" for kind, _ in chosen]
     if len(names) > 1:
-        raise UsageError(f"{' and '.join(names)} exclude each other", way_out="give one of them")
+        raise UsageError(f"{' and '.join(names)} exclude each other", way_out="give only one of them")
     return Budget(*chosen[0]) if chosen else None
 
 
@@ -180,20 +193,13 @@ def check_file_output(target: Path, overwrite: bool) -> None:
 
     Asks the very code that will write the output, before anything slow happens.
     """
-    from infotok_cli.atomic import atomic_path
+    from infotok_cli.atomic import check_path
 
-    class _EnoughKnownError(Exception):
-        pass
-
-    try:
-        with atomic_path(target, overwrite):
-            raise _EnoughKnownError
-    except _EnoughKnownError:
-        pass
+    check_path(target, overwrite)
 
 
 def check_folder_output(target: Path, overwrite: bool) -> None:
-    """As `check_file_output`, for a folder of pictures."""
+    """Raise OutputError unless PNG frames can be written into `target`; leaves everything as it was."""
     from infotok_cli.video.png_folder import PngWriter
 
     PngWriter(target, 1, 1, overwrite=overwrite).abort()

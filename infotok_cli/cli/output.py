@@ -1,4 +1,4 @@
-"""Where text goes: data to stdout, talk to stderr. Standard library only."""
+"""Where text goes: data to stdout, messages to stderr. Standard library only, but for the parser's Exit."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ import sys
 
 import typer
 
-from infotok_cli.errors import OutputError
-
-BROKEN_PIPE_EXIT_CODE = 141
-"""What a shell reports for a program that its reader left: 128 + SIGPIPE."""
+from infotok_cli.cli import exit_codes
+from infotok_cli.errors import InfotokError, OutputError
 
 
 def claim_standard_streams() -> None:
-    """Put something that cannot be used in the place of standard streams that were closed by the caller.
+    """Replace standard streams that the caller closed by ones that cannot be used.
 
-    Otherwise the next file that is opened would take their number, and whatever a library says would end
+    Otherwise the next file that is opened would take their number, and whatever a library prints would end
     up in it; as it is, reading or writing them fails as it does with any bad file.
     """
     for number, (name, access) in enumerate(
@@ -29,30 +27,62 @@ def claim_standard_streams() -> None:
             setattr(sys, name, open(unusable, "w" if number else "r"))  # noqa: SIM115  open to the end
 
 
-def emit(text: str) -> None:
-    """Write a line (or several) of data to stdout.
+def print_out(text: str) -> None:
+    """Write a line (or several) of data to stdout; what its encoding lacks is escaped.
 
     Ends the command quietly when the reader has gone; raises OutputError when the disk is full.
     """
+    encoding = sys.stdout.encoding or "ascii"
     try:
-        print(text, flush=True)
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
     except BrokenPipeError:
         silence_stdout()
-        raise typer.Exit(BROKEN_PIPE_EXIT_CODE) from None
+        raise typer.Exit(exit_codes.BROKEN_PIPE) from None
     except OSError as error:
         silence_stdout()
         raise unwritable_stdout(error) from error
 
 
 def unwritable_stdout(error: OSError) -> OutputError:
-    """What to say of an `error` met in writing to stdout."""
-    return OutputError(f"standard output cannot be written: {error.strerror}", way_out="check the disk")
+    """The OutputError for an `error` met in writing to stdout."""
+    return OutputError(
+        f"cannot be written: {error.strerror}", way_out="check the disk", where="standard output"
+    )
 
 
-def tell(text: str) -> None:
-    """Write a line for the person at the terminal to stderr."""
+def print_err(text: str) -> None:
+    """Write a message to stderr; control characters in it (a name may hold some) are escaped."""
     with contextlib.suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """The text on one line, with all that a terminal might act on escaped: \\x1b, \\n, lone surrogates."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+_OPTIONS = {
+    "start_seconds": "--start",
+    "end_seconds": "--end",
+    "audio": "--no-audio",
+    "compiled": "--compile",
+}
+"""Parameters whose option has a name of its own."""
+
+
+def option_name(parameter: str) -> str:
+    """What a parameter of the Python API is called on the command line."""
+    return _OPTIONS.get(parameter, "--" + parameter.replace("_", "-"))
+
+
+def error_line(error: InfotokError) -> str:
+    """What stderr says of an error, on one line."""
+    return f"infotok: error: {one_line(error.text(option_name))}"
+
+
+def one_line(text: str) -> str:
+    """The text with each run of blanks and line ends as one blank."""
+    return " ".join(text.split())
 
 
 def silence_stdout() -> None:

@@ -10,7 +10,8 @@ from typing import BinaryIO
 
 import typer
 
-from infotok_cli.cli.output import BROKEN_PIPE_EXIT_CODE, silence_stdout
+from infotok_cli.cli import exit_codes
+from infotok_cli.cli.output import silence_stdout
 from infotok_cli.errors import OutputError, UsageError
 
 PIPE = Path("-")
@@ -45,4 +46,4 @@ def reader_may_leave() -> Iterator[None]:
         if not isinstance(error.__cause__, BrokenPipeError):
             raise
         silence_stdout()
-        raise typer.Exit(BROKEN_PIPE_EXIT_CODE) from None
+        raise typer.Exit(exit_codes.BROKEN_PIPE) from None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
 import json
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from infotok_cli.cli.output import printable
 
 if TYPE_CHECKING:
     from infotok_cli.codec.decode import DecodeReport
@@ -32,11 +36,11 @@ def size(count: int) -> str:
 
 def sized(name: str, count: int | None) -> str:
     """A name and its size, if that is known."""
-    return name if count is None else f"{name} ({size(count)})"
+    return printable(name) if count is None else f"{printable(name)} ({size(count)})"
 
 
 def ratio(value: Fraction) -> str:
-    """A fraction with its denominator, also when that is 1: 24/1."""
+    """A fraction with its denominator, even when that is 1: 24/1."""
     return f"{value.numerator}/{value.denominator}"
 
 
@@ -95,7 +99,7 @@ def json_of_run(report: EncodeReport | DecodeReport) -> str:
 def shortened(lines: Sequence[str], longest: int = 20) -> list[str]:
     """The first lines, and how many more there are."""
     more = len(lines) - longest
-    return [*lines[:longest], *([f"and {more:,} more like these"] if more > 0 else [])]
+    return [*lines[:longest], *([f"and {more:,} more"] if more > 0 else [])]
 
 
 _NAMED_INPUTS = 4
@@ -104,34 +108,35 @@ _NAMED_INPUTS = 4
 
 def edit_line(report: EditReport) -> str:
     """What a cut, a join or a repair wrote, on one line."""
-    inputs = list(report.inputs)
+    inputs = [printable(name) for name in report.inputs]
     if len(inputs) > _NAMED_INPUTS:
         inputs[1:] = [f"{len(inputs) - 1} more"]
     extra = [
-        f", {counted(count, 'frame')} {what}"
+        f", {counted(count, what)}"
         for count, what in (
-            (report.lost_frames, "of them lost"),
-            (report.hidden_frames, "more stored but not shown"),
+            (report.lost_frames, "lost frame"),
+            (report.hidden_frames, "hidden frame"),
         )
         if count
     ]
     return (
-        f"{' + '.join(inputs)} -> {report.output} ({size(report.size_bytes)}): "
+        f"{' + '.join(inputs)} -> {sized(report.output, report.size_bytes)}: "
         f"{counted(report.frames, 'frame')} in {counted(report.segments, 'segment')}{''.join(extra)}, "
         f"format version {report.format_version}"
     )
 
 
 def json_of_edit(report: EditReport) -> str:
-    """All fields of that report as one JSON object."""
+    """All fields of a cut's, join's or repair's report as one JSON object."""
     return json.dumps(dataclasses.asdict(report) | {"frame_rate": ratio(report.frame_rate)})
 
 
 def flat_line(report: FlatReport) -> str:
     """What an export or import wrote, on one line."""
     return (
-        f"{report.input} -> {report.output} ({size(report.size_bytes)}): {counted(report.ids, 'flat id')}, "
-        f"{counted(report.tokens, 'token')} of them, in {counted(report.segments, 'segment')}"
+        f"{printable(report.input)} -> {sized(report.output, report.size_bytes)}: "
+        f"{counted(report.ids, 'flat id')} ({counted(report.tokens, 'token')}) "
+        f"in {counted(report.segments, 'segment')}"
     )
 
 
@@ -178,30 +183,22 @@ def audio_values(track: AudioTrack) -> dict[str, Any]:
     }
 
 
-def json_of_file(report: FileReport) -> str:
-    """`inspect --json`."""
-    return json.dumps(file_values(report), indent=2)
+def json_of_file(report: FileReport, *, verified: bool = False) -> str:
+    """`inspect --json`; verified: whether all tokens have been decoded."""
+    return json.dumps(file_values(report) | {"verified": verified})
 
 
-def inspect_table(report: FileReport) -> str:
-    """`inspect` for people: names on the left, values on the right."""
-    header, parts, total = report.header, report.bytes, report.size_bytes
+def inspect_table(report: FileReport, *, verified: bool = False) -> str:
+    """`inspect` for people: names on the left, values on the right.
+
+    verified: whether all tokens have been decoded, which the last line then says.
+    """
+    header = report.header
     length = float(header.segment_frames / header.frame_rate)
-    asked = f"asked for {header.target_rate_ppm / 1e6:g}" if header.target_rate_ppm else "set by a budget"
-    codes = " x ".join(str(level) for level in header.levels)
-    bytes_of = {
-        "  header": parts.header,
-        "  keep maps": parts.map,
-        "  tokens": parts.tokens,
-        "  index": parts.index,
-    }
-    if header.has_times:
-        bytes_of["  frame times"] = parts.times
-    if header.audio is not None:
-        bytes_of["  sound"] = parts.audio
+    asked = f"{header.target_rate_ppm / 1e6:g} requested" if header.target_rate_ppm else "set by a budget"
     rows = {
-        "file": Path(report.path).name,
-        "format": f"version {report.format_version}, written by {header.encoder or 'an unnamed encoder'}",
+        "file": printable(Path(report.path).name),
+        "format": f"version {report.format_version}, written by {header.encoder or 'an unknown encoder'}",
         "video": f"{header.width} x {header.height} pixels, {counted(report.frames, 'frame')}, "
         f"{frames_per_second(header.frame_rate)}, {report.duration_seconds:.3f} s",
         "segments": f"{report.segments:,} of {header.segment_frames} frames ({length:.3g} s)",
@@ -211,22 +208,43 @@ def inspect_table(report: FileReport) -> str:
         "nominal BPP16": f"{report.bpp16_nominal:.3f}",
         "router": f"{header.router}, {header.allocation} allocation",
         "model": f"{header.model_name}, sha256 {header.model_sha256.hex()[:16]}...",
-        "quantizer": f"levels {codes}",
-        "size": f"{size(total)} ({total:,} bytes)",
-    } | {
-        name: f"{count:>{len(f'{total:,}')},} bytes {count / total:6.1%}" for name, count in bytes_of.items()
+        "quantizer": f"levels {' x '.join(map(str, header.levels))}",
+        **_size_rows(report),
+        **_special_rows(report),
     }
+    if verified:
+        but = ", except in what was lost" if report.lost_frames else ""
+        rows["verified"] = f"whole: {counted(report.segments, 'segment')}, all tokens decode{but}"
+    width = max(map(len, rows))
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+
+
+def _size_rows(report: FileReport) -> dict[str, str]:
+    """The size of the file, and how much of it each kind of content takes."""
+    parts, total = report.bytes, report.size_bytes
+    counts = {"header": parts.header, "keep maps": parts.map, "tokens": parts.tokens, "index": parts.index}
+    if report.header.has_times:
+        counts["frame times"] = parts.times
+    if report.header.audio is not None:
+        counts["sound"] = parts.audio
+    digits = len(f"{total:,}")
+    shares = {f"  {name}": f"{count:>{digits},} bytes {count / total:6.1%}" for name, count in counts.items()}
+    return {"size": f"{size(total)} ({total:,} bytes)"} | shares
+
+
+def _special_rows(report: FileReport) -> dict[str, str]:
+    """What not every file has."""
+    header, rows = report.header, {}
     if header.has_times:
-        rows["frame times"] = f"each frame's own, in units of {ratio(header.time_base)} s"
+        rows["frame times"] = f"stored for each frame, in units of {ratio(header.time_base)} s"
     if header.audio is not None:
         track = header.audio
         rows["sound"] = f"{track.codec}, {track.sample_rate:,} Hz, {counted(track.channels, 'channel')}"
     if report.lost_frames:
-        rows["lost"] = f"{counted(report.lost_frames, 'frame')}, before it was repaired"
+        rows["lost"] = f"{counted(report.lost_frames, 'frame')}, before the file was repaired"
     if report.hidden_frames:
-        rows["hidden"] = f"{counted(report.hidden_frames, 'frame')} stored but not shown, beside a cut"
-    width = max(map(len, rows))
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+        rows["hidden"] = f"{counted(report.hidden_frames, 'frame')} beside a cut, stored but not shown"
+    return rows
 
 
 SEGMENT_COLUMNS = (
@@ -251,10 +269,15 @@ def json_of_stats(report: StatsReport) -> str:
     return json.dumps(values)
 
 
-def csv_of_stats(report: StatsReport) -> str:
-    """`stats --csv`: a header line and a line per segment."""
-    rows = (segment_values(row).values() for row in report.segments)
-    return "\n".join([",".join(SEGMENT_COLUMNS), *(",".join(map(str, row)) for row in rows)])
+def csv_of_stats(report: StatsReport, *, headings: bool = True, name: str | None = None) -> str:
+    """`stats --csv`: a line per segment, after a line of headings. name: a first column, the file."""
+    first = [] if name is None else [name]
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    if headings:
+        table.writerow([*(["file"] if first else []), *SEGMENT_COLUMNS])
+    table.writerows([*first, *segment_values(row).values()] for row in report.segments)
+    return text.getvalue().rstrip("\n")
 
 
 def aligned(rows: Iterable[Sequence[str]]) -> list[str]:

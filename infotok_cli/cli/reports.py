@@ -1,14 +1,21 @@
-"""`infotok inspect` and `infotok stats`: what is in an .itk file. Neither needs a model."""
+"""`infotok inspect` and `infotok stats`: what is in .itk files. Neither runs a model."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import emit
-from infotok_cli.errors import UsageError
+from infotok_cli.cli.output import error_line, print_err, print_out, printable
+from infotok_cli.errors import InputError, ModelError, UsageError
+
+ItkFiles = Annotated[
+    list[Path],
+    typer.Argument(metavar="FILE.itk...", help="Files made by 'infotok encode'.", show_default=False),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -18,48 +25,57 @@ def register(app: typer.Typer) -> None:
 
 
 def inspect(
-    source: options.ItkFile,
+    sources: ItkFiles,
     as_json: options.Json = False,
     verify: Annotated[
         bool,
         typer.Option(
             "--verify",
-            help="Also decode every keep map and check every token id; names all damaged segments.",
+            help="Also decode all tokens, and name every damaged segment. Reads the token coder from the "
+            "weights file.",
             rich_help_panel=options.SELECTION_PANEL,
         ),
     ] = False,
     model: options.Model = None,
 ) -> None:
-    """Show what is in an .itk file, and check every byte of it. Runs no model.
+    """Show what is in .itk files, and check every byte of them.
 
-    --verify reads the token coder out of the weights file: the packaged one, or --model.
+    Several files are shown one after the other, with --json one line each; a bad one does not keep the
+    others from being shown.
 
     \b
     Examples:
       infotok inspect clip.itk
+      infotok inspect *.itk --json
       infotok inspect clip.itk --verify
-      infotok inspect clip.itk --json
     """
     from infotok_cli.cli import render
     from infotok_cli.itk.report import report_file, verify_file
 
-    if verify:
-        verify_file(source, model)
-    report = report_file(source)
-    emit(render.json_of_file(report) if as_json else render.inspect_table(report))
+    def show(source: Path, first: bool) -> None:
+        if verify:
+            verify_file(source, model)
+        report = report_file(source)
+        if as_json:
+            print_out(render.json_of_file(report, verified=verify))
+        else:
+            print_out(("" if first else "\n") + render.inspect_table(report, verified=verify))
+
+    for_each(sources, show)
 
 
 def stats(
-    source: options.ItkFile,
+    sources: ItkFiles,
     as_json: options.Json = False,
     as_csv: Annotated[
         bool,
         typer.Option("--csv", help="Print a line per segment as CSV.", rich_help_panel=options.OUTPUT_PANEL),
     ] = False,
 ) -> None:
-    """Show how many tokens each segment got, and where in the picture. Needs no model.
+    """Show how many tokens each segment got, and where.
 
-    A row per segment, the token rate over time, and a heat map of the frame.
+    A row per segment, the token rate over time, and a heat map of the frame. Several files are shown one
+    after the other: with --json one line each, with --csv as one table that begins with the file.
 
     \b
     Examples:
@@ -67,16 +83,43 @@ def stats(
       infotok stats clip.itk --csv > segments.csv
     """
     if as_json and as_csv:
-        raise UsageError("--json and --csv contradict each other", way_out="choose one")
+        raise UsageError("--json and --csv exclude each other", way_out="give only one of them")
     from infotok_cli.cli import render
     from infotok_cli.itk.report import report_stats
 
-    report = report_stats(source)
-    if as_json:
-        emit(render.json_of_stats(report))
-    elif as_csv:
-        emit(render.csv_of_stats(report))
-    else:
-        from infotok_cli.cli.stats_view import print_stats
+    several = len(sources) > 1
 
-        print_stats(report)
+    def show(source: Path, first: bool) -> None:
+        report = report_stats(source)
+        if as_json:
+            print_out(render.json_of_stats(report))
+        elif as_csv:
+            print_out(render.csv_of_stats(report, headings=first, name=str(source) if several else None))
+        else:
+            from infotok_cli.cli.stats_view import print_stats
+
+            if several:
+                print_out(("" if first else "\n") + f"{printable(str(source))}:")
+            print_stats(report)
+
+    for_each(sources, show)
+
+
+def for_each(sources: Sequence[Path], show: Callable[[Path, bool], None]) -> None:
+    """Call `show` with each file and whether it is the first to be shown.
+
+    Of several, bad ones are reported and skipped; the exit code is that of the first bad one.
+    """
+    if len(sources) == 1:
+        show(sources[0], True)
+        return
+    code, first = 0, True
+    for source in sources:
+        try:
+            show(source, first)
+            first = False
+        except (InputError, ModelError) as error:
+            print_err(error_line(error))
+            code = code or error.exit_code
+    if code:
+        raise typer.Exit(code)

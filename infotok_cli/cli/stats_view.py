@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from infotok_cli.cli import charts, render
-from infotok_cli.cli.output import can_show, emit, terminal_width
+from infotok_cli.cli.output import can_show, print_out, terminal_width
 from infotok_cli.itk.report import SegmentReport, StatsReport
 
 MOST_ROWS = 60
@@ -25,7 +25,7 @@ def print_stats(report: StatsReport) -> None:
     terminal = sys.stdout.isatty()
     blocks = can_show(charts.BLOCKS.fractions + charts.BLOCKS.shades)
     glyphs = charts.BLOCKS if blocks else charts.ASCII
-    emit("\n".join(stats_text(report, terminal_width(), glyphs, merge=terminal)))
+    print_out("\n".join(stats_text(report, terminal_width(), glyphs, merge=terminal)))
     _print_heat_map(report, glyphs, colour=blocks and charts.wants_colour(terminal))
 
 
@@ -39,7 +39,7 @@ def stats_text(report: StatsReport, width: int, glyphs: charts.Glyphs, *, merge:
     rows = [_merged(segments[at : at + step]) for at in range(0, len(segments), step)]
     lines = _table(report, rows, width, glyphs)
     if step > 1:
-        lines += ["", f"A row stands for {step} neighbouring segments; --json and --csv list every one."]
+        lines += ["", f"Each row is {step} neighbouring segments; --json and --csv list every one."]
     lines += ["", "token rate over time"]
     lines += charts.over_time(
         [row.end_seconds for row in segments],
@@ -93,7 +93,7 @@ def _print_heat_map(report: StatsReport, glyphs: charts.Glyphs, *, colour: bool)
         legend = f"{low:.2f} '{glyphs.shades}' {high:.2f}"
         frame = charts.heat_map(blocks, columns, glyphs)
         edge = f"+{'-' * len(frame[0])}+"
-        emit("\n".join(["", f"{title}, {legend}", edge, *(f"|{line}|" for line in frame), edge]))
+        print_out("\n".join(["", f"{title}, {legend}", edge, *(f"|{line}|" for line in frame), edge]))
         return
     from rich.console import Console
     from rich.text import Text
@@ -103,4 +103,4 @@ def _print_heat_map(report: StatsReport, glyphs: charts.Glyphs, *, colour: bool)
     console = Console(highlight=False)
     with console.capture() as captured:
         console.print(Text.assemble("\n", title, ", ", legend_text), *lines, sep="\n", no_wrap=True)
-    emit(captured.get().rstrip("\n"))
+    print_out(captured.get().rstrip("\n"))

@@ -40,8 +40,10 @@ def token_net_for(header: Header, name_or_path: str | None = None) -> TokenNet |
     """The token net that codes the ids of a file with this header; None when it needs none.
 
     Looks into the model named (as `find_model`) and into the packaged ones.
-    Raises ModelError when none of them is the file's.
+    Raises ModelError when none of them is the file's, or what is named is not a model, needed or not.
     """
+    if name_or_path is not None:
+        _check_model(find_model(name_or_path))
     if header.token_coding == 0:
         return None
     for path in (find_model(name_or_path), *map(infotok_weights.path, infotok_weights.names())):
@@ -54,6 +56,24 @@ def token_net_for(header: Header, name_or_path: str | None = None) -> TokenNet |
         "is not here",
         way_out="give its file with `model`",
     )
+
+
+def _check_model(path: Path) -> None:
+    """Raise ModelError unless the file is a weights file of ours, whichever model it holds."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as reader:
+            config = (reader.metadata() or {}).get(CONFIG_KEY)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            "is not a weights file", way_out="give a .safetensors file with `model`", where=str(path)
+        ) from error
+    if config is None:
+        raise ModelError(
+            "holds no model of infotok", way_out="give another file with `model`", where=str(path)
+        )
+    ModelConfig.from_json(config)
 
 
 def _read_token_net(path: Path, header: Header) -> TokenNet:

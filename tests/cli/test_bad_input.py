@@ -187,19 +187,20 @@ def test_input_as_output(refused: Refused, clip: Path, encoded: Path) -> None:
         (("--rate", "0.05"), "--rate 0.05 is out of range: choose 0.125 to 1"),
         (("--rate", "1.5"), "--rate 1.5 is out of range"),
         (("--rate", "nan"), "--rate nan is out of range"),
-        (("--rate", "high"), "--rate"),
+        (("--rate", "high"), "--rate 'high' is not a number: see 'infotok encode --help'"),
+        (("--max-tokens", "1.5"), "--max-tokens '1.5' is not a whole number"),
         (("--precision", "int8"), "--precision 'int8' is unknown: choose auto, bf16 or fp32"),
         (("--precision", "bf16", "--deterministic"), "--deterministic means --precision fp32"),
         (("--rate", "0.5", "--bitrate", "9k"), "--rate and --bitrate exclude each other"),
         (("--max-tokens", "9", "--target-psnr", "30"), "--max-tokens and --target-psnr exclude each other"),
         (("--max-tokens", "0"), "--max-tokens 0 is out of range"),
-        (("--bitrate", "-5"), "--bitrate '-5' is no quantity"),
-        (("--target-size", "5 apples"), "--target-size '5 apples' is no quantity: give a number like 500"),
+        (("--bitrate", "-5"), "--bitrate '-5' is not a quantity"),
+        (("--target-size", "5 apples"), "--target-size '5 apples' is not a quantity: give a number like 500"),
         (("--target-size", "99"), "--target-size 99 is below the least of"),
         (("--calibrated-rate", "2"), "--calibrated-rate 2 is out of range: choose 0.125 to 1"),
         (("--target-psnr", "nan"), "--target-psnr nan is out of range"),
         (("--start", "2", "--end", "1"), "--end 1 is not after --start 2"),
-        (("--start", "-1"), "give seconds from the beginning"),
+        (("--start", "-1"), "--start -1 is not a time: give seconds from the beginning, 0 or more"),
         (("--end", "inf"), "give seconds from the beginning"),
         (("--start", "60"), "is past the last frame"),
         (("--router", "magic"), "--router 'magic' is unknown: choose fast, exact, fixed, elastic"),
@@ -208,7 +209,8 @@ def test_input_as_output(refused: Refused, clip: Path, encoded: Path) -> None:
         (("--refine", "-1"), "--refine -1 is out of range: choose 0 to 1000 steps"),
         (("--short-side", "0"), "--short-side 0 is out of range"),
         (("--device", "abacus"), "--device 'abacus' is unknown"),
-        (("--no-such-option",), "--no-such-option"),
+        (("--no-such-option",), "there is no option --no-such-option"),
+        (("--rat", "1"), "there is no option --rat, perhaps --rate or "),
         (("one", "too many"), "infotok encode --help"),
     ],
 )
@@ -224,7 +226,7 @@ def test_encode_usage(
         (("--start", "2"), "no frame lies between"),
         (("--start", "0.5", "--end", "0.2"), "no frame lies between"),
         (("--start", "nan"), "give seconds from the beginning"),
-        (("--crf", "99"), "--crf"),
+        (("--crf", "99"), "--crf 99 is out of range: choose 0 to 63"),
         (("--codec", "magic"), "magic"),
         (("-o", "{}/out.avi"), "cannot write a .avi file"),
         (("-o", "{}/frames.d/"), "leave out .d"),
@@ -237,9 +239,12 @@ def test_decode_usage(refused: Refused, encoded: Path, options: tuple[str, ...],
 
 
 def test_stats_takes_one_form(refused: Refused, encoded: Path) -> None:
-    assert "choose one" in refused(2, "stats", encoded, "--json", "--csv")
+    assert "exclude each other" in refused(2, "stats", encoded, "--json", "--csv")
 
 
 def test_no_such_command(refused: Refused) -> None:
     assert "infotok --help" in refused(2, "transmogrify")
-    assert "infotok decode --help" in refused(2, "decode")
+    assert refused(2, "decode") == "FILE.itk is missing: see 'infotok decode --help'"
+    assert refused(2, "cut", "a.itk") == "--output is missing: see 'infotok cut --help'"
+    line = ("train", "clips", "-o", "a.safetensors", "--batch", "1")
+    assert "--batch 1 is out of range: choose at least 2" in refused(2, *line)

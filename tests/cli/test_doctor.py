@@ -21,6 +21,7 @@ def test_json(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("INFOTOK_KERNELS", raising=False)
     result = run("doctor", "--json", "--device", "cpu")
     assert result.stderr == ""
+    assert result.stdout.count("\n") == 1
     report = json.loads(result.stdout)
     assert report["versions"]["infotok"] == __version__
     assert report["versions"]["torch"]

@@ -39,7 +39,7 @@ def test_cut_and_concat(run: Run, encoded: Path) -> None:
     run("cut", encoded, "--end", 0.3, "-o", one)
     result = run("cut", encoded, "--start", 0.3, "-o", two)
     assert result.stdout == ""
-    assert "11 frames in 3 segments, 1 frame more stored but not shown, format version 1" in result.stderr
+    assert "11 frames in 3 segments, 1 hidden frame, format version 1" in result.stderr
     assert pictures(run, one) == whole[:9]
     assert pictures(run, two) == whole[9:]
     assert pictures(run, two, "--start", 0.1, "--end", 0.2) == whole[12:15]
@@ -98,7 +98,7 @@ def test_repair(run: Run, refused: Refused, encoded: Path) -> None:
     encoded.write_bytes(whole)
     damage(encoded, 2)
     run("repair", encoded, "-o", repaired, "-y")
-    assert "4 frames, before it was repaired" in run("inspect", repaired, "--verify").stdout
+    assert "4 frames, before the file was repaired" in run("inspect", repaired, "--verify").stdout
     assert "segment 2 (0.267 s to 0.400 s) is lost" in refused(3, "decode", repaired)
     assert len(pictures(run, repaired, "--skip-bad")) == 20
     assert run("stats", repaired, "--csv").stdout.splitlines()[3].split(",")[5] == "0"
@@ -113,6 +113,21 @@ def test_verify_names_all_damaged_segments(run: Run, refused: Refused, encoded: 
     damage(encoded, 4)
     message = refused(3, "inspect", encoded, "--verify")
     assert "2 of 5 segments are damaged, segment 1 (0.133 s to 0.267 s), segment 4" in message
+
+
+@pytest.mark.parametrize("command", [("inspect", "--verify"), ("export",)], ids=lambda words: words[0])
+def test_a_model_that_is_none_is_refused(
+    run: Run, refused: Refused, encoded: Path, model_file: Path, command: tuple[str, ...]
+) -> None:
+    """Although these tokens need no token coder: the file was named, so it must be what it is named as."""
+    text, other = encoded.with_name("text.safetensors"), encoded.with_name("other.safetensors")
+    text.write_text("no tensors")
+    other.write_bytes((2).to_bytes(8, "little") + b"{}")
+    word, *options = command
+    assert f"{text}: is not a weights file" in refused(4, word, encoded, *options, "--model", text)
+    assert f"{other}: holds no model of infotok" in refused(4, word, encoded, *options, "--model", other)
+    assert "does not exist" in refused(4, word, encoded, *options, "--model", "none.safetensors")
+    run(word, encoded, *options, "--model", model_file)
 
 
 def test_verify_finds_what_no_checksum_does(refused: Refused, run: Run, tmp_path: Path) -> None:

@@ -45,9 +45,60 @@ def test_inspect_table(run: Run, encoded: Path) -> None:
     column = lines[0].index("clip.itk")
     assert all(line[column - 2 : column] == "  " and line[column] for line in lines)
     text = "\n".join(lines)
-    for part in ("48 x 40 pixels", "20 frames", "29.97 fps (30000/1001)", "asked for 0.5", "tiny, sha256 "):
+    for part in ("48 x 40 pixels", "20 frames", "29.97 fps (30000/1001)", "0.5 requested", "tiny, sha256 "):
         assert part in text
     assert max(map(len, lines)) <= 80
+
+
+def test_inspect_verified(run: Run, encoded: Path) -> None:
+    assert run("inspect", encoded, "--verify").stdout.endswith("  whole: 5 segments, all tokens decode\n")
+    assert "all tokens decode" not in run("inspect", encoded).stdout
+    for options, verified in (((), False), (("--verify",), True)):
+        assert json.loads(run("inspect", encoded, "--json", *options).stdout)["verified"] is verified
+
+
+def test_several_files(run: Run, encoded: Path) -> None:
+    other = encoded.with_name('b, "other".itk')
+    other.write_bytes(encoded.read_bytes())
+    alone = run("inspect", encoded).stdout
+    both = run("inspect", encoded, other).stdout
+    assert both == f"{alone}\n{alone.replace('clip.itk', other.name)}"
+    lines = run("inspect", encoded, other, "--json").stdout.splitlines()
+    assert [json.loads(line)["path"] for line in lines] == [str(encoded), str(other)]
+    rows = list(csv.DictReader(io.StringIO(run("stats", encoded, other, "--csv").stdout)))
+    assert [row["file"] for row in rows] == [str(encoded)] * 5 + [str(other)] * 5
+    assert [row["segment"] for row in rows] == ["0", "1", "2", "3", "4"] * 2
+    lines = run("stats", encoded, other, "--json").stdout.splitlines()
+    assert [json.loads(line)["file"]["path"] for line in lines] == [str(encoded), str(other)]
+    shown = run("stats", encoded, other).stdout
+    assert shown.startswith(f"{encoded}:\n")
+    assert f"\n\n{other}:\n" in shown
+
+
+@pytest.mark.parametrize("command", ["inspect", "stats"])
+def test_a_bad_file_among_several(run: Run, encoded: Path, command: str) -> None:
+    """It is reported, the others are shown, and the exit code is its own."""
+    missing = encoded.with_name("missing.itk")
+    result = run(command, missing, encoded, "--json", code=3)
+    assert result.stderr == f"infotok: error: {missing}: does not exist: check the name\n"
+    assert len(result.stdout.splitlines()) == 1
+    assert run(command, encoded, missing, "--json", code=3).stdout == result.stdout
+
+
+def test_names_with_control_characters(run: Run, encoded: Path) -> None:
+    odd = encoded.with_name("red\x1b[31m\nnew\udcff.itk")
+    encoded.rename(odd)
+    escaped = "red\\x1b[31m\\nnew\\udcff"
+    assert f"{escaped}.itk" in run("inspect", odd).stdout
+    assert f"{escaped}.itk:" in run("stats", odd, odd).stdout
+    for words in (["cut", odd, "-o", odd.with_suffix(".2.itk")], ["export", odd], ["decode", odd]):
+        told = run(*words).stderr
+        assert told.count("\n") == 1
+        assert "\x1b" not in told
+        assert told.count(escaped) == 2
+    told = run("inspect", odd.with_name("no\x1b[31m"), code=3).stderr
+    assert "\x1b" not in told
+    assert "does not exist" in told
 
 
 def test_stats_json_adds_up(run: Run, encoded: Path) -> None:
@@ -105,7 +156,7 @@ def test_long_files_are_merged_on_request_only(encoded: Path) -> None:
     assert lines[1].split()[:5] == ["0-2", "0.000", "3.000", "3,000", "3"]
     assert lines[44].split()[0] == "129"
     assert lines[46].split()[:5] == ["total", "0.000", "130.000", "130,000", "8,385"]
-    assert "A row stands for 3 neighbouring segments" in lines[48]
+    assert "Each row is 3 neighbouring segments" in lines[48]
     short = stats_view.stats_text(long_report(report, 60), 80, charts.BLOCKS, merge=True)
     assert short[60].split()[0] == "59"
 
