@@ -33,8 +33,9 @@ RANKS = {
     "infotok_cli.train": 5,
     "infotok_cli.evaluate": 5,
     "infotok_cli.bench": 5,
-    "infotok_cli.cli": 6,
-    "infotok_cli.__main__": 7,
+    "infotok_cli.view": 6,
+    "infotok_cli.cli": 7,
+    "infotok_cli.__main__": 8,
 }
 
 # Rank-0 modules of the package may use each other in this order.
@@ -57,6 +58,7 @@ LIBRARIES = {
     "triton": {"infotok_kernels"},
     "av": {"infotok_cli.video"},
     "matplotlib": {"infotok_cli.evaluate"},
+    "PIL": {"infotok_cli.view"},
     "imageio_ffmpeg": {"infotok_cli.evaluate"},
     "constriction": {"infotok_cli.entropy"},
     "safetensors": {"infotok_cli.model", "infotok_cli.train", "infotok_cli.itk"},

@@ -15,7 +15,19 @@ from typing import Annotated
 
 import typer
 
-from infotok_cli.cli import decode, demo, doctor, edit, encode, evaluate, exit_codes, flat, reports, train
+from infotok_cli.cli import (
+    decode,
+    demo,
+    doctor,
+    edit,
+    encode,
+    evaluate,
+    exit_codes,
+    flat,
+    reports,
+    train,
+    view,
+)
 from infotok_cli.cli.help import App, Group
 from infotok_cli.cli.output import (
     claim_standard_streams,
@@ -38,6 +50,7 @@ _PRINTERS = ("click", "typer", "rich")
 _PANELS = {
     "Video to tokens and back": (encode, decode),
     "Work on .itk files, without a model": (reports, edit, flat),
+    "See what it does": (view,),
     "Models": (train, evaluate),
     "Getting started": (demo, doctor),
 }

@@ -1,0 +1,157 @@
+"""`infotok view`: source, decoded and where the tokens went, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infotok_cli.cli import options
+from infotok_cli.cli.output import print_err, print_out, printable
+from infotok_cli.errors import UsageError
+
+PANES_PANEL = "Panes"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`."""
+    app.command()(view)
+
+
+def view(
+    source_file: options.ItkFile,
+    *,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--source",
+            metavar="VIDEO",
+            help="The video that was encoded: adds a pane, and PSNR.",
+            show_default="none",
+            rich_help_panel=PANES_PANEL,
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="CODEC",
+            help="Add a pane of an ordinary codec (x264, x265, svt-av1) at the same bytes; needs --source.",
+            show_default="none",
+            rich_help_panel=PANES_PANEL,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="One picture (.png), a video (.mp4, .webm, .mkv, .mov) or an animation (.gif, .webp).",
+            show_default="FILE.view.png",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None,
+    overwrite: options.Overwrite = False,
+    as_json: options.Json = False,
+    frame: Annotated[
+        int | None,
+        typer.Option(
+            "--frame",
+            metavar="N",
+            help="The frame of a picture, from 0.",
+            show_default="the most telling",
+            rich_help_panel=options.SELECTION_PANEL,
+        ),
+    ] = None,
+    at: Annotated[
+        float | None,
+        typer.Option(
+            "--at",
+            metavar="SECONDS",
+            help="The same by time.",
+            show_default="none",
+            rich_help_panel=options.SELECTION_PANEL,
+        ),
+    ] = None,
+    start: options.Start = None,
+    end: options.End = None,
+    model: options.Model = None,
+    device: options.Device = "auto",
+    kernels: options.Kernels = None,
+    precision: options.Precision = "auto",
+) -> None:
+    """Show where the tokens went: source, decoded and a heat map side by side, tokens over time below.
+
+    One wide picture of the frame whose tokens are spread most unevenly, or a moving view with -o clip.mp4.
+
+    \b
+    Examples:
+      infotok view clip.itk
+      infotok view clip.itk --source clip.mp4 --at 2.5 -o still.png
+      infotok view clip.itk --source clip.mp4 --against x264 -o beside.mp4
+    """
+    target = source_file.with_suffix(".view.png") if output is None else output
+    options.check_input(source_file)
+    if source is not None:
+        options.check_input(source)
+        options.check_distinct(source, target)
+    options.check_distinct(source_file, target)
+
+    from infotok_cli.view.output import is_still
+
+    still = is_still(target)
+    if still and (start is not None or end is not None):
+        raise UsageError(
+            "--start and --end are for moving views", way_out="give --frame or --at, or -o OUT.mp4"
+        )
+    if not still and (frame is not None or at is not None):
+        raise UsageError(
+            "--frame and --at are for one picture", way_out="give --start and --end, or -o OUT.png"
+        )
+    options.check_file_output(target, overwrite)
+
+    import tempfile
+
+    from infotok_cli.cli.progress import progress
+    from infotok_cli.codec.load_engine import load_engine
+    from infotok_cli.container.reader import ItkReader
+    from infotok_cli.view.output import write_moving, write_still
+    from infotok_cli.view.scene import Scene, Wish
+
+    wish = Wish(
+        source=source, against=against, frame=frame, at_seconds=at, start_seconds=start, end_seconds=end
+    )
+    with ItkReader(source_file) as reader, tempfile.TemporaryDirectory(prefix="infotok-view-") as scratch:
+        engine = load_engine(model, device, kernels, precision=precision)
+        scene = Scene(source_file, reader, engine, wish, Path(scratch))
+        if still:
+            number, picture = scene.still()
+            write_still(target, picture, overwrite=overwrite)
+            count, what = 1, f"frame {number}"
+        else:
+            wanted = scene.wanted()
+            with progress() as bar:
+                bar.started(len(wanted))
+                bar.describe("drawing")
+                count = write_moving(
+                    target, scene.moving(), scene.rate, overwrite=overwrite, written=bar.done
+                )
+            number, what = wanted.start, f"{count} frames"
+    if as_json:
+        import json
+
+        print_out(
+            json.dumps(
+                {
+                    "input": str(source_file),
+                    "output": str(target),
+                    "first_frame": number,
+                    "frames": count,
+                    "size_bytes": target.stat().st_size,
+                }
+            )
+        )
+    else:
+        print_err(f"{printable(str(target))}: {what} of {printable(scene.headline)}")
