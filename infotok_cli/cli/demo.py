@@ -60,6 +60,7 @@ def demo(
     from infotok_cli.codec.decode import decode_file
     from infotok_cli.codec.encode import encode_file
     from infotok_cli.codec.load_engine import load_engine
+    from infotok_cli.codec.video_psnr import pooled_psnr_db
     from infotok_cli.itk.report import report_stats
 
     engine = load_engine(model, device, kernels)
@@ -69,7 +70,7 @@ def demo(
     print_stats(report)
     print_out("\n" + "\n".join(phase_lines(report)) + "\n")
     print_err(render.decode_line(decode_file(tokens, decoded, engine, overwrite=True)))
-    psnr = psnr_of(sample, decoded)
+    psnr = pooled_psnr_db(sample, decoded)
     print_out(f"PSNR of {printable(str(decoded))} against {printable(str(sample))}: {psnr:.2f} dB")
     print_out(f"Compare them side by side, or try: infotok inspect {printable(str(tokens))}")
 
@@ -99,20 +100,6 @@ def phase_lines(report: StatsReport) -> Iterator[str]:
         tokens, positions = sum(row.tokens for row in inside), sum(row.positions for row in inside)
         rate = f"token rate {tokens / positions:.3f}" if positions else "part of another segment"
         yield f"{phase:<6} {start:.2f} s to {end:.2f} s: {tokens:>7,} tokens, {rate}"
-
-
-def psnr_of(reference: Path, decoded: Path) -> float:
-    """PSNR in dB over all frames of two videos of the same size."""
-    import numpy as np
-
-    from infotok_cli.metrics import PEAK, mean_squared_error
-    from infotok_cli.video.reader import open_video
-
-    with open_video(reference) as one, open_video(decoded) as other:
-        errors = [
-            mean_squared_error(a[None], b[None])[0] for a, b in zip(one.frames(), other.frames(), strict=True)
-        ]
-    return float(10 * np.log10(PEAK**2 / np.mean(errors)))
 
 
 def _make_folder(folder: Path) -> None:

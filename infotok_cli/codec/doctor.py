@@ -15,23 +15,19 @@ from importlib import metadata
 from itertools import islice
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 import infotok_weights
 from infotok_cli import __version__
 from infotok_cli.codec.decode import decode_file
 from infotok_cli.codec.demo_clip import FRAME_RATE, PHASE_FRAMES, SIDE, sample_frames
 from infotok_cli.codec.encode import encode_file
 from infotok_cli.codec.options import EncodeOptions
+from infotok_cli.codec.video_psnr import pooled_psnr_db
 from infotok_cli.errors import InfotokError, ModelError, UsageError
 from infotok_cli.itk.find_weights import find_model
-from infotok_cli.metrics import PEAK, mean_squared_error
 from infotok_cli.model.devices import Device, cuda_version, devices, triton_obstacle
 from infotok_cli.model.engine import Engine, Runtime, choose_runtime
 from infotok_cli.model.weights import file_sha256, load_model
 from infotok_cli.video.encoders import ENCODERS, find_encoder
-from infotok_cli.video.reader import open_video
 from infotok_cli.video.writer import VideoWriter
 
 PACKAGES = ("torch", "triton", "numpy", "av", "safetensors", "typer", "rich")
@@ -181,7 +177,7 @@ def self_test(model: str | None, runtime: Runtime, tell: Callable[[str], None]) 
                 f"self test: {PHASE_FRAMES} frames of {SIDE}x{SIDE} came back as "
                 f"{shown.frames} of {shown.width}x{shown.height}"
             )
-        psnr = _psnr(clip, decoded)
+        psnr = pooled_psnr_db(clip, decoded)
     known = {infotok_weights.path(name) for name in infotok_weights.names()}
     if path in known and not psnr >= WORST_PSNR:
         raise ModelError(
@@ -197,12 +193,3 @@ def self_test(model: str | None, runtime: Runtime, tell: Callable[[str], None]) 
         encode_seconds=encoded.seconds,
         decode_seconds=shown.seconds,
     )
-
-
-def _psnr(one: Path, other: Path) -> float:
-    def frames(path: Path) -> NDArray[np.uint8]:
-        with open_video(path) as video:
-            return np.stack(list(video.frames()))
-
-    error = float(np.mean(mean_squared_error(frames(one), frames(other))))
-    return float(10 * np.log10(PEAK**2 / error)) if error else float("inf")

@@ -25,6 +25,30 @@ class Encoder:
     options: tuple[tuple[str, str], ...] = ()
     least_side: int = 1
     """Smallest width and height it can be trusted with."""
+    live_options: tuple[tuple[str, str], ...] = ()
+    """More options, for streams: no frame is kept back."""
+    codec_tag: str = ""
+    """How files other than Matroska are to name the codec, where FFmpeg's choice is not played everywhere."""
+    undated_frames: int = 0
+    """Videos of at most so many frames come with decoding times that the encoder never set."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables that the library reads instead of options, where they are not set."""
+
+    def pixel_format_for(self, width: int, height: int) -> str:
+        """Pixel format for pictures of this size; UsageError where it has none."""
+        if min(width, height) < self.least_side:
+            raise UsageError(
+                f"codec {self.name} cannot be trusted with {width}x{height} pixels, it needs "
+                f"{self.least_side} a side",
+                way_out="choose h264",
+            )
+        odd = bool(width % 2 or height % 2)
+        found = self.odd_pixel_format if odd else self.pixel_format
+        if not found:
+            raise UsageError(
+                f"codec {self.name} cannot write odd sizes ({width}x{height})", way_out="choose h264"
+            )
+        return found
 
 
 ENCODERS = {
@@ -34,6 +58,7 @@ ENCODERS = {
         default_crf=16,
         # Against the usual preset at 18: 40 % of the time, 0.7 dB less at 38 dB, 18 % more bytes.
         options=(("preset", "veryfast"),),
+        live_options=(("tune", "zerolatency"),),
     ),
     "hevc": Encoder(
         name="libx265",
@@ -41,8 +66,11 @@ ENCODERS = {
         default_crf=20,
         options=(("x265-params", "log-level=none"),),
         least_side=64,  # x265 writes beyond its buffers for some smaller sizes and crashes
+        codec_tag="hvc1",
+        undated_frames=2,
     ),
-    "av1": Encoder(name="libsvtav1", default_crf=25),
+    # The library prints its settings unless told otherwise.
+    "av1": Encoder(name="libsvtav1", default_crf=25, environment=(("SVT_LOG", "0"),)),
     "vp9": Encoder(name="libvpx-vp9", default_crf=24, options=(("b", "0"), ("row-mt", "1"))),
     "ffv1": Encoder(
         name="ffv1", pixel_format="bgr0", odd_pixel_format="bgr0", options=(("level", "3"), ("slicecrc", "1"))

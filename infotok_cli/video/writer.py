@@ -35,12 +35,8 @@ NO_SOUND_OF = {".mp4": ("A_PCM",), ".m4v": ("A_PCM",), ".mov": ("A_FLAC", "A_OPU
 MP4 wants to know which loudspeaker a channel is for, which PCM does not tell.
 """
 
-X265_DELAY_FRAMES = 2
-
 LIVE_MATROSKA = {"live": "1", "flush_packets": "1", "cluster_time_limit": "500", "fflags": "+bitexact"}
 """A stream is written so that it can be shown while it goes on, and holds no random numbers."""
-LIVE_OPTIONS = {"libx264": (("tune", "zerolatency"),)}
-"""Encoder options that keep no frames back, for streams."""
 
 
 class FrameWriter(Protocol):
@@ -107,27 +103,16 @@ class VideoWriter:
             raise UsageError(
                 f"cannot write a {self._path.suffix or 'nameless'} file",
                 way_out=f"choose {', '.join(VIDEO_SUFFIXES)}",
-                where=str(path),
+                where=str(self._path),
             )
-        encoder = find_encoder(codec or ("vp9" if self._suffix == ".webm" else "h264"))
-        if min(width, height) < encoder.least_side:
-            raise UsageError(
-                f"codec {encoder.name} cannot be trusted with {width}x{height} pixels, it needs "
-                f"{encoder.least_side} a side",
-                way_out="choose h264",
-            )
-        odd = bool(width % 2 or height % 2)
-        pixel_format = encoder.odd_pixel_format if odd else encoder.pixel_format
-        if not pixel_format:
-            raise UsageError(
-                f"codec {encoder.name} cannot write odd sizes ({width}x{height})", way_out="choose h264"
-            )
+        encoder = self._encoder = find_encoder(codec or ("vp9" if self._suffix == ".webm" else "h264"))
+        pixel_format = encoder.pixel_format_for(width, height)
         self._colour = writable_colour(colour, height, pixel_format)
         self._converter = YuvConverter(pixel_format, self._colour)
         with reported(self._path):
             if sink is not None:
                 self._container = av.open(sink, mode="w", format="matroska", options=LIVE_MATROSKA)
-                encoder_options = (*LIVE_OPTIONS.get(encoder.name, ()), *encoder_options)
+                encoder_options = (*encoder.live_options, *encoder_options)
             else:
                 self._container = av.open(f"file:{Path(str(path)).absolute()}", mode="w")
         try:
@@ -153,9 +138,8 @@ class VideoWriter:
             options["crf"] = str(quality)
         elif crf is not None:
             raise UsageError(f"codec {encoder.name} has no quality setting", way_out="leave it out")
-        if encoder.name == "libsvtav1":
-            # The library prints its settings unless told otherwise, and reads only the environment.
-            os.environ.setdefault("SVT_LOG", "0")
+        for variable, value in encoder.environment:
+            os.environ.setdefault(variable, value)
         height, width, _ = self._shape
         try:
             stream = cast(
@@ -175,8 +159,8 @@ class VideoWriter:
         context.color_trc = self._colour.transfer
         context.colorspace = self._colour.matrix
         context.color_range = self._colour.range
-        if encoder.name == "libx265" and self._suffix != ".mkv":
-            context.codec_tag = "hvc1"
+        if encoder.codec_tag and self._suffix != ".mkv":
+            context.codec_tag = encoder.codec_tag
         return stream
 
     def _add_audio(self, track: AudioTrack) -> AudioStream:
@@ -243,8 +227,7 @@ class VideoWriter:
             raise OutputError("has no frames to hold", way_out="write some first", where=str(self._path))
         with self._muxing():
             packets = self._stream.encode(None)
-            if self._count <= X265_DELAY_FRAMES and self._stream.codec_context.name == "libx265":
-                # Videos this short come with decoding times from memory that x265 never set.
+            if self._count <= self._encoder.undated_frames:
                 for packet in packets:
                     packet.dts = packet.pts
             self._container.mux(packets)

@@ -100,7 +100,7 @@ def test_kernels_asked_for_by_option_are_run_or_refused(
 ) -> None:
     """The option goes before the variable; without the interpreter a CPU cannot run triton."""
     source: Path = {"decode": encoded, "demo": tmp_path}.get(command, clip)
-    suffix = ".safetensors" if command == "train" else ".mkv"
+    suffix = {"train": ".safetensors", "encode": ".itk"}.get(command, ".mkv")
     target = () if command in ("eval", "demo") else ("-o", tmp_path / f"{command}{suffix}")
     line = (command, source, *target, *extra, "--device", "cpu", "--kernels")
     monkeypatch.setenv("TRITON_INTERPRET", "0")
