@@ -64,7 +64,7 @@ bench-kernels: $(GPU_SETUP) ## test the kernels on a GPU, then time them; rows g
 profile: $(GPU_SETUP) ## where the time of an encode and a decode goes, on the GPU if there is one
 	$(ON_GPU) -m infotok_cli.bench.profile --operations
 
-train: setup ## train on CLIPS for MINUTES into OUT (goes on from OUT's checkpoint)
+train: setup ## train on CLIPS for MINUTES into OUT (resumes from OUT's checkpoint)
 	$(BIN)/infotok train $(CLIPS) -o $(OUT) --minutes $(MINUTES)
 
 adopt: setup ## take the weights OUT into the package

@@ -14,7 +14,10 @@ from safetensors import safe_open
 
 from file_limit import largest_file
 from infotok_cli.cli import train_view
+from infotok_cli.config import ModelConfig
 from infotok_cli.model.weights import load_model
+from infotok_cli.train import fit_to_model
+from train_together import FEW_CLIPS
 
 Run = Callable[..., Any]
 
@@ -31,6 +34,26 @@ def cache(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def few_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is fitted at the end of a run would take longer than the run itself."""
+    for name, few in FEW_CLIPS.items():
+        monkeypatch.setattr(fit_to_model, name, few)
+
+
+@pytest.mark.usefixtures("few_clips")
+def test_from_scratch_a_model_is_called_like_its_file(run: Run, cache: Path, tmp_path: Path) -> None:
+    output = tmp_path / "mine.safetensors"
+    words = ("--steps", 1, "--batch", 2, "--crop", "8x16", "--no-compile", "--device", "cpu")
+    result = run("train", cache, "-o", output, *words, "--coder-steps", 0)
+    assert "wrote" in result.stderr
+    assert load_model(output).config == ModelConfig(name="mine", overlap=2)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "cache", "mine.safetensors", "mine.checkpoint.safetensors",
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("few_clips")
 def test_options_reach_the_run(run: Run, cache: Path, model_file: Path, tmp_path: Path) -> None:
     output = tmp_path / "mine.safetensors"
     result = run(
@@ -49,6 +72,7 @@ def test_options_reach_the_run(run: Run, cache: Path, model_file: Path, tmp_path
     assert loaded.token_net is not None
 
 
+@pytest.mark.usefixtures("few_clips")
 def test_a_model_keeps_its_name(run: Run, cache: Path, model_file: Path, tmp_path: Path) -> None:
     words = ("--crop", "8x32", "--no-compile", "--device", "cpu", "--steps", 0, "--coder-steps", 0)
     output = tmp_path / "another.safetensors"
@@ -56,6 +80,7 @@ def test_a_model_keeps_its_name(run: Run, cache: Path, model_file: Path, tmp_pat
     assert load_model(output).config.name == "tiny"
 
 
+@pytest.mark.usefixtures("few_clips")
 def test_a_full_disk_is_an_output_that_cannot_be_written(
     refused: Callable[..., str], cache: Path, model_file: Path, tmp_path: Path
 ) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import train_together
+from infotok_cli.train import fit_to_model
 from infotok_cli.train.make_cache import make_cache
 from make_video import make_video, moving_shapes
 
@@ -29,6 +31,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory, clips: list[Path]) -> Path:
     # Of each video one whole run of 32 frames and a rest of 8; the wider one gives two tiles a run.
     assert tiles == 2 + 4
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _fits_take_few_clips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is fitted at the end of a run would take longer than the run itself."""
+    for name, few in train_together.FEW_CLIPS.items():
+        monkeypatch.setattr(fit_to_model, name, few)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import file_sha256, load_model
 from infotok_cli.train.checkpoint import read_checkpoint
 from infotok_cli.train.step import TrainingModule
+from tiny_model import write_tiny_model
 
 Facts = dict[str, Any]
 
@@ -123,15 +124,16 @@ def test_a_signal_while_the_first_process_fits_is_heard(
 
 
 def test_the_command_runs_under_torchrun(cache: Path, tmp_path: Path) -> None:
-    output = tmp_path / "small.safetensors"
+    init, output = tmp_path / "tiny.safetensors", tmp_path / "small.safetensors"
+    write_tiny_model(init, "elastic")  # such weights get no fits, which take minutes
     result = torchrun(
         "-m", "infotok_cli", "train", cache, "-o", output, "--steps", 1, "--batch", 2, "--crop", "8x16",
-        "--no-compile", "--device", "cpu", "--coder-steps", 0,
+        "--no-compile", "--device", "cpu", "--coder-steps", 0, "--init", init, "--name", "small",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert result.stderr.count("wrote") == 1
     assert load_model(output).config.name == "small"
-    left = {path.name for path in tmp_path.iterdir()}
+    left = {path.name for path in tmp_path.iterdir()} - {init.name}
     assert left == {"small.safetensors", "small.checkpoint.safetensors"}
 
 
