@@ -50,7 +50,7 @@ _PRINTERS = ("click", "typer", "rich")
 _PANELS = {
     "Video to tokens and back": (encode, decode),
     "Work on .itk files, without a model": (reports, edit, flat),
-    "See what it does": (view,),
+    "Show what it does": (view,),
     "Models": (train, evaluate),
     "Getting started": (demo, doctor),
 }
