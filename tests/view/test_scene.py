@@ -15,7 +15,7 @@ from PIL import Image
 
 from infotok_cli.cli.app import main
 from infotok_cli.codec.encode import encode_file
-from infotok_cli.config import EncodeOptions
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
