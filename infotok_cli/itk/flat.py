@@ -23,6 +23,7 @@ from infotok_cli.errors import InputError, OutputError
 from infotok_cli.itk.find_weights import token_net_for
 from infotok_cli.itk.flat_files import FORMATS, flat_format
 from infotok_cli.itk.tokens import pack_tokens, unpack_tokens
+from infotok_cli.places import PathName, Source, path_of, source_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,18 +43,20 @@ class FlatReport:
 
 
 def export_file(
-    source: Path,
-    target: Path,
+    source: Source,
+    target: PathName,
     format_name: str | None = None,
     *,
-    model: str | None = None,
+    model: PathName | None = None,
     overwrite: bool = False,
 ) -> FlatReport:
     """Write the flat ids of an .itk file as `format_name` (default: by the suffix of `target`).
 
     model: name or path of the weights whose token net the file needs, unless they are packaged.
-    Raises InputError (also for any damage), UsageError, ModelError or OutputError.
+    Raises InputError (also for any damage), UsageError, ModelError or OutputError, and TypeError for what
+    names no file.
     """
+    target = path_of(target, "target")
     kind = flat_format(target, format_name)
     tokens = ids = 0
 
@@ -87,7 +90,7 @@ def export_file(
                 ) from error
             size_bytes = stream.tell()
         return FlatReport(
-            input=str(source),
+            input=source_name(source),
             output=str(target),
             format=kind,
             segments=len(reader.index),
@@ -114,19 +117,20 @@ def plain_header(header: Header) -> Header:
 
 
 def import_file(
-    source: Path,
-    target: Path,
+    source: PathName,
+    target: PathName,
     format_name: str | None = None,
     *,
-    model: str | None = None,
+    model: PathName | None = None,
     overwrite: bool = False,
 ) -> FlatReport:
     """Write the .itk file whose flat ids `source` holds, a file of `format_name` (default: by its suffix).
 
     What was exported comes back byte for byte, but for what an export leaves out.
     Raises InputError when the file cannot be read or breaks the grammar, or UsageError, ModelError,
-    OutputError.
+    OutputError, and TypeError for what names no file.
     """
+    source, target = path_of(source, "source"), path_of(target, "target")
     kind = flat_format(source, format_name)
     tokens = ids = 0
     with _named(source), FORMATS[kind].read(source) as (head, sequences):
