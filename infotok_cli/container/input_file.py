@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 from infotok_cli.container import layout
 from infotok_cli.container.sections import FRAME_BYTES, unpack_frame
 from infotok_cli.errors import InputError
-from infotok_cli.places import Source, check_source, seekable, source_name
+from infotok_cli.places import Bytes, Source, Spooled, check_source, seekable, source_name
 
 
 class InputFile:
@@ -32,7 +32,7 @@ class InputFile:
         name = source_name(source)
         self.name = name if name.isprintable() else repr(name)
         self._path = source if isinstance(source, (str, os.PathLike)) else None
-        self.stream = self._open() if self._path is not None else self._spooled(source)
+        self.stream = self._open() if self._path is not None else self._held(source)
         """At any place."""
         self.size_bytes = self._size()
         if not self.size_bytes:
@@ -43,6 +43,11 @@ class InputFile:
         """Close the file; a stream or bytes that were given stay as they are."""
         if self._path is not None:
             self.stream.close()
+
+    @property
+    def source(self) -> Source:
+        """What opens it once more: the path, or the stream that its bytes are in."""
+        return Spooled(self.stream, self.name) if self._path is None else self._path
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -108,8 +113,11 @@ class InputFile:
         except OSError as error:
             raise self.error(f"cannot be read ({error.strerror or error})", "check the disk") from error
 
-    def _spooled(self, source: Source) -> BinaryIO:
-        if isinstance(source, (bytes, bytearray, memoryview)):
+    def _held(self, source: Source) -> BinaryIO:
+        """What has no path, as a stream to read at any place."""
+        if isinstance(source, Spooled):
+            return source.stream
+        if isinstance(source, Bytes):
             return io.BytesIO(source)
         try:
             return seekable(cast(BinaryIO, source))

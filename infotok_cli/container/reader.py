@@ -88,6 +88,11 @@ class ItkReader:
         """Close the file; header and index stay."""
         self._file.close()
 
+    @property
+    def source(self) -> Source:
+        """What opens the same file once more, also when this one is closed."""
+        return self._file.source
+
     def opened(self) -> AbstractContextManager[None]:
         """Open a closed file again for a while; one that has changed meanwhile shows as damaged.
 

@@ -17,9 +17,9 @@ from infotok_cli.container.header import Header
 from infotok_cli.container.layout import Counts, Segment
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.writer import ItkWriter
-from infotok_cli.errors import InputError, UsageError
+from infotok_cli.errors import InputError
 from infotok_cli.itk.frame_times import frame_range
-from infotok_cli.places import Source, Target, check_target, source_name, target_name, written
+from infotok_cli.places import Place, Source, output_of, source_name
 from infotok_cli.sound import AudioPacket, AudioTrack, units_at
 
 SAME = (
@@ -106,7 +106,7 @@ class _Piece:
 
 def cut_file(
     source: Source,
-    target: Target,
+    target: Place,
     *,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
@@ -115,28 +115,20 @@ def cut_file(
     """Copy what is shown at start <= time < end, frame by frame the same as in `source`.
 
     Only the segments that show some of it are read; a damaged one is refused.
-    Raises InputError, UsageError or OutputError, and TypeError for what names no file.
+    Raises InputError, UsageError or OutputError.
     """
-    check_target(target)
     with ItkReader(source) as reader:
         wanted = frame_range(reader, start_seconds, end_seconds)
         return _write([source], target, list(_cut(reader, wanted)), overwrite)
 
 
-def concat_files(sources: Sequence[Source], target: Target, *, overwrite: bool = False) -> EditReport:
+def concat_files(sources: Sequence[Source], target: Place, *, overwrite: bool = False) -> EditReport:
     """Copy files one after the other; two parts of one segment that meet again become one.
 
     Raises:
         InputError: a file is damaged, or differs from the first in one of the fields `SAME`.
-        UsageError: there is no file.
         OutputError: the output cannot be written.
-        TypeError: what is given names no file.
     """
-    if isinstance(sources, (str, bytes)) or not isinstance(sources, Sequence):
-        raise TypeError(f"sources must be a list or a tuple of files, not {type(sources).__name__}")
-    if not sources:
-        raise UsageError("`sources` is empty", way_out="name the files to join")
-    check_target(target)
     pieces: list[_Piece] = []
     for source in sources:
         with ItkReader(source) as reader:  # not all at once: there may be more of them than can be open
@@ -150,14 +142,12 @@ def concat_files(sources: Sequence[Source], target: Target, *, overwrite: bool =
     return _write(sources, target, pieces, overwrite)
 
 
-def repair_file(source: Source, target: Target, *, overwrite: bool = False) -> EditReport:
+def repair_file(source: Source, target: Place, *, overwrite: bool = False) -> EditReport:
     """Copy every whole segment under a new index; between them lost ones keep the times what they were.
 
     What is lost after the last whole segment of a truncated file is not known and not replaced.
-    Raises InputError when the header is damaged or nothing is whole, or OutputError, or TypeError for what
-    names no file.
+    Raises InputError when the header is damaged or nothing is whole, or OutputError.
     """
-    check_target(target)
     with ItkReader(source, recover=True) as reader:
         notes = [] if reader.damage is None else [f"{reader.name} {reader.damage}"]
         pieces = []
@@ -249,12 +239,11 @@ def _header(pieces: Sequence[_Piece]) -> Header:
     return dataclasses.replace(pieces[0].reader.header, segment_frames=length)
 
 
-def _write(
-    sources: Iterable[Source], target: Target, pieces: Sequence[_Piece], overwrite: bool
-) -> EditReport:
-    header, name = _header(pieces), target_name(target)
-    with written(target, overwrite) as stream:
-        writer = ItkWriter(stream, header, name)
+def _write(sources: Iterable[Source], target: Place, pieces: Sequence[_Piece], overwrite: bool) -> EditReport:
+    header = _header(pieces)
+    output = output_of(target, overwrite=overwrite)
+    with output.opened() as stream:
+        writer = ItkWriter(stream, header, output.name)
         for reader, its_pieces in groupby(pieces, lambda piece: piece.reader):
             with reader.opened():
                 for piece in its_pieces:
@@ -262,7 +251,7 @@ def _write(
         size_bytes = writer.finish()
     return EditReport(
         inputs=tuple(map(source_name, sources)),
-        output=name,
+        output=output.name,
         format_version=header.format_version,
         frames=writer.frames,
         frame_rate=header.frame_rate,
