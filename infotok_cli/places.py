@@ -7,9 +7,10 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, ClassVar, cast
 
@@ -37,6 +38,8 @@ class Spooled:
     stream: BinaryIO
     name: str
     """What messages call it."""
+    lock: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+    """Held from a seek to the read that follows it."""
 
     def __str__(self) -> str:
         return self.name

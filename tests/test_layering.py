@@ -79,8 +79,15 @@ def sources() -> list[tuple[str, Path]]:
     return sorted(found)
 
 
+DOOR = ROOT / "infotok_cli" / "__init__.py"
+
+
 def imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    """Names that a file imports; those that the package's door names for type checkers alone are left out."""
+    tree = ast.parse(path.read_text("utf-8"))
+    if path == DOOR:
+        tree.body = [node for node in tree.body if not is_for_types(node)]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -88,6 +95,10 @@ def imports(path: Path) -> Iterator[str]:
             assert node.module is not None
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_for_types(node: ast.stmt) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def unit(module: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
@@ -31,6 +32,7 @@ class InputFile:
         check_source(source)
         name = source_name(source)
         self.name = name if name.isprintable() else repr(name)
+        self._lock = source.lock if isinstance(source, Spooled) else threading.Lock()
         self._path = source if isinstance(source, (str, os.PathLike)) else None
         self.stream = self._open() if self._path is not None else self._held(source)
         """At any place."""
@@ -47,7 +49,7 @@ class InputFile:
     @property
     def source(self) -> Source:
         """What opens it once more: the path, or the stream that its bytes are in."""
-        return Spooled(self.stream, self.name) if self._path is None else self._path
+        return Spooled(self.stream, self.name, self._lock) if self._path is None else self._path
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -68,10 +70,11 @@ class InputFile:
     def read(self, offset: int, length: int) -> bytes:
         """Exactly so many bytes; InputError where the file, as it is now, has fewer."""
         try:
-            self.stream.seek(offset)
-            data = self.stream.read(length)
-            while len(data) < length and (more := self.stream.read(length - len(data))):
-                data += more  # an unbuffered stream gives what it likes
+            with self._lock:
+                self.stream.seek(offset)
+                data = self.stream.read(length)
+                while len(data) < length and (more := self.stream.read(length - len(data))):
+                    data += more  # an unbuffered stream gives what it likes
         except OSError as error:
             raise self.error(
                 f"cannot be read at byte {offset} ({error.strerror})", "check the disk"

@@ -63,7 +63,7 @@ class TokenFile:
     """An open .itk file; a context manager. No torch is needed.
 
     Opening checks header and index, everything else is checked when it is read. `file[1.0:2.5]` is the file
-    of what is shown at 1.0 <= seconds < 2.5, as `slice` makes it. Not to be used by several threads at once.
+    of what is shown at 1.0 <= seconds < 2.5, as `slice` makes it.
     """
 
     def __init__(self, source: Source, *, model: PathName | None = None, recover: bool = False) -> None:
