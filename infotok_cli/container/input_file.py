@@ -6,6 +6,7 @@ import io
 import os
 import stat
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
@@ -123,7 +124,10 @@ class InputFile:
         if isinstance(source, Bytes):
             return io.BytesIO(source)
         try:
-            return seekable(cast(BinaryIO, source))
+            stream = seekable(cast(BinaryIO, source))
+            if stream is not source:
+                weakref.finalize(self, stream.close)
+            return stream
         except OSError as error:
             reason = error.strerror or error
             raise self.error(f"cannot be read ({reason})", "check where it comes from") from error

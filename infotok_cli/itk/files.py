@@ -48,7 +48,8 @@ def concat(sources: Iterable[Tokens], target: Place, *, overwrite: bool = False)
     if isinstance(sources, (str, bytes, TokenFile)) or not isinstance(sources, Iterable):
         raise TypeError(f"sources must be several files, such as a list, not {type(sources).__name__}")
     check_target(target)
-    given = [source_of(source, f"sources[{place}]") for place, source in enumerate(sources)]
+    held = list(sources)  # a file without a name is gone when nobody holds it
+    given = [source_of(source, f"sources[{place}]") for place, source in enumerate(held)]
     if not given:
         raise UsageError("`sources` is empty", way_out="name the files to join")
     return concat_files(given, target, overwrite=overwrite)

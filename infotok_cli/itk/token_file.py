@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -85,9 +86,10 @@ class TokenFile:
 
     @classmethod
     def of_spool(cls, stream: BinaryIO, *, model: PathName | None = None) -> Self:
-        """The file that was written to a stream of `spool`, which is closed with it."""
+        """The file that was written to a stream of `spool`, which is closed with it, or when it is let go of."""
         made = cls(stream, model=model)
         made._spooled = stream
+        weakref.finalize(made, stream.close)
         return made
 
     @property

@@ -230,6 +230,8 @@ def test_parts_are_joined_and_exported(film: Path, tmp_path: Path) -> None:
         stream = io.BytesIO()
         assert infotok.concat(parts, stream).frames == 29
         assert stream.getvalue() == film.read_bytes()
+        infotok.concat((file[at : at + 1] for at in range(3)), tmp_path / "seconds.itk")
+        assert (tmp_path / "seconds.itk").read_bytes() == film.read_bytes()
         report = infotok.export(file[:1.0], tmp_path / "ids.npz")
         assert (report.segments, report.format) == (2, "npz")
         infotok.import_(tmp_path / "ids.npz", tmp_path / "again.itk")
