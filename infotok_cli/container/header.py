@@ -189,7 +189,7 @@ def _check_version(payload: bytes) -> None:
     version, second = payload[:2]
     if not second:
         raise InputError(
-            "is from before format version 1, which this infotok cannot read",
+            "made by a development version of infotok, before format version 1",
             way_out="encode the video again",
         )
     if version > layout.FORMAT_VERSION:
