@@ -116,8 +116,8 @@ class Planner:
     def check(self, size_bytes: int) -> None:
         """Raise UsageError when a finished file of this size breaks the budget."""
 
-    def warnings(self) -> tuple[str, ...]:
-        """After the last group, a line for each thing asked for that could not be had."""
+    def warnings(self) -> tuple[UsageError, ...]:
+        """After the last group, what was asked for and could not be had; not raised, the file is whole."""
         return ()
 
     @property
@@ -198,8 +198,8 @@ class Floor:
         self.least += least
         self.tokens += sum(one.tokens for one in chosen)
 
-    def warnings(self, size: float) -> tuple[str, ...]:
-        """A line if more came than was asked for; size: positions or seconds so far."""
+    def warnings(self, size: float) -> tuple[UsageError, ...]:
+        """One if more came than was asked for; size: positions or seconds so far."""
         if self.tokens <= (1 + _SLACK) * self.asked * size + self.groups / 2:
             return ()
         if self.tokens == self.least:
@@ -207,7 +207,7 @@ class Floor:
         else:
             came = shown_number(self.tokens / size)
             end = f"{came} came of it, as parts of this video cannot have fewer tokens"
-        return (f"{self.name} {self.asked:.10g} was asked for, {end}",)
+        return (UsageError(f"`{self.name}` {self.asked:.10g} was asked for, {end}"),)
 
 
 def shown_number(value: float) -> str:

@@ -8,6 +8,7 @@ from infotok_cli.allocation.allocate import Allocation
 from infotok_cli.allocation.fits import Fits
 from infotok_cli.allocation.planner import BudgetPlanner, Group, Measure, Outcome
 from infotok_cli.container.header import Header
+from infotok_cli.errors import UsageError
 
 _CORRECTIONS = 4
 """Times at most that a group's trials are decoded to correct what is predicted for it."""
@@ -93,7 +94,7 @@ class TargetPsnrPlanner(BudgetPlanner):
     def predicted_psnr_db(self) -> float | None:
         return self.predicted_sum / self.frames if self.frames else None
 
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[UsageError, ...]:
         came = self.predicted_psnr_db
         if not self.is_short or came is None or came >= self.psnr_db - _SHORT_DB:
             return ()
@@ -101,7 +102,7 @@ class TargetPsnrPlanner(BudgetPlanner):
             end = f"{came:.1f} dB is the most this model can give here"
         else:
             end = f"{came:.1f} dB is expected, as parts of this video fall short with all their tokens"
-        return (f"{self.name} {self.psnr_db:g}: {end}",)
+        return (UsageError(f"`{self.name}` {self.psnr_db:g} was asked for, {end}"),)
 
     @classmethod
     def in_words(cls, value: float, came: Outcome) -> str:

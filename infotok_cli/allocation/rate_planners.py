@@ -9,6 +9,7 @@ from infotok_cli.allocation.planner import BudgetPlanner, Floor, Group, Measure,
 from infotok_cli.blocks import shortest_prefix
 from infotok_cli.config import MIN_RATE
 from infotok_cli.container.header import Header
+from infotok_cli.errors import UsageError
 from infotok_cli.routers import AllocationName
 
 
@@ -25,7 +26,7 @@ class RatePlanner(Planner):
         self.positions += group.positions
         return chosen
 
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[UsageError, ...]:
         return self.floor.warnings(self.positions)
 
 
@@ -42,7 +43,7 @@ class ElasticPlanner(Planner):
         self.positions += group.positions
         return chosen
 
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[UsageError, ...]:
         return self.floor.warnings(self.positions)
 
 

@@ -54,7 +54,7 @@ class TokensPerSecondPlanner(BudgetPlanner):
     def wrote(self, written: Written) -> None:
         self.credit -= written.tokens
 
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[UsageError, ...]:
         return self.floor.warnings(float(self.seconds)) if self.seconds else ()
 
     @classmethod
@@ -115,15 +115,16 @@ class BitratePlanner(BudgetPlanner):
             way_out=f"give more, or `target-size` {int(allowed)}, which looks ahead",
         )
 
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[UsageError, ...]:
         allowed = self.seconds * self.bytes_per_second
         if not allowed < self.size_bytes <= allowed + self.fixed_bytes:
             return ()
         came = math.ceil(8 * self.size_bytes / self.seconds)
-        return (
-            f"{self.name} {self.value:.10g} was asked for, {came} came of it, "
-            f"as header and index of so short a file take {self.fixed_bytes} bytes",
+        told = UsageError(
+            f"`{self.name}` {self.value:.10g} was asked for, {came} came of it, "
+            f"as header and index of so short a file take {self.fixed_bytes} bytes"
         )
+        return (told,)
 
     def _below(self, least_bytes: int, seconds: Fraction, what: str) -> UsageError:
         return UsageError(

@@ -161,7 +161,7 @@ def encode_file(
                 if is_stream:
                     writer.flush()
         size_bytes = writer.finish()
-        warnings = (*video.warnings, *planner.warnings())
+        warnings = (*video.warnings, *map(str, planner.warnings()))
         try:
             planner.check(size_bytes)
         except UsageError as error:
