@@ -78,7 +78,7 @@ def test_token_rate_is_met(run: Run, clip: Path, tmp_path: Path, rate: float, al
 @pytest.mark.parametrize(
     ("arguments", "kind", "value", "words"),
     [
-        (("--target-size", "1k"), "target-size", 1000, r"\d\d\.\d\d% of 1.00 kB"),
+        (("--target-size", "1k"), "target-size", 1000, r"\d\d\.\d\d% of 1,000 bytes"),
         (("--bitrate", "12Ki"), "bitrate", 12288, r"[\d,]+ of 12,288 bits per second"),
         (("--max-tokens", "60"), "max-tokens", 60, r"\d+\.\d\d% of 60 tokens"),
         (("--tokens-per-second", "99.5"), "tokens-per-second", 99.5, r"of 99\.5 tokens per second"),
