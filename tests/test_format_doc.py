@@ -24,6 +24,7 @@ from infotok_cli.entropy import flat_ids, keep_map, range_coder, token_net
 from infotok_cli.entropy.keep_map import encode_levels, encode_positions
 from infotok_cli.entropy.token_ids import pack_ids, unpack_ids
 from infotok_cli.routers import ROUTERS
+from infotok_cli.token_codings import TOKEN_CODINGS
 
 TEXT = (Path(__file__).parents[1] / "docs" / "FORMAT.md").read_text(encoding="utf-8")
 SIZES = {"u8": 1, "u16": 2, "u32": 4, "u64": 8}
@@ -158,7 +159,7 @@ def test_token_coding() -> None:
     exact = [65536 * math.exp(-n / token_net.LOGITS_PER_NAT) for n in range(256)]
     assert np.abs(token_net.DECAY - exact).max() <= 0.5
     assert token_net.LOGITS_PER_NAT == 16
-    assert layout.TOKEN_CODINGS == (0, 1)
+    assert tuple(TOKEN_CODINGS) == (0, 1)
 
 
 def test_initial_probabilities_of_levels() -> None:

@@ -16,6 +16,7 @@ RANKS = {
     "infotok_cli": 0,  # the package's own __init__
     "infotok_cli.errors": 0,
     "infotok_cli.routers": 0,
+    "infotok_cli.token_codings": 0,
     "infotok_cli.config": 0,
     "infotok_cli.blocks": 0,
     "infotok_cli.files": 0,

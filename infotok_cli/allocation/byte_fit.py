@@ -9,6 +9,7 @@ from infotok_cli.allocation.planner import SEGMENT_OVERHEAD, Group, Measure, Wri
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
 from infotok_cli.entropy.token_ids import packed_bytes
+from infotok_cli.token_codings import TOKEN_CODINGS
 
 _FIT_TRIES = 8
 _FLOOR_AFTER = 4
@@ -18,8 +19,6 @@ _FIT_TOLERANCE = 0.004
 """Share of the bytes that a group may leave unused."""
 
 _BYTES_POWER = 0.75
-_CODED_SHARE = 0.55
-"""Size of coded tokens against packed ones that is assumed before any has been seen."""
 
 
 FILE_OVERHEAD = layout.SECTION_STRUCT.size + layout.FOOTER_STRUCT.size
@@ -38,8 +37,7 @@ class ByteFit:
     def __init__(self, header: Header) -> None:
         self.kind = header.allocation
         self.bytes_per_token = packed_bytes(1 << 16, header.levels) / (1 << 16)
-        if header.token_coding:
-            self.bytes_per_token *= _CODED_SHARE
+        self.bytes_per_token *= TOKEN_CODINGS[header.token_coding].expected_share
         self.map_bytes_per_position = 0.0
         self.learned = False
         self._memory: tuple[float, ...] = (0.0,) * 4

@@ -117,7 +117,7 @@ class Planner:
         """Raise UsageError when a finished file of this size breaks the budget."""
 
     def warnings(self) -> tuple[UsageError, ...]:
-        """After the last group, one for each thing asked for that could not be had."""
+        """After the last group, what was asked for and could not be had; not raised, the file is whole."""
         return ()
 
     @property

@@ -102,7 +102,7 @@ class TargetPsnrPlanner(BudgetPlanner):
             end = f"{came:.1f} dB is the most this model can give here"
         else:
             end = f"{came:.1f} dB is expected, as parts of this video fall short with all their tokens"
-        return (UsageError(f"`{self.name}` {self.psnr_db:g}: {end}"),)
+        return (UsageError(f"`{self.name}` {self.psnr_db:g} was asked for, {end}"),)
 
     @classmethod
     def in_words(cls, value: float, came: Outcome) -> str:

@@ -30,6 +30,7 @@ from infotok_cli.container.writer import ItkWriter
 from infotok_cli.errors import InfotokError, InputError, UsageError
 from infotok_cli.metrics import bits_per_pixel, bpp16
 from infotok_cli.model.engine import Engine
+from infotok_cli.token_codings import best_coding
 from infotok_cli.video.reader import VideoReader
 from infotok_cli.video.video_info import scaled_size
 
@@ -222,7 +223,7 @@ def make_header(video: VideoReader, engine: Engine, options: EncodeOptions) -> H
             target_rate_ppm=0 if options.budget else round(options.rate * 1_000_000),
             model_name=config.name,
             model_sha256=bytes.fromhex(engine.loaded.sha256),
-            token_coding=0 if engine.loaded.token_net is None else 1,
+            token_coding=best_coding(has_net=engine.loaded.token_net is not None),
             encoder=f"infotok {__version__}",
             sample_aspect=info.sample_aspect,
             colour=info.colour,

@@ -10,6 +10,7 @@ from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
 from infotok_cli.places import PathName
 from infotok_cli.routers import ROUTERS
+from infotok_cli.token_codings import TOKEN_CODINGS
 
 
 def load_engine(
@@ -39,7 +40,7 @@ def check_model(engine: Engine, header: Header, source: str) -> None:
         )
     if engine.loaded.config.levels != header.levels:
         raise ModelError(f"quantizer levels {header.levels} are not those of its model", where=source)
-    if header.token_coding and engine.loaded.token_net is None:
+    if TOKEN_CODINGS[header.token_coding].needs_net and engine.loaded.token_net is None:
         raise ModelError(
             f"its tokens are coded, but {engine.loaded.path.name} has no token coder", where=source
         )

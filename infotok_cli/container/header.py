@@ -17,6 +17,7 @@ from infotok_cli.container.tracks import check_track, pack_track, unpack_track
 from infotok_cli.errors import InputError
 from infotok_cli.routers import AllocationName, router_code, router_name
 from infotok_cli.sound import AudioTrack
+from infotok_cli.token_codings import TOKEN_CODINGS
 
 _ALLOCATIONS: dict[int, AllocationName] = {
     layout.ALLOCATION_CODES[name]: name for name in get_args(AllocationName)
@@ -81,7 +82,7 @@ class Header:
             raise InputError(f"router {self.router!r} has no code in the .itk format")
         checks.one_of("allocation", self.allocation, layout.ALLOCATION_CODES)
         checks.one_of("keep-map coding", self.keep_map_coding, layout.KEEP_MAP_CODINGS)
-        checks.one_of("token coding", self.token_coding, layout.TOKEN_CODINGS)
+        checks.one_of("token coding", self.token_coding, TOKEN_CODINGS)
         checks.between("bytes of the model SHA-256", len(self.model_sha256), 32, 32)
         checks.text("model name", self.model_name, 1, layout.MAX_MODEL_NAME_BYTES)
         checks.text("encoder", self.encoder, 0, layout.MAX_ENCODER_BYTES)
@@ -189,7 +190,7 @@ def _check_version(payload: bytes) -> None:
     version, second = payload[:2]
     if not second:
         raise InputError(
-            "is from before format version 1, which this infotok cannot read",
+            "made by a development version of infotok, before format version 1",
             way_out="encode the video again",
         )
     if version > layout.FORMAT_VERSION:
@@ -219,7 +220,8 @@ def _payload_fault(header: Header, counts: Counts) -> str | None:
     if counts.map_bytes > limit or counts.token_bytes > limit:
         return f"payloads of {counts.map_bytes} and {counts.token_bytes} bytes, allowed are {limit} each"
     packed = 2 * counts.tokens
-    if counts.token_bytes > packed or (header.token_coding == 0 and counts.token_bytes < packed):
+    shortens = TOKEN_CODINGS[header.token_coding].shortens
+    if counts.token_bytes > packed or (counts.token_bytes < packed and not shortens):
         return f"{counts.token_bytes} bytes for {counts.tokens} tokens of 2 bytes"
     return None
 

@@ -14,6 +14,7 @@ from infotok_cli.container.header import Header, counts_fault
 from infotok_cli.container.layout import Counts, IndexEntry
 from infotok_cli.container.sections import FRAME_BYTES
 from infotok_cli.errors import InputError
+from infotok_cli.token_codings import TOKEN_CODINGS
 
 _TYPES = {"B": "<u1", "H": "<u2", "I": "<u4", "Q": "<u8"}
 
@@ -197,6 +198,6 @@ def _counts_wrong(index: SegmentIndex, header: Header) -> NDArray[np.bool_]:
     wrong |= tokens > positions
     wrong |= np.maximum(map_bytes, token_bytes) > layout.max_coded_bytes(0) + 2 * positions
     wrong |= token_bytes > 2 * tokens
-    if header.token_coding == 0:
+    if not TOKEN_CODINGS[header.token_coding].shortens:
         wrong |= token_bytes < 2 * tokens
     return wrong

@@ -63,7 +63,6 @@ MAX_PACKETS = 1 << 17
 
 ALLOCATION_CODES = {"block": 0, "position": 1}
 KEEP_MAP_CODINGS = (0,)
-TOKEN_CODINGS = (0, 1)
 
 Fields = tuple[tuple[str, str], ...]
 """Names and `struct` codes of fields that follow each other without gaps."""

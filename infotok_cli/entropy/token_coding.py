@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,22 +22,74 @@ from infotok_cli.errors import InputError
 Ids = NDArray[np.uint16]
 
 
-def pack_ids(ids: Ids, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None) -> bytes:
-    """Token payload of a segment: token coding 0 without a net, 1 with one.
+def pack_ids(
+    coding: int, ids: Ids, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None
+) -> bytes:
+    """Token payload of a segment in a coding of `TOKEN_CODINGS`.
 
-    Coding 1 falls back on the packed ids of coding 0 where its code would be no shorter.
+    ids: `[n]` of the positions that keep `[t, h, w]` keeps, in grid order. net: where the coding needs one.
+    Raises ValueError when they do not fit each other, or the net is missing.
     """
-    packed = token_ids.pack_ids(ids, levels)
-    coded = packed if net is None else encode_ids(ids, keep, net)
-    return coded if len(coded) < len(packed) else packed
+    return _CODERS[coding].pack(ids, keep, levels, net)
 
 
-def unpack_ids(data: bytes, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None) -> Ids:
-    """Token ids `[n]` of `pack_ids`; raises InputError when `data` is not the code of any."""
-    count = int(keep.sum())
-    if net is None or len(data) == token_ids.packed_bytes(count, levels):
-        return token_ids.unpack_ids(data, count, levels)
-    return decode_ids(data, keep, net)
+def unpack_ids(
+    coding: int, data: bytes, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None
+) -> Ids:
+    """Token ids `[n]` of `pack_ids`.
+
+    Raises InputError when `data` is not the code of any, ValueError when the net is missing.
+    """
+    return _CODERS[coding].unpack(data, keep, levels, net)
+
+
+class _Coder(Protocol):
+    """One way to code the ids of a segment."""
+
+    def pack(
+        self, ids: Ids, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None
+    ) -> bytes: ...
+    def unpack(
+        self, data: bytes, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None
+    ) -> Ids: ...
+
+
+class _Packed:
+    """Coding 0: two bytes each."""
+
+    def pack(self, ids: Ids, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None) -> bytes:
+        return token_ids.pack_ids(ids, levels)
+
+    def unpack(
+        self, data: bytes, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None
+    ) -> Ids:
+        return token_ids.unpack_ids(data, int(keep.sum()), levels)
+
+
+class _UnderNet:
+    """Coding 1: digits under the chances of a token net, or packed where that is no longer."""
+
+    def pack(self, ids: Ids, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None) -> bytes:
+        packed = token_ids.pack_ids(ids, levels)
+        coded = encode_ids(ids, keep, _needed(net))
+        return coded if len(coded) < len(packed) else packed
+
+    def unpack(
+        self, data: bytes, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None
+    ) -> Ids:
+        count = int(keep.sum())
+        if len(data) == token_ids.packed_bytes(count, levels):
+            return token_ids.unpack_ids(data, count, levels)
+        return decode_ids(data, keep, _needed(net))
+
+
+def _needed(net: TokenNet | None) -> TokenNet:
+    if net is None:
+        raise ValueError("token coding 1 needs the token net of the file's weights")
+    return net
+
+
+_CODERS: dict[int, _Coder] = {0: _Packed(), 1: _UnderNet()}
 
 
 def encode_ids(ids: Ids, keep: NDArray[np.bool_], net: TokenNet) -> bytes:

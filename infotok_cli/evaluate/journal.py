@@ -1,4 +1,4 @@
-"""Measurements kept on disk one by one, so that an interrupted run goes on where it stopped.
+"""Measurements kept on disk one by one, so that an interrupted run resumes where it stopped.
 
 A journal is a file of JSON lines, each a key and a row of results. The key is a SHA-256 over everything that
 decides the row: the content of the clip, the weights or the encoder, every option, and the code itself.
@@ -51,9 +51,9 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path, *, resume: bool) -> Self:
-        """Journal at `path`: with `resume` whatever is there goes on, else a new one takes its place.
+        """Journal at `path`: with `resume` what is there is kept, else a new one replaces it.
 
-        A last line cut short by an interruption is dropped. Raises InputError for a line that is no row,
+        A last line cut short by an interruption is dropped. Raises InputError for a line that is not a row,
         OutputError if the file cannot be written.
         """
         journal = cls(path)

@@ -21,7 +21,7 @@ MARKERS = "osD^vPX*"
 
 
 def check_plot(path: Path) -> None:
-    """Raise UsageError for a name that is no picture's, or when matplotlib is missing."""
+    """Raise UsageError for a name that is not that of a picture, or when matplotlib is missing."""
     if path.suffix.lower() not in PLOT_SUFFIXES:
         raise UsageError(
             f"`plot` {path} is not a picture", way_out=f"choose a name in {', '.join(PLOT_SUFFIXES)}"

@@ -140,7 +140,7 @@ class ClipResult:
 
     @property
     def wanted(self) -> tuple[Any, ...]:
-        """What tells this point from the others of its clip; as comparable parts."""
+        """What distinguishes this point from the others of its clip, as comparable parts."""
         return (*curve_key(self), self.rate, self.crf)
 
     @classmethod

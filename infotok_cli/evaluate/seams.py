@@ -70,11 +70,11 @@ class SeamMeter:
     def report(self) -> SeamReport:
         """What the segments so far add up to."""
         profile = np.mean(self._profiles, axis=0) if self._profiles else np.empty(0)
-        tells = len(profile) >= 3 * STEP_FRAMES
+        long_enough = len(profile) >= 3 * STEP_FRAMES
         return SeamReport(
-            start_db=float(profile[:STEP_FRAMES].mean()) if tells else None,
-            end_db=float(profile[-STEP_FRAMES:].mean()) if tells else None,
-            rest_db=float(profile[STEP_FRAMES:-STEP_FRAMES].mean()) if tells else None,
+            start_db=float(profile[:STEP_FRAMES].mean()) if long_enough else None,
+            end_db=float(profile[-STEP_FRAMES:].mean()) if long_enough else None,
+            rest_db=float(profile[STEP_FRAMES:-STEP_FRAMES].mean()) if long_enough else None,
             seam_flicker=_mean(self._jumps["seam"]),
             step_flicker=_mean(self._jumps["step"]),
             inside_flicker=_mean(self._jumps["inside"]),

@@ -33,7 +33,7 @@ class Sweep:
     options: EncodeOptions
     """What all settings share: frame range, size, segment length."""
     limit_frames: int | None = None
-    """Only so many frames of each clip, from its beginning."""
+    """Use only this many frames of each clip, from its beginning."""
     vmaf_program: str | None = None
     """The FFmpeg that measures VMAF; None leaves it out."""
 

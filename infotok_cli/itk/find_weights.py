@@ -12,6 +12,7 @@ from infotok_cli.container.header import Header
 from infotok_cli.entropy.token_net import TENSOR_PREFIX, TokenNet
 from infotok_cli.errors import InputError, ModelError
 from infotok_cli.places import PathName
+from infotok_cli.token_codings import TOKEN_CODINGS
 
 MODEL_VARIABLE = "INFOTOK_MODEL"
 
@@ -46,7 +47,7 @@ def token_net_for(header: Header, name_or_path: PathName | None = None) -> Token
     """
     if name_or_path is not None:
         _check_model(find_model(name_or_path))
-    if header.token_coding == 0:
+    if not TOKEN_CODINGS[header.token_coding].needs_net:
         return None
     for path in (find_model(name_or_path), *map(infotok_weights.path, infotok_weights.names())):
         with path.open("rb") as stream:

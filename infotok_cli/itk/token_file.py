@@ -86,7 +86,7 @@ class TokenFile:
 
     @classmethod
     def of_spool(cls, stream: BinaryIO, *, model: PathName | None = None) -> Self:
-        """The file that was written to a stream of `spool`, which is closed with it, or when it is let go of."""
+        """The file that was written to a stream of `spool`, which is closed with it, or when it goes."""
         made = cls(stream, model=model)
         made._spooled = stream
         weakref.finalize(made, stream.close)

@@ -32,14 +32,15 @@ class Stored(Protocol):
 
 
 def unpack_tokens(reader: Stored, segment: Segment, net: TokenNet | None) -> Tokens:
-    """Keep map and ids of a segment of `reader`; `net` is used when the file's token coding is 1.
+    """Keep map and ids of a segment of `reader`; `net`: where the file's token coding needs one.
 
     Raises:
         InputError: the segment was lost, or its payloads are no code or contradict each other.
     """
     keep = unpack_keep_map(reader, segment)
     with _naming(reader, segment):
-        return keep, unpack_ids(segment.token_payload, keep, reader.header.levels, _net(reader.header, net))
+        header = reader.header
+        return keep, unpack_ids(header.token_coding, segment.token_payload, keep, header.levels, net)
 
 
 def unpack_keep_map(reader: Stored, segment: Segment) -> NDArray[np.bool_]:
@@ -76,13 +77,6 @@ def pack_tokens(
     """
     coded = pack_keep(keep, header.allocation)
     try:
-        return coded, pack_ids(ids, keep, header.levels, _net(header, net))
+        return coded, pack_ids(header.token_coding, ids, keep, header.levels, net)
     except ValueError as error:
         raise InputError(str(error)) from error
-
-
-def _net(header: Header, net: TokenNet | None) -> TokenNet | None:
-    """The net to code ids with; ValueError when the header asks for one and there is none."""
-    if header.token_coding and net is None:
-        raise ValueError("token coding 1 needs the token net of the file's weights")
-    return net if header.token_coding else None

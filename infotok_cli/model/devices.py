@@ -51,7 +51,7 @@ def devices() -> tuple[Device, ...]:
 
 
 def _cpu_name() -> str:
-    """The processor's name where Linux tells it, else its architecture."""
+    """The processor's name where Linux shows it, else its architecture."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
             if line.startswith("model name"):

@@ -99,8 +99,9 @@ class Tokenizer(nn.Module):
         """
         grid: Grid = (keep.shape[1], keep.shape[2], keep.shape[3])
         ranks, counts = kept_ranks(keep)
-        told = from_blocks(self.rank_in(ranks) + self.count_in(counts)[..., None, :], grid)
-        hidden = self.compressor(analysis.features + told.to(analysis.features.dtype))
+        # [B, bt, bh, bw, 8, D] to [B, t, h, w, D]
+        choice = from_blocks(self.rank_in(ranks) + self.count_in(counts)[..., None, :], grid)
+        hidden = self.compressor(analysis.features + choice.to(analysis.features.dtype))
         codes, ids = fsq_encode(hidden, self.to_code.weight, self.to_code.bias, self.config.levels)
         return codes * keep[..., None], ids
 
@@ -116,9 +117,13 @@ class Tokenizer(nn.Module):
         grid: Grid = (keep.shape[1], keep.shape[2], keep.shape[3])
         ranks, counts = kept_ranks(keep)
         channels = len(self.config.levels)
+        # [B, bt, bh, bw, 8, C]
         cells = to_blocks(codes)
+        # A block's codes by rank, without gaps; what is not kept falls into a ninth slot, which is cut off.
+        # [B, bt, bh, bw, 8 C]
         slots = cells.new_zeros(*ranks.shape[:-1], CELLS + 1, channels)
         slots = slots.scatter(-2, ranks[..., None].expand_as(cells), cells)[..., :CELLS, :].flatten(-2)
+        # [B, bt, bh, bw, 8, D], as all that follows up to the decompressor
         taken = self.code_in(cells)
         # Training keeps this stream in float32 under autocast; half of it is as good for decoding.
         dtype = torch.float32 if torch.is_grad_enabled() else taken.dtype

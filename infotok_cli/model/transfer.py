@@ -17,7 +17,7 @@ Fetch = Callable[[], NDArray[Any]]
 
 
 def pinned(array: NDArray[Number], device: torch.device) -> NDArray[Number]:
-    """The array in page-locked memory, from which copies to a CUDA device run by themselves.
+    """The array in page-locked memory, from which a CUDA device copies without the processor.
 
     On other devices the array itself.
     """
@@ -30,7 +30,7 @@ def pinned(array: NDArray[Number], device: torch.device) -> NDArray[Number]:
 def upload(arrays: Sequence[NDArray[Any]], device: torch.device) -> Tensor:
     """Arrays of one shape and dtype, as one tensor `[B, ...]` on the device.
 
-    A CUDA device copies while the caller goes on; what is not page-locked yet is copied there first.
+    A CUDA device copies while the caller continues; arrays that are not page-locked yet are made so first.
     """
     if device.type != "cuda":
         # One alone is not copied.

@@ -76,6 +76,9 @@ class CropStream:
 class Loader:
     """Calls `draw` in a thread, a few results ahead, and counts how long the caller waited for one.
 
+    It is endless and outlives the block that made it, unlike `ahead` in the codec, which reads a source that
+    ends and must be left before its file is closed.
+
     start: called in the thread before the first draw.
     """
 

@@ -1,4 +1,4 @@
-"""What a training run tells on the way: losses often, held-out PSNR now and then."""
+"""Reports of a training run on the way: losses often, held-out PSNR now and then."""
 
 from __future__ import annotations
 

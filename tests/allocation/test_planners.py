@@ -144,6 +144,10 @@ def spend(planner: Planner, *film: Group) -> int:
     return total
 
 
+def told_by(planner: Planner) -> tuple[str, ...]:
+    return tuple(str(warning) for warning in planner.warnings())
+
+
 @pytest.mark.parametrize(
     ("rate", "kept"), [(0.125, 9), (0.23, 9), (0.24, 9), (0.25, 9), (0.5, 18), (1.0, 36)]
 )
@@ -151,13 +155,13 @@ def test_a_rate_below_the_floor_is_told(rate: float, kept: int) -> None:
     planner = RatePlanner("block", rate)
     assert spend(planner, group(SMALL)) == kept
     told = f"rate {rate:g} was asked for, 0.25 is the least this video can have"
-    assert tuple(map(str, planner.warnings())) == ((told,) if rate < 0.24 else ())
+    assert told_by(planner) == ((told,) if rate < 0.24 else ())
 
 
 def test_a_floor_of_a_part_only_is_not_called_the_least() -> None:
     planner = RatePlanner("block", 0.2)
     spend(planner, group((4, 4, 4)), *[group(SMALL)] * 3)
-    (told,) = map(str, planner.warnings())
+    (told,) = told_by(planner)
     assert told == "rate 0.2 was asked for, 0.227 came of it, as parts of this video cannot have fewer tokens"
     planner = RatePlanner("block", 0.2)
     spend(planner, group((8, 16, 16)), group(SMALL))
@@ -182,9 +186,7 @@ def test_a_prefix_longer_than_asked_for_is_told() -> None:
     planner = ElasticPlanner(0.125)
     (chosen,) = planner.plan(Group([np.ones((1, 1, 2), np.float32)], [4], prefixes=[Segment()]), cost)
     assert chosen.tokens == 1
-    assert tuple(map(str, planner.warnings())) == (
-        "rate 0.125 was asked for, 0.5 is the least this video can have",
-    )
+    assert told_by(planner) == ("rate 0.125 was asked for, 0.5 is the least this video can have",)
 
 
 def test_tokens_for_a_second_below_the_floor_are_told() -> None:
@@ -192,9 +194,7 @@ def test_tokens_for_a_second_below_the_floor_are_told() -> None:
     header = itk_header(width=48, height=48, frame_rate=Fraction(25), segment_frames=32)
     planner = TokensPerSecondPlanner(200, header, Fits())
     assert spend(planner, group(SMALL, seconds=Fraction(1, 25))) == 9
-    assert tuple(map(str, planner.warnings())) == (
-        "tokens-per-second 200 was asked for, 225 is the least this video can have",
-    )
+    assert told_by(planner) == ("tokens-per-second 200 was asked for, 225 is the least this video can have",)
     planner = TokensPerSecondPlanner(225, header, Fits())
     assert spend(planner, group(SMALL, seconds=Fraction(1, 25))) == 9
     assert not planner.warnings()
@@ -278,7 +278,7 @@ def test_what_header_and_index_add_to_a_bitrate_is_told() -> None:
         assert (planner.size_bytes > value / 4) == exceeds
         planner.check(planner.size_bytes)
         told = f"bitrate 1200 was asked for, {4 * planner.size_bytes} came of it, as header and index"
-        assert [line.startswith(told) for line in planner.warnings()] == ([True] if exceeds else [])
+        assert [line.startswith(told) for line in told_by(planner)] == ([True] if exceeds else [])
 
 
 @pytest.mark.parametrize("kind", WORDS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from infotok_cli.container import layout
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.stream import ItkStream
 from infotok_cli.errors import InfotokError, InputError
@@ -69,13 +70,20 @@ def _repair(path: Path) -> None:
     report = repair_file(path, target, overwrite=True)
     facts = report_file(target)
     assert facts.frames == report.frames
-    if not report.notes:
+    if not report.notes and not _has_passed_flags(path):
         assert target.read_bytes() == path.read_bytes()
+
+
+def _has_passed_flags(path: Path) -> bool:
+    """Whether bits of HEAD's flags are set that are passed over, and so not copied."""
+    fields = layout.HEAD_FIELDS[: [name for name, _ in layout.HEAD_FIELDS].index("flags")]
+    at = len(layout.MAGIC) + layout.SECTION_STRUCT.size + layout.layout_of(fields).size
+    return int.from_bytes(path.read_bytes()[at : at + 2], "little") & ~layout.REQUIRED_FLAGS != 0
 
 
 def _export(path: Path) -> None:
     flat, back = path.with_name("flat.npy"), path.with_name("back.itk")
     report = export_file(path, flat, overwrite=True)
     import_file(flat, back, overwrite=True)
-    if not report.left_out:
+    if not report.left_out and not _has_passed_flags(path):
         assert back.read_bytes() == path.read_bytes()

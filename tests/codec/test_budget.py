@@ -225,7 +225,9 @@ def test_what_cannot_be_had_is_warned_of(clip: Path, engine: Engine, tmp_path: P
     assert warned(rate=0.125) == ("rate 0.125 was asked for, 0.167 is the least this video can have",)
     assert not warned(rate=0.17)
     (told,) = warned(budget=Budget("target-psnr", 100))
-    assert re.fullmatch(r"target-psnr 100: \d+\.\d dB is the most this model can give here", told)
+    assert re.fullmatch(
+        r"target-psnr 100 was asked for, \d+\.\d dB is the most this model can give here", told
+    )
 
 
 def test_a_bitrate_that_sound_alone_exceeds_is_refused(engine: Engine, tmp_path: Path) -> None:

@@ -60,10 +60,10 @@ def test_round_trip(seed: int, grid: tuple[int, int, int], levels: tuple[int, ..
     ids = (ids % math.prod(levels)).astype(np.uint16)
     net = random_net(seed, levels)
     assert np.array_equal(decode_ids(encode_ids(ids, keep, net), keep, net), ids)
-    payload = pack_ids(ids, keep, levels, net)
+    payload = pack_ids(1, ids, keep, levels, net)
     assert len(payload) <= 2 * len(ids)
-    assert np.array_equal(unpack_ids(payload, keep, levels, net), ids)
-    assert np.array_equal(unpack_ids(pack_ids(ids, keep, levels, None), keep, levels, None), ids)
+    assert np.array_equal(unpack_ids(1, payload, keep, levels, net), ids)
+    assert np.array_equal(unpack_ids(0, pack_ids(0, ids, keep, levels, None), keep, levels, None), ids)
 
 
 def told_frequencies(ids: Ids, keep: NDArray[np.bool_], net: TokenNet) -> list[tuple[int, list[int]]]:

@@ -69,10 +69,9 @@ def test_agrees_with_the_definition(
 
 
 @pytest.mark.parametrize("shift", [0, 1])
-@pytest.mark.parametrize("steps", [1, 2])
-def test_gradients_are_those_of_the_definition(steps: int, shift: int, fresh_seed: int) -> None:
+def test_gradients_are_those_of_the_definition(shift: int, fresh_seed: int) -> None:
     torch.manual_seed(fresh_seed)
-    qkv = torch.randn(1, steps, 2, 3, 3, 1, 8, dtype=torch.float64, requires_grad=True)
+    qkv = torch.randn(1, 2, 2, 3, 3, 1, 8, dtype=torch.float64, requires_grad=True)
     norms = [(torch.rand(8, dtype=torch.float64) + 0.5).requires_grad_() for _ in range(2)]
 
     def attend(x: Tensor, query_norm: Tensor, key_norm: Tensor) -> Tensor:
