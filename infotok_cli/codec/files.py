@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from infotok_cli.codec.decode import DecodeReport, decode_file
@@ -15,9 +16,21 @@ from infotok_cli.codec.loaded_model import Model
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.codec.progress import Progress
 from infotok_cli.container.reader import ItkReader
+from infotok_cli.errors import InfotokError
 from infotok_cli.itk.files import Tokens
 from infotok_cli.itk.token_file import TokenFile
+from infotok_cli.model.engine import Engine
 from infotok_cli.places import Bytes, Place, check_source, check_target
+
+BYTES_NAME = "bytes"
+"""What messages call the bytes of a video."""
+
+
+def _engine_of(model: Model) -> Engine:
+    """TypeError for what is no model."""
+    if not isinstance(model, Model):
+        raise TypeError(f"model must be a Model, as load gives it, not {type(model).__name__}")
+    return model.engine
 
 
 def encode(
@@ -40,14 +53,26 @@ def encode(
     """
     check_source(source)
     check_target(target)
-    wanted = options or EncodeOptions()
+    engine, wanted = _engine_of(model), options or EncodeOptions()
     if not isinstance(source, Bytes):
-        return encode_file(source, target, model.engine, wanted, overwrite=overwrite, progress=progress)
+        return encode_file(source, target, engine, wanted, overwrite=overwrite, progress=progress)
+    with _file_of(source) as file:
+        report = encode_file(file, target, engine, wanted, overwrite=overwrite, progress=progress)
+        return dataclasses.replace(report, input=BYTES_NAME)
+
+
+@contextmanager
+def _file_of(data: Bytes) -> Iterator[Path]:
+    """Bytes as a file for a while; errors of it are those of bytes."""
     with tempfile.TemporaryDirectory(prefix="infotok-") as folder:
-        file = Path(folder) / "bytes"
-        file.write_bytes(source)
-        report = encode_file(file, target, model.engine, wanted, overwrite=overwrite, progress=progress)
-        return dataclasses.replace(report, input="bytes")
+        file = Path(folder) / BYTES_NAME
+        file.write_bytes(data)
+        try:
+            yield file
+        except InfotokError as error:
+            if error.where != str(file):
+                raise
+            raise type(error)(error.what, way_out=error.way_out, where=BYTES_NAME) from error
 
 
 def decode(
@@ -77,6 +102,7 @@ def decode(
     Raises InputError, UsageError, ModelError or OutputError, and TypeError for what names no file.
     """
     check_target(target)
+    engine = _engine_of(model)
     with ExitStack() as held:
         given: Place | OpenedInput
         if isinstance(source, TokenFile):
@@ -91,7 +117,7 @@ def decode(
         return decode_file(
             given,
             target,
-            model.engine,
+            engine,
             start_seconds=start,
             end_seconds=end,
             codec=codec,

@@ -72,6 +72,8 @@ class FramesInput:
 
 def frame_rate_of(fps: float | Fraction) -> Fraction:
     """Frames per second as the file says them; UsageError for what none can have."""
+    if not isinstance(fps, (int, float, Fraction)):
+        raise TypeError(f"fps must be a number of frames per second, not {type(fps).__name__}")
     usable = math.isfinite(fps)
     rate = Fraction(fps).limit_denominator(MOST_RATE_PARTS) if usable else Fraction(0)
     if not usable or not is_usable_rate(rate):

@@ -23,7 +23,7 @@ from infotok_cli.itk.files import Tokens, source_of
 from infotok_cli.itk.frame_times import frame_range
 from infotok_cli.itk.token_file import TokenFile
 from infotok_cli.model.engine import Engine
-from infotok_cli.places import PathName, spool
+from infotok_cli.places import PathName, path_of, spool
 from infotok_cli.routers import AllocationName
 
 
@@ -168,8 +168,11 @@ def load(
     precision: auto, or one that `infotok encode --help` names. deterministic: the same bytes whatever is
     batched. compiled: let torch.compile take the transformer blocks.
 
-    Raises ModelError when there is no such model or device, UsageError for what is out of range.
+    Raises ModelError when there is no such model, UsageError for what is out of range or not to be had here,
+    and TypeError for what names no model.
     """
+    if name_or_path is not None:
+        path_of(name_or_path, "name_or_path")
     return Model(
         load_engine(
             name_or_path, device, kernels, precision=precision, deterministic=deterministic, compiled=compiled

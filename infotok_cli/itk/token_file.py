@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -197,8 +198,8 @@ class TokenFile:
 
     def _number(self, number: int) -> int:
         count = len(self.index)
-        if not -count <= number < count:
-            raise IndexError(f"{self.name} has {count} segments, there is no segment {number}")
+        if not -count <= operator.index(number) < count:
+            raise IndexError(f"there is no segment {number}: those of {self.name} are 0 to {count - 1}")
         return number % count
 
     def _token_net(self) -> TokenNet | None:
@@ -276,12 +277,16 @@ class TokenFile:
         self.close()
 
     def __repr__(self) -> str:
-        header, count = self.header, len(self.index)
+        header = self.header
         sound = "" if header.audio is None else f", sound {header.audio.codec}"
         name = f" {self.name}" if self._spooled is None else ""
         return (
             f"<TokenFile{name}: {header.width}x{header.height}, {float(header.frame_rate):g} fps, "
-            f"{self.total_frames} frames ({self.duration_seconds:.3f} s), "
-            f"{count} segment{'s' if count != 1 else ''}, {self.total_tokens:,} tokens "
+            f"{_counted(self.total_frames, 'frame')} ({self.duration_seconds:.3f} s), "
+            f"{_counted(len(self.index), 'segment')}, {_counted(self.total_tokens, 'token')} "
             f"(rate {self.token_rate:.3f}), {self.size_bytes:,} bytes{sound}>"
         )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

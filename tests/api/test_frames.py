@@ -313,6 +313,14 @@ def test_bytes_of_a_video_give_the_file_of_its_path(model: infotok.Model, tmp_pa
         infotok.encode(anything, tmp_path / "c.itk", model)
     with pytest.raises(TypeError, match=r"target must be a str, .*, not int"):
         infotok.encode(source, anything, model)
+    with pytest.raises(TypeError, match="model must be a Model, as load gives it, not int"):
+        infotok.encode(source, tmp_path / "c.itk", anything)
+    with pytest.raises(infotok.InputError, match=r"^bytes: is not a video"):
+        infotok.encode(b"no video", tmp_path / "c.itk", model)
+    with pytest.raises(TypeError, match=r"name_or_path must be a str or an os.PathLike of str, not int"):
+        infotok.load(anything)
+    with pytest.raises(TypeError, match="fps must be a number of frames per second, not str"):
+        model.encode_frames(np.zeros((4, 8, 8, 3), np.uint8), fps="30")  # type: ignore[arg-type]
 
 
 def test_a_rate_that_cannot_be_had_is_a_warning(model: infotok.Model, tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_a_file_is_the_same_from_a_path_from_bytes_and_from_a_stream(
             assert (keep.dtype, keep.shape, ids.dtype) == (np.bool_, (2, 2, 3), np.uint16)
             assert len(ids) == keep.sum() == file.segments[number].tokens
         assert np.array_equal(file.tokens(-1), file.tokens(3))
-        with pytest.raises(IndexError, match="has 4 segments, there is no segment 4"):
+        with pytest.raises(IndexError, match=r"there is no segment 4: those of .* are 0 to 3"):
             file.tokens(4)
         part = file[0.5:1.7]
         assert part.total_frames == 12
