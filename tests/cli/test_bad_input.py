@@ -247,4 +247,4 @@ def test_no_such_command(refused: Refused) -> None:
     assert refused(2, "decode") == "FILE.itk is missing: see 'infotok decode --help'"
     assert refused(2, "cut", "a.itk") == "--output is missing: see 'infotok cut --help'"
     line = ("train", "clips", "-o", "a.safetensors", "--steps", "1", "--batch", "1")
-    assert "--batch 1 is out of range: choose at least 2" in refused(2, *line)
+    assert "--batch 1 is too low: choose 2 or more" in refused(2, *line)
