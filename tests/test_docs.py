@@ -188,7 +188,7 @@ def test_the_examples_of_help_run(typing_place: Path) -> None:
     assert set(run) >= {"encode", "decode", "inspect", "stats", "export", "import"}
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/USAGE.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/USAGE.md", "docs/PYTHON.md"])
 def test_python_blocks_run(typing_place: Path, document: str) -> None:
     code = [code for kind, code in blocks((ROOT / document).read_text("utf-8")) if kind == "python"]
     assert code

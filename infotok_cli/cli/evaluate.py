@@ -174,7 +174,11 @@ def evaluate(
     targets = Targets(output, csv_path, plot_path)
     targets.check(overwrite=yes, resume=resume)
     shared = EncodeOptions(
-        short_side=short_side, segment_frames=segment_frames, end_seconds=seconds, refine=refine
+        short_side=short_side,
+        segment_frames=segment_frames,
+        end_seconds=seconds,
+        refine=refine,
+        audio=False,
     )
     found = find_clips(clips)
     before = [row for path in earlier or [] for row in read_results(path)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from infotok_cli.codec.ahead import ahead
-from infotok_cli.codec.decode_inputs import Selection, playing
+from infotok_cli.codec.decode_inputs import OpenedInput, Selection, playing
 from infotok_cli.codec.decode_outputs import StreamFormat, frame_output
 from infotok_cli.codec.endpoints import Place, input_of
 from infotok_cli.codec.progress import Progress, Silence
@@ -34,7 +34,7 @@ class DecodeReport(RunReport):
 
 
 def decode_file(
-    source: Place,
+    source: Place | OpenedInput,
     target: Place,
     engine: Engine,
     *,
@@ -58,7 +58,7 @@ def decode_file(
     """
     began = time.perf_counter()
     # 1. Where it goes decides whether sound is wanted.
-    given = input_of(source)
+    given = source if isinstance(source, OpenedInput) else input_of(source)
     output = frame_output(target, codec=codec, crf=crf, overwrite=overwrite, stream_format=stream_format)
     wanted = Selection(
         start_seconds=start_seconds,

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, ClassVar, Protocol
 
 from infotok_cli.codec.decode_segments import decode_stored, decoded_segments
 from infotok_cli.codec.endpoints import STANDARD_INPUT, FileInput, Input
@@ -55,14 +55,28 @@ class Playback:
     """How long they are shown; None for a stream: its chunks tell."""
 
 
+@dataclass(frozen=True)
+class OpenedInput:
+    """An .itk file that somebody holds open."""
+
+    reader: ItkReader
+    is_stream: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        return self.reader.name
+
+
 def playing(
-    given: Input, engine: Engine, wanted: Selection, lost: list[str]
+    given: Input | OpenedInput, engine: Engine, wanted: Selection, lost: list[str]
 ) -> AbstractContextManager[Playback]:
     """Open an input and begin to decode it.
 
     With `skip_bad` damage is named in `lost`, a line for each. Raises InputError, UsageError, and ModelError
     unless `engine` runs the weights that made the file.
     """
+    if isinstance(given, OpenedInput):
+        return playing_reader(given.reader, engine, wanted, lost)
     if isinstance(given, FileInput):
         return _playing_file(given.path, engine, wanted, lost)
     return _playing_stream(given.stream, engine, wanted)
@@ -70,21 +84,32 @@ def playing(
 
 @contextmanager
 def _playing_file(path: Path, engine: Engine, wanted: Selection, lost: list[str]) -> Iterator[Playback]:
+    with (
+        ItkReader(path, recover=wanted.skip_bad) as reader,
+        playing_reader(reader, engine, wanted, lost) as playback,
+    ):
+        yield playback
+
+
+@contextmanager
+def playing_reader(
+    reader: ItkReader, engine: Engine, wanted: Selection, lost: list[str]
+) -> Iterator[Playback]:
+    """Begin to decode an opened file; see `playing`."""
     named = lost if wanted.skip_bad else None
-    with ItkReader(path, recover=wanted.skip_bad) as reader:
-        if reader.damage is not None:
-            lost.append(f"{reader.name} {reader.damage}: what is whole is shown")
-        check_model(engine, reader.header, reader.name)
-        frames = frame_range(reader, wanted.start_seconds, wanted.end_seconds)
-        decoded = decoded_segments(reader, engine, frames, named)
-        start, end = frame_span(reader, frames)
-        yield Playback(
-            stored=reader,
-            chunks=file_chunks(reader, decoded, frames, audio=wanted.audio, lost=named),
-            batch=engine.batch(reader.header.positions()),
-            total=len(frames),
-            seconds=end - start,
-        )
+    if reader.damage is not None:
+        lost.append(f"{reader.name} {reader.damage}: what is whole is shown")
+    check_model(engine, reader.header, reader.name)
+    frames = frame_range(reader, wanted.start_seconds, wanted.end_seconds)
+    decoded = decoded_segments(reader, engine, frames, named)
+    start, end = frame_span(reader, frames)
+    yield Playback(
+        stored=reader,
+        chunks=file_chunks(reader, decoded, frames, audio=wanted.audio, lost=named),
+        batch=engine.batch(reader.header.positions()),
+        total=len(frames),
+        seconds=end - start,
+    )
 
 
 @contextmanager

@@ -9,14 +9,15 @@ are short and every segment leaves as soon as its group is written.
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import BinaryIO, Protocol
 
 from infotok_cli import __version__
 from infotok_cli.allocation.budgets import Budget, make_planner
 from infotok_cli.allocation.planner import Planner
-from infotok_cli.codec.endpoints import Output, Place, input_of, output_of
+from infotok_cli.codec.endpoints import Place, input_of, output_of
 from infotok_cli.codec.groups import batch_size
 from infotok_cli.codec.job import EncodeJob
 from infotok_cli.codec.load_engine import check_masking
@@ -32,6 +33,29 @@ from infotok_cli.model.engine import Engine
 from infotok_cli.token_codings import best_coding
 from infotok_cli.video.reader import VideoReader
 from infotok_cli.video.video_info import scaled_size
+
+
+class VideoInput(Protocol):
+    """A video to be opened, perhaps more than once."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def is_stream(self) -> bool:
+        """Whether it comes through a pipe, where somebody waits for what becomes of it."""
+
+    def size_bytes(self) -> int | None: ...
+    def open_video(self, *, audio: bool) -> VideoReader: ...
+
+
+class TokenOutput(Protocol):
+    """A place for an .itk file."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def is_stream(self) -> bool: ...
+    def opened(self) -> AbstractContextManager[BinaryIO]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,9 +140,16 @@ def encode_file(
     Raises InputError, UsageError, ModelError or OutputError; see those of the video reader, the
     container and the budget.
     """
+    given, made = input_of(source), output_of(target, overwrite=overwrite)
+    return encode_input(given, made, engine, options, progress)
+
+
+def encode_input(
+    given: VideoInput, made: TokenOutput, engine: Engine, options: EncodeOptions, progress: Progress | None
+) -> EncodeReport:
+    """Encode what was opened by `encode_file`, or frames that are held in memory."""
     began = time.perf_counter()
     # 1. What is asked for must suit the weights and the place it comes from.
-    given, made = input_of(source), output_of(target, overwrite=overwrite)
     check_masking(engine, options)
     check_source(not given.is_stream, options)
     tally = Tally(progress or Silence())
@@ -160,7 +191,7 @@ def _duration_seconds(writer: ItkWriter) -> Fraction:
     return writer.ticks * header.time_base if header.has_times else writer.frames / header.frame_rate
 
 
-def _overrun(planner: Planner, size_bytes: int, made: Output) -> tuple[InfotokError, ...]:
+def _overrun(planner: Planner, size_bytes: int, made: TokenOutput) -> tuple[InfotokError, ...]:
     """What was asked of a finished file and could not be had.
 
     A broken budget is raised as UsageError, unless the file has gone through a pipe already, whole.

@@ -8,12 +8,13 @@ from infotok_cli.errors import ModelError, UsageError
 from infotok_cli.itk.find_weights import find_model
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
+from infotok_cli.places import PathName
 from infotok_cli.routers import ROUTERS
 from infotok_cli.token_codings import TOKEN_CODINGS
 
 
 def load_engine(
-    name_or_path: str | None = None,
+    name_or_path: PathName | None = None,
     device: str = "auto",
     kernels: str | None = None,
     *,

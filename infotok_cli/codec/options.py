@@ -41,8 +41,8 @@ class EncodeOptions:
     """Time of the video to start at, 0 or more; None starts at its beginning."""
     end_seconds: float | None = None
     """Time to stop before, later than the start; None goes to the end."""
-    audio: bool = False
-    """Whether the sound is copied, untouched."""
+    audio: bool = True
+    """Whether the sound is copied, untouched, where there is some."""
 
     def __post_init__(self) -> None:
         if not MIN_RATE <= self.rate <= 1:

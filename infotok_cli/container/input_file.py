@@ -1,43 +1,61 @@
-"""A regular file that is read at any place; whatever goes wrong is an InputError that names it."""
+"""A file, or bytes or a stream of one, read at any place; what goes wrong is an InputError that names it."""
 
 from __future__ import annotations
 
+import io
 import os
 import stat
+import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from infotok_cli.container import layout
 from infotok_cli.container.sections import FRAME_BYTES, unpack_frame
 from infotok_cli.errors import InputError
+from infotok_cli.places import Bytes, Source, Spooled, check_source, seekable, source_name
 
 
 class InputFile:
     """Opened when built; raises InputError for what is missing, empty, not a regular file or unreadable."""
 
     name: str
-    """The path as it stands in messages, on one line."""
+    """The path as it stands in messages, on one line; "bytes" or "stream" for what has none."""
     size_bytes: int
 
-    def __init__(self, path: str | Path) -> None:
-        self.name = str(path) if str(path).isprintable() else repr(str(path))
-        self._path = path
-        self.stream = self._open()
+    def __init__(self, source: Source) -> None:
+        """Open a path, bytes, or a binary stream, which is read from its start and stays open.
+
+        A stream that cannot be read at any place is read to its end at once; beyond 64 MiB its bytes lie
+        in a temporary file. Raises TypeError for anything else.
+        """
+        check_source(source)
+        name = source_name(source)
+        self.name = name if name.isprintable() else repr(name)
+        self._lock = source.lock if isinstance(source, Spooled) else threading.Lock()
+        self._path = source if isinstance(source, (str, os.PathLike)) else None
+        self.stream = self._open() if self._path is not None else self._held(source)
         """At any place."""
-        self.size_bytes = os.fstat(self.stream.fileno()).st_size
+        self.size_bytes = self._size()
         if not self.size_bytes:
             self.close()
             raise self.error("is empty", "give an .itk file")
 
     def close(self) -> None:
-        self.stream.close()
+        """Close the file; a stream or bytes that were given stay as they are."""
+        if self._path is not None:
+            self.stream.close()
+
+    @property
+    def source(self) -> Source:
+        """What opens it once more: the path, or the stream that its bytes are in."""
+        return Spooled(self.stream, self.name, self._lock) if self._path is None else self._path
 
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Open it again for a while if it was closed; raises InputError when that is no longer possible."""
-        if not self.stream.closed:
+        if self._path is None or not self.stream.closed:
             yield
             return
         self.stream = self._open()
@@ -53,8 +71,11 @@ class InputFile:
     def read(self, offset: int, length: int) -> bytes:
         """Exactly so many bytes; InputError where the file, as it is now, has fewer."""
         try:
-            self.stream.seek(offset)
-            data = self.stream.read(length)
+            with self._lock:
+                self.stream.seek(offset)
+                data = self.stream.read(length)
+                while len(data) < length and (more := self.stream.read(length - len(data))):
+                    data += more  # an unbuffered stream gives what it likes
         except OSError as error:
             raise self.error(
                 f"cannot be read at byte {offset} ({error.strerror})", "check the disk"
@@ -90,7 +111,29 @@ class InputFile:
             raise self.error(f"is truncated at byte {self.size_bytes}, inside the magic", way_out)
         raise self.error("is not an .itk file (wrong first bytes)", "give one made by 'infotok encode'")
 
+    def _size(self) -> int:
+        try:
+            return self.stream.seek(0, os.SEEK_END)
+        except OSError as error:
+            raise self.error(f"cannot be read ({error.strerror or error})", "check the disk") from error
+
+    def _held(self, source: Source) -> BinaryIO:
+        """What has no path, as a stream to read at any place."""
+        if isinstance(source, Spooled):
+            return source.stream
+        if isinstance(source, Bytes):
+            return io.BytesIO(source)
+        try:
+            stream = seekable(cast(BinaryIO, source))
+            if stream is not source:
+                weakref.finalize(self, stream.close)
+            return stream
+        except OSError as error:
+            reason = error.strerror or error
+            raise self.error(f"cannot be read ({reason})", "check where it comes from") from error
+
     def _open(self) -> BinaryIO:
+        assert self._path is not None
         try:
             status = os.stat(self._path)
             if stat.S_ISDIR(status.st_mode):

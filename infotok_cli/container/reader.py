@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -29,6 +28,7 @@ from infotok_cli.container.opening import (
 from infotok_cli.container.sections import FRAME_BYTES, is_whole, payload_of, unpack_frame
 from infotok_cli.container.tracks import spread_evenly, unpack_audio, unpack_times
 from infotok_cli.errors import InputError
+from infotok_cli.places import Source
 from infotok_cli.sound import AudioPacket
 
 _SKIP = "'infotok decode --skip-bad' shows the rest"
@@ -45,19 +45,21 @@ class ItkReader:
     damage: str | None
     """What is wrong with the index of a file that was opened with `recover`; None if nothing is."""
     name: str
-    """The path as it stands in messages."""
+    """The path as it stands in messages; "bytes" or "stream" for what has none."""
 
-    def __init__(self, path: str | Path, *, recover: bool = False) -> None:
-        """Open `path`, a regular file.
+    def __init__(self, source: Source, *, recover: bool = False) -> None:
+        """Open a regular file by its path, its bytes, or a binary stream of them.
 
+        A stream is read from its start and stays open; one that does not seek is read to its end at once.
         With `recover` a file without a good index is opened too, as long as its header is good: its whole
         segments are searched for, and lost ones before the last of them get their place in `index`.
 
         Raises:
             InputError: missing, empty, a folder, unreadable, not an .itk file, truncated, damaged, or made
                 in another format version; with `recover` also if no segment is whole.
+            TypeError: `source` is none of these.
         """
-        self._file = InputFile(path)
+        self._file = InputFile(source)
         self.name, self.size_bytes = self._file.name, self._file.size_bytes
         try:
             self.header, self._head_end = read_head(self._file)
@@ -85,6 +87,11 @@ class ItkReader:
     def close(self) -> None:
         """Close the file; header and index stay."""
         self._file.close()
+
+    @property
+    def source(self) -> Source:
+        """What opens the same file once more, also when this one is closed."""
+        return self._file.source
 
     def opened(self) -> AbstractContextManager[None]:
         """Open a closed file again for a while; one that has changed meanwhile shows as damaged.
@@ -207,6 +214,10 @@ class ItkReader:
         if not is_whole(self._file.read, entry.offset, frame):
             raise self.damaged(number, "checksum differs")
         self._check_start(number, self._file.read(entry.offset + FRAME_BYTES, layout.SEGMENT_STRUCT.size))
+
+    def read_bytes(self, offset: int, length: int) -> bytes:
+        """Bytes of the file as they are; InputError where it has fewer."""
+        return self._file.read(offset, length)
 
     @property
     def other_bytes(self) -> int:

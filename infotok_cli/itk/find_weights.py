@@ -11,17 +11,19 @@ from infotok_cli.config import CONFIG_KEY, ModelConfig
 from infotok_cli.container.header import Header
 from infotok_cli.entropy.token_net import TENSOR_PREFIX, TokenNet
 from infotok_cli.errors import InputError, ModelError
+from infotok_cli.places import PathName
 from infotok_cli.token_codings import TOKEN_CODINGS
 
 MODEL_VARIABLE = "INFOTOK_MODEL"
 
 
-def find_model(name_or_path: str | None) -> Path:
+def find_model(name_or_path: PathName | None) -> Path:
     """File of a model given by name or path; None takes `INFOTOK_MODEL`, then the default model.
 
     Raises ModelError when there is no such model.
     """
-    wanted = name_or_path or os.environ.get(MODEL_VARIABLE) or infotok_weights.DEFAULT
+    named = None if name_or_path is None else os.fspath(name_or_path)
+    wanted = named or os.environ.get(MODEL_VARIABLE) or infotok_weights.DEFAULT
     if wanted in infotok_weights.manifest():
         return infotok_weights.path(wanted)
     path = Path(wanted)
@@ -37,7 +39,7 @@ def find_model(name_or_path: str | None) -> Path:
     )
 
 
-def token_net_for(header: Header, name_or_path: str | None = None) -> TokenNet | None:
+def token_net_for(header: Header, name_or_path: PathName | None = None) -> TokenNet | None:
     """The token net that codes the ids of a file with this header; None when it needs none.
 
     Looks into the model named (as `find_model`) and into the packaged ones.

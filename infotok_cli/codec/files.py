@@ -1,0 +1,104 @@
+"""Video files into .itk files and back, from Python."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from infotok_cli.codec.decode import DecodeReport, decode_file
+from infotok_cli.codec.decode_inputs import OpenedInput
+from infotok_cli.codec.decode_outputs import StreamFormat
+from infotok_cli.codec.encode import EncodeReport, encode_file
+from infotok_cli.codec.loaded_model import Model
+from infotok_cli.codec.options import EncodeOptions
+from infotok_cli.codec.progress import Progress
+from infotok_cli.container.reader import ItkReader
+from infotok_cli.itk.files import Tokens
+from infotok_cli.itk.token_file import TokenFile
+from infotok_cli.places import Bytes, Place, check_source, check_target
+
+
+def encode(
+    source: Place | bytes | bytearray | memoryview,
+    target: Place,
+    model: Model,
+    options: EncodeOptions | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> EncodeReport:
+    """Encode a video into an .itk file.
+
+    source: a path; the bytes of a video file; or a binary stream, which is read from front to back as a pipe
+        is, so that of MP4 only fragmented files can be read.
+    target: a path, where the file appears whole or not at all, or a binary stream.
+    options: None is half the tokens, with sound where there is some, as on the command line.
+
+    Raises InputError, UsageError, ModelError or OutputError, and TypeError for what names no file.
+    """
+    check_source(source)
+    check_target(target)
+    wanted = options or EncodeOptions()
+    if not isinstance(source, Bytes):
+        return encode_file(source, target, model.engine, wanted, overwrite=overwrite, progress=progress)
+    with tempfile.TemporaryDirectory(prefix="infotok-") as folder:
+        file = Path(folder) / "bytes"
+        file.write_bytes(source)
+        report = encode_file(file, target, model.engine, wanted, overwrite=overwrite, progress=progress)
+        return dataclasses.replace(report, input="bytes")
+
+
+def decode(
+    source: Tokens,
+    target: Place,
+    model: Model,
+    start: float | None = None,
+    end: float | None = None,
+    *,
+    codec: str | None = None,
+    crf: int | None = None,
+    audio: bool = True,
+    skip_bad: bool = False,
+    stream_format: StreamFormat | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> DecodeReport:
+    """Decode what is shown at start <= seconds < end into a video, or a folder of PNG pictures.
+
+    source: a `TokenFile`, a path, bytes, or a binary stream, which is read from front to back.
+    target: a path, whose suffix says what is written (without one it is a folder), or a binary stream.
+    codec: h264, hevc, av1, vp9, ffv1 or an encoder of FFmpeg; None is h264, vp9 in .webm.
+    crf: quality of that codec, 0 to 63, lower is better; None is nearly transparent.
+    audio: whether the sound is kept. skip_bad: name damage in the report and show the last good frame.
+    stream_format: mkv or y4m, where `target` is a stream; None is mkv.
+
+    Raises InputError, UsageError, ModelError or OutputError, and TypeError for what names no file.
+    """
+    check_target(target)
+    with ExitStack() as held:
+        given: Place | OpenedInput
+        if isinstance(source, TokenFile):
+            held.enter_context(source.reader.opened())
+            given = OpenedInput(source.reader)
+        else:
+            check_source(source)
+            if isinstance(source, Bytes):
+                given = OpenedInput(held.enter_context(ItkReader(source, recover=skip_bad)))
+            else:
+                given = source  # type: ignore[assignment]  # a Spooled is not made by callers
+        return decode_file(
+            given,
+            target,
+            model.engine,
+            start_seconds=start,
+            end_seconds=end,
+            codec=codec,
+            crf=crf,
+            overwrite=overwrite,
+            skip_bad=skip_bad,
+            audio=audio,
+            stream_format=stream_format,
+            progress=progress,
+        )
