@@ -121,8 +121,7 @@ def edit_line(report: EditReport) -> str:
     ]
     return (
         f"{' + '.join(inputs)} -> {sized(report.output, report.size_bytes)}: "
-        f"{counted(report.frames, 'frame')} in {counted(report.segments, 'segment')}{''.join(extra)}, "
-        f"format version {report.format_version}"
+        f"{counted(report.frames, 'frame')} in {counted(report.segments, 'segment')}{''.join(extra)}"
     )
 
 

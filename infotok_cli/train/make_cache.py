@@ -53,7 +53,7 @@ def make_cache(
             f"cannot be made ({error.strerror})", way_out="name another folder", where=str(folder)
         ) from error
     try:
-        shards = _Shards(partial)
+        shards = _Shards(partial, shown_as=folder)
         for place, clip in enumerate(clips):
             held = is_held_out(place, len(clips))
             with open_video(clip) as video:
@@ -111,9 +111,11 @@ _Kind = tuple[str, tuple[int, ...]]
 class _Shards:
     """Gathers tiles of equal shape and writes them in lots."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, shown_as: Path) -> None:
+        """shown_as: what errors call the folder."""
         self.tiles = 0
         self._folder = folder
+        self._shown_as = shown_as
         self._waiting: dict[_Kind, list[NDArray[np.uint8]]] = {}
         self._written: dict[_Kind, int] = {}
 
@@ -144,6 +146,6 @@ class _Shards:
             raise OutputError(
                 f"cannot be written ({error.strerror})",
                 way_out="check the disk",
-                where=str(self._folder / name),
+                where=str(self._shown_as),
             ) from error
         self._waiting[kind].clear()

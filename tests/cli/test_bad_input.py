@@ -190,7 +190,7 @@ def test_input_as_output(refused: Refused, clip: Path, encoded: Path) -> None:
         (("--rate", "high"), "--rate 'high' is not a number: see 'infotok encode --help'"),
         (("--max-tokens", "1.5"), "--max-tokens '1.5' is not a whole number"),
         (("--precision", "int8"), "--precision 'int8' is unknown: choose auto, bf16 or fp32"),
-        (("--precision", "bf16", "--deterministic"), "--deterministic means --precision fp32"),
+        (("--precision", "bf16", "--deterministic"), "--precision bf16 does not go with --deterministic"),
         (("--rate", "0.5", "--bitrate", "9k"), "--rate and --bitrate exclude each other"),
         (("--max-tokens", "9", "--target-psnr", "30"), "--max-tokens and --target-psnr exclude each other"),
         (("--max-tokens", "0"), "--max-tokens 0 is out of range"),
@@ -246,5 +246,5 @@ def test_no_such_command(refused: Refused) -> None:
     assert "infotok --help" in refused(2, "transmogrify")
     assert refused(2, "decode") == "FILE.itk is missing: see 'infotok decode --help'"
     assert refused(2, "cut", "a.itk") == "--output is missing: see 'infotok cut --help'"
-    line = ("train", "clips", "-o", "a.safetensors", "--batch", "1")
-    assert "--batch 1 is out of range: choose at least 2" in refused(2, *line)
+    line = ("train", "clips", "-o", "a.safetensors", "--steps", "1", "--batch", "1")
+    assert "--batch 1 is too low: choose 2 or more" in refused(2, *line)

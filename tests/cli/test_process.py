@@ -199,7 +199,7 @@ def test_a_disk_that_fills_up_under_an_unbuffered_stream(
         process = spawn(*words, stdout=file, env=settings, preexec_fn=limit)
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err.count("\n")) == (5, 1), err
-    assert err.startswith("infotok: error: standard output: cannot be written: File too large")
+    assert err.startswith("infotok: error: standard output: cannot be written (File too large)")
 
 
 def test_a_full_disk_leaves_no_frame_cache(spawn: Spawn, clip: Path, tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_a_full_disk_leaves_no_frame_cache(spawn: Spawn, clip: Path, tmp_path: P
     process = spawn("train", videos, "--make-cache", tmp_path / "cache", preexec_fn=limit)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (5, "")
-    assert "cannot be written: File too large" in err.splitlines()[-1]
+    assert f"{tmp_path / 'cache'}: cannot be written (File too large)" in err.splitlines()[-1]
     assert list(tmp_path.iterdir()) == [videos]
 
 
