@@ -19,8 +19,8 @@ Format = Annotated[
     str | None,
     typer.Option(
         "--format",
-        metavar="npz|npy|jsonl|safetensors",
-        help="Format of the file of ids.",
+        metavar="npz|npy|jsonl|safetensors|memmap",
+        help="Format of the file of ids; memmap is a folder of plain arrays.",
         show_default="by the suffix, else npz",
         rich_help_panel=options.OUTPUT_PANEL,
     ),
@@ -63,14 +63,16 @@ def export(
       infotok export clip.itk                      # writes clip.npz
       infotok export clip.itk --format jsonl
       infotok export clip.itk -o clip.safetensors
+      infotok export clip.itk --format memmap      # the folder clip.memmap
     """
     options.check_input(source)
     target = output or source.with_suffix(f".{format_name or 'npz'}")
     options.check_distinct(source, target)
-    from infotok_cli.itk.flat_files import flat_format
+    from infotok_cli.itk.flat_files import MEMMAP, flat_format
+    from infotok_cli.itk.flat_folder import check_folder
 
-    flat_format(target, format_name)
-    options.check_file_output(target, overwrite)
+    check = check_folder if flat_format(target, format_name) == MEMMAP else options.check_file_output
+    check(target, overwrite)
     from infotok_cli.itk.flat import export_file
 
     _show(export_file(source, target, format_name, model=model, overwrite=overwrite), as_json)
@@ -104,12 +106,12 @@ def import_(
       infotok import clip.npz                      # writes clip.itk
       infotok import ids.jsonl -o made.itk
     """
-    options.check_input(source)
+    from infotok_cli.itk.flat_files import MEMMAP, flat_format
+
+    if flat_format(source, format_name) != MEMMAP:
+        options.check_input(source)
     target = output or source.with_suffix(".itk")
     options.check_distinct(source, target)
-    from infotok_cli.itk.flat_files import flat_format
-
-    flat_format(source, format_name)
     options.check_file_output(target, overwrite)
     from infotok_cli.itk.flat import import_file
 
