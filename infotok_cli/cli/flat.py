@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import print_err, print_out
+from infotok_cli.cli.output import print_out, tell, warn
 
 if TYPE_CHECKING:
     from infotok_cli.itk.flat import FlatReport
@@ -51,6 +51,7 @@ def export(
     model: options.Model = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Write the tokens as flat ids, for other programs.
 
@@ -96,6 +97,7 @@ def import_(
     model: options.Model = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Make an .itk file from exported flat ids.
 
@@ -118,10 +120,10 @@ def import_(
 
 def _show(report: FlatReport, as_json: bool) -> None:
     if report.left_out:
-        print_err(f"infotok: warning: {report.input}: flat ids leave out its {' and '.join(report.left_out)}")
+        warn(f"{report.input}: flat ids leave out its {' and '.join(report.left_out)}")
     if as_json:
         print_out(json.dumps(dataclasses.asdict(report)))
         return
     from infotok_cli.cli import render
 
-    print_err(render.flat_line(report))
+    tell(render.flat_line(report))

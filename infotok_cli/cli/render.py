@@ -16,6 +16,7 @@ from infotok_cli.cli.output import printable
 if TYPE_CHECKING:
     from infotok_cli.codec.decode import DecodeReport
     from infotok_cli.codec.encode import EncodeReport
+    from infotok_cli.codec.run_report import RunReport
     from infotok_cli.errors import InfotokError
     from infotok_cli.itk.edit import EditReport
     from infotok_cli.itk.flat import FlatReport
@@ -59,7 +60,7 @@ def encode_line(report: EncodeReport) -> str:
     return (
         f"{sized(report.input, report.input_bytes)} -> {sized(report.output, report.size_bytes)}: "
         f"{counted(report.tokens, 'token')}, token rate {report.token_rate:.3f}, "
-        f"{report.bpp:.4f} bits per pixel, {_budget_words(report)}{report.speed:.1f}x real time"
+        f"{report.bpp:.4f} bits per pixel, {_budget_words(report)}{pace(report)}"
     )
 
 
@@ -76,8 +77,48 @@ def decode_line(report: DecodeReport) -> str:
     return (
         f"{sized(report.input, report.input_bytes)} -> {sized(report.output, report.output_bytes)}: "
         f"{counted(report.frames, 'frame')} of {report.width}x{report.height} at "
-        f"{frames_per_second(report.frame_rate)}, {report.speed:.1f}x real time"
+        f"{frames_per_second(report.frame_rate)}, {pace(report)}"
     )
+
+
+def encode_details(report: EncodeReport) -> str:
+    """What ran in an encode, and where its bytes went: lines for --verbose."""
+    rest = report.size_bytes - report.map_bytes - report.token_bytes - report.audio_bytes
+    return "\n".join(
+        [
+            _ran(report),
+            f"bytes: {report.token_bytes:,} tokens, {report.map_bytes:,} keep maps, {report.audio_bytes:,} "
+            f"sound, {rest:,} else; {counted(report.segments, 'segment')}, {report.positions:,} positions",
+            f"router {report.router}, {report.allocation} allocation, refined in {report.refine} steps; the "
+            f"video was read {counted(report.passes, 'time')}",
+            _took(report),
+        ]
+    )
+
+
+def decode_details(report: DecodeReport) -> str:
+    """What ran in a decode: lines for --verbose."""
+    return "\n".join([_ran(report), _took(report)])
+
+
+def _ran(report: RunReport) -> str:
+    compiled = ", compiled" if report.compiled else ""
+    return (
+        f"model {printable(report.model)} on {report.device} in {report.precision}, {report.backend} kernels"
+        f"{compiled}, {counted(report.batch_segments, 'segment')} at a time"
+    )
+
+
+def _took(report: RunReport) -> str:
+    return f"{report.seconds:.2f} s without loading the model, {report.speed:.2f}x real time"
+
+
+def pace(report: RunReport) -> str:
+    """How fast a run was: frames per second."""
+    if not report.seconds:
+        return "in no time"
+    speed = report.frames / report.seconds
+    return f"{speed:,.0f} frames per second" if speed >= 99.5 else f"{speed:.3g} frames per second"
 
 
 def spelled(error: InfotokError) -> str:

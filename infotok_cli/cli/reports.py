@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import error_line, print_err, print_out, printable
+from infotok_cli.cli.output import print_error, print_out, printable
 from infotok_cli.errors import InputError, ModelError, UsageError
 
 ItkFiles = Annotated[
@@ -119,7 +119,7 @@ def for_each(sources: Sequence[Path], show: Callable[[Path, bool], None]) -> Non
             show(source, first)
             first = False
         except (InputError, ModelError) as error:
-            print_err(error_line(error))
+            print_error(error)
             code = code or error.exit_code
     if code:
         raise typer.Exit(code)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from infotok_cli.cli import options
-from infotok_cli.cli.output import print_err, print_out, printable
+from infotok_cli.cli import options, quantities
+from infotok_cli.cli.output import print_out, printable, tell
 from infotok_cli.errors import UsageError
 
 PANES_PANEL = "Panes"
@@ -55,10 +55,12 @@ def view(
     ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
     frame: Annotated[
         int | None,
         typer.Option(
             "--frame",
+            parser=quantities.whole("--frame"),
             metavar="N",
             help="The frame of a picture, from 0.",
             show_default="the most telling",
@@ -69,7 +71,8 @@ def view(
         float | None,
         typer.Option(
             "--at",
-            metavar="SECONDS",
+            parser=quantities.seconds("--at"),
+            metavar="TIME",
             help="The same by time.",
             show_default="none",
             rich_help_panel=options.SELECTION_PANEL,
@@ -154,4 +157,4 @@ def view(
             )
         )
     else:
-        print_err(f"{printable(str(target))}: {what} of {printable(scene.headline)}")
+        tell(f"{printable(str(target))}: {what} of {printable(scene.headline)}")

@@ -150,7 +150,9 @@ def encode_file(
 
 
 def _expected_frames(job: EncodeJob) -> int | None:
-    return job.video.info.expected_frames(job.options.start_seconds, job.options.end_seconds)
+    options = job.options
+    there = job.video.info.expected_frames(options.start_seconds, options.end_seconds)
+    return min((count for count in (there, options.frames) if count is not None), default=None)
 
 
 def _duration_seconds(writer: ItkWriter) -> Fraction:

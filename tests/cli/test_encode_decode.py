@@ -33,7 +33,7 @@ def test_default_outputs_lie_beside_the_input(run: Run, clip: Path, tmp_path: Pa
     result = run("encode", source)
     assert result.stdout == ""
     assert result.stderr.startswith(f"{source} (")
-    for part in ("my clip.v2.itk", "tokens", "token rate 0.", "bits per pixel", "x real time"):
+    for part in ("my clip.v2.itk", "tokens", "token rate 0.", "bits per pixel", "frames per second"):
         assert part in result.stderr
     assert result.stderr.count("\n") == 1
     result = run("decode", tmp_path / "my clip.v2.itk")
