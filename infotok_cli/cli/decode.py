@@ -70,8 +70,6 @@ def decode(
     ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
     start: options.Start = None,
     end: options.End = None,
     duration: options.Duration = None,
@@ -94,6 +92,8 @@ def decode(
     precision: options.Precision = "auto",
     deterministic: options.Deterministic = False,
     compile_blocks: options.Compile = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Decode an .itk file into a video, or into PNG frames.
 

@@ -41,11 +41,11 @@ def cut(
     output: Output,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
-    quiet: options.Quiet = False,
     start: options.Start = None,
     end: options.End = None,
     duration: options.Duration = None,
     frames: options.Frames = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Copy the part between two times, exact to the frame.
 

@@ -43,8 +43,14 @@ def encode(
     ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
-    quiet: options.Quiet = False,
-    verbose: options.Verbose = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Write nothing: print what would be done, and the tokens, bytes and memory it would take.",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = False,
     rate: Annotated[
         float | None,
         typer.Option(
@@ -185,6 +191,8 @@ def encode(
     precision: options.Precision = "auto",
     deterministic: options.Deterministic = False,
     compile_blocks: options.Compile = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Encode a video into tokens, as an .itk file.
 
@@ -227,12 +235,14 @@ def encode(
     )
     if source == PIPE and output is None:
         raise UsageError("standard input has no name to make one from", way_out="name the output with -o")
+    if source == PIPE and dry_run:
+        raise UsageError("--dry-run would use up the pipe", way_out="save it to a file first")
     read_from = input_of(source)
     check_source(read_from is source, wanted)
     if read_from is source:
         options.check_input(source)
     target = output or beside(source, ".itk", overwrite=overwrite)
-    write_to = output_of(target, as_json)
+    write_to = output_of(target, as_json and not dry_run)
     if read_from is source:
         options.check_distinct(source, target)
     if write_to is target:
@@ -245,11 +255,18 @@ def encode(
     with reader_may_leave(), progress() as bar:
         bar.describe("loading the model")
         from infotok_cli.codec.encode import encode_file
+        from infotok_cli.codec.forecast import forecast_file
         from infotok_cli.codec.load_engine import load_engine
 
         engine = load_engine(
             model, device, kernels, precision=precision, deterministic=deterministic, compiled=compile_blocks
         )
+        if read_from is source:
+            expected = forecast_file(source, engine, wanted)
+            if dry_run:
+                print_out(render.forecast_text(expected, str(target), as_json=as_json))
+                return
+            bar.note(render.large_input(expected))
         bar.describe("encoding")
         report = encode_file(read_from, write_to, engine, wanted, overwrite=overwrite, progress=bar)
     for warning in report.warnings:

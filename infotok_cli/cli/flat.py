@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -119,11 +117,11 @@ def import_(
 
 
 def _show(report: FlatReport, as_json: bool) -> None:
-    if report.left_out:
-        warn(f"{report.input}: flat ids leave out its {' and '.join(report.left_out)}")
-    if as_json:
-        print_out(json.dumps(dataclasses.asdict(report)))
-        return
     from infotok_cli.cli import render
 
+    for warning in render.flat_warnings(report):
+        warn(warning)
+    if as_json:
+        print_out(render.json_of_flat(report))
+        return
     tell(render.flat_line(report))

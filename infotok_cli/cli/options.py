@@ -20,6 +20,7 @@ BUDGET_PANEL = "How many tokens (at most one of these)"
 TOKENS_PANEL = "Where tokens go"
 SELECTION_PANEL = "What is read"
 MODEL_PANEL = "How the model runs"
+MESSAGES_PANEL = "What is said"
 
 MAX_CRF = 63
 
@@ -154,7 +155,7 @@ Json = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="Print a report as one line of JSON on stdout; errors are lines of JSON too, on stderr.",
+        help="Print a report as one line of JSON on stdout.",
         rich_help_panel=OUTPUT_PANEL,
     ),
 ]
@@ -165,7 +166,7 @@ Quiet = Annotated[
         "-q",
         help="Say nothing on stderr but warnings and errors.",
         callback=_set_quiet,
-        rich_help_panel=OUTPUT_PANEL,
+        rich_help_panel=MESSAGES_PANEL,
     ),
 ]
 Verbose = Annotated[
@@ -175,7 +176,7 @@ Verbose = Annotated[
         "-v",
         help="Also say what ran, and where time and bytes went.",
         callback=_set_verbose,
-        rich_help_panel=OUTPUT_PANEL,
+        rich_help_panel=MESSAGES_PANEL,
     ),
 ]
 ItkFile = Annotated[

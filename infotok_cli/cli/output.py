@@ -151,6 +151,11 @@ def terminal_width() -> int:
     return max(40, shutil.get_terminal_size((80, 24)).columns)
 
 
+def terminal_height() -> int:
+    """Lines of the terminal, 24 where there is none."""
+    return shutil.get_terminal_size((80, 24)).lines
+
+
 def can_show(characters: str) -> bool:
     """Whether the encoding of stdout has these characters."""
     try:

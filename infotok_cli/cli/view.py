@@ -55,7 +55,6 @@ def view(
     ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
-    quiet: options.Quiet = False,
     frame: Annotated[
         int | None,
         typer.Option(
@@ -84,6 +83,7 @@ def view(
     device: options.Device = "auto",
     kernels: options.Kernels = None,
     precision: options.Precision = "auto",
+    quiet: options.Quiet = False,
 ) -> None:
     """Show where the tokens went: source, decoded and a heat map side by side, tokens over time below.
 
