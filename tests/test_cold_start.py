@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
-import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from infotok_cli.container.writer import ItkWriter
 from infotok_cli.entropy.keep_map import encode_positions
 
 HELP_LIMIT_SECONDS = 0.3
+"""Also of usage errors."""
 
 PROBE = """
 import sys
@@ -28,11 +29,11 @@ sys.exit(code)
 """
 
 
-def probe(unwanted: str, *arguments: object) -> str:
+def probe(unwanted: str, *arguments: object, code: int = 0) -> str:
     """Run `infotok` and fail if it loads one of the modules; returns what it printed."""
     command = [sys.executable, "-P", "-c", PROBE, unwanted, *(str(word) for word in arguments)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == code, result.stderr
     return result.stdout
 
 
@@ -132,17 +133,53 @@ def test_tokens_are_decoded_where_torch_cannot_be_imported() -> None:
     }
 
 
-def test_help_is_quick() -> None:
-    """The best of several runs, less what this machine takes to start Python at all beyond 20 ms."""
+USAGE_ERRORS = [
+    ["encode"],
+    ["encode", "{}", "--no-such-option"],
+    ["encode", "{}", "--rate", "high"],
+    ["encode", "{}", "--rate", "4"],
+    ["encode", "{}", "--start", "2", "--end", "1"],
+    ["encode", "{}", "--start", "soon"],
+    ["encode", "{}", "--device", "abacus"],
+    ["encode", "{}", "--router", "magic"],
+    ["encode", "{}", "--rate", "1", "--bitrate", "9k"],
+    ["decode", "{}", "--crf", "99"],
+    ["decode", "{}", "--precision", "int8"],
+    ["cut", "{}"],
+    ["cut", "{}", "-o", "{}", "--frames", "0"],
+    ["stats", "{}", "--csv", "--json"],
+    ["eval", "{}", "--jobs", "0"],
+]
 
-    def best(command: list[str]) -> float:
+
+@pytest.mark.parametrize("arguments", USAGE_ERRORS, ids=" ".join)
+def test_usage_errors_load_nothing_heavy(small_file: Path, arguments: list[str]) -> None:
+    """Nor the library that the parser would take words apart with."""
+    words = [word.format(small_file) for word in arguments]
+    assert probe("torch,av,numpy,safetensors,infotok_kernels,pydantic", *words, code=2) == ""
+
+
+@pytest.mark.parametrize(
+    "arguments", [["encode", "{}", "--bitrate", "0"], ["encode", "-", "--max-tokens", "9", "-o", "{}2"]]
+)
+def test_errors_of_budgets_load_no_torch(small_file: Path, arguments: list[str]) -> None:
+    probe("torch,av,infotok_kernels", *(word.format(small_file) for word in arguments), code=2)
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["encode", "x", "--rate", "4"], 2)])
+def test_help_and_usage_errors_are_quick(arguments: list[str], code: int) -> None:
+    """Processor time, the best of several runs, less what bare Python takes here beyond 20 ms."""
+
+    def best(command: list[str], code: int) -> float:
         times = []
         for _ in range(5):
-            began = time.perf_counter()
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            times.append(time.perf_counter() - began)
+            before = os.times()
+            result = subprocess.run(command, check=False, capture_output=True)
+            after = os.times()
+            times.append(sum(after[2:4]) - sum(before[2:4]))  # of children that have ended
+            assert result.returncode == code
         return min(times)
 
-    bare = best([sys.executable, "-P", "-c", "pass"])
-    shown = best([sys.executable, "-P", "-m", "infotok_cli", "--help"])
+    bare = best([sys.executable, "-P", "-c", "pass"], 0)
+    shown = best([sys.executable, "-P", "-m", "infotok_cli", *arguments], code)
     assert shown - max(0, bare - 0.02) < HELP_LIMIT_SECONDS

@@ -179,6 +179,16 @@ class BudgetPlanner(Planner, ABC):
         return True
 
     @classmethod
+    def expected_tokens(cls, value: float, positions: int, seconds: float) -> float | None:
+        """Tokens that a video of so many positions and seconds would get; None if that cannot be known."""
+        return None
+
+    @classmethod
+    def expected_bytes(cls, value: float, seconds: float) -> float | None:
+        """Bytes that its file would take; None if that is not what the budget sets."""
+        return None
+
+    @classmethod
     @abstractmethod
     def in_words(cls, value: float, came: Outcome) -> str:
         """What came of it, for people: a clause."""

@@ -65,6 +65,10 @@ class CalibratedRatePlanner(BudgetPlanner):
         return [self.scale.allocate(error, self.rate) for error in group.errors]
 
     @classmethod
+    def expected_tokens(cls, value: float, positions: int, seconds: float) -> float | None:
+        return value * positions  # on average over footage
+
+    @classmethod
     def in_words(cls, value: float, came: Outcome) -> str:
         return f"{came.token_rate / value:.2f} times the {value:g} of footage at large"
 

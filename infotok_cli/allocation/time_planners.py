@@ -58,6 +58,10 @@ class TokensPerSecondPlanner(BudgetPlanner):
         return self.floor.warnings(float(self.seconds)) if self.seconds else ()
 
     @classmethod
+    def expected_tokens(cls, value: float, positions: int, seconds: float) -> float | None:
+        return value * seconds
+
+    @classmethod
     def in_words(cls, value: float, came: Outcome) -> str:
         return f"{came.tokens / came.duration_seconds:,.1f} of {value:,.10g} tokens per second"
 
@@ -132,6 +136,10 @@ class BitratePlanner(BudgetPlanner):
             f"{math.ceil(8 * least_bytes / seconds)} bits per second for {what}",
             way_out=f"give more, or a smaller `short_side`{self.no_sound}",
         )
+
+    @classmethod
+    def expected_bytes(cls, value: float, seconds: float) -> float | None:
+        return value * seconds / 8
 
     @classmethod
     def in_words(cls, value: float, came: Outcome) -> str:

@@ -66,6 +66,10 @@ class MaxTokensPlanner(_TotalPlanner):
         self.tokens -= written.tokens
 
     @classmethod
+    def expected_tokens(cls, value: float, positions: int, seconds: float) -> float | None:
+        return value
+
+    @classmethod
     def in_words(cls, value: float, came: Outcome) -> str:
         return f"{came.tokens / value:.2%} of {value:,.0f} tokens"
 
@@ -136,6 +140,10 @@ class TargetSizePlanner(_TotalPlanner):
             f"`{self.name}` {self.size_bytes} is below the least of about {least} bytes for this video",
             way_out="give more, or a smaller `short_side`",
         )
+
+    @classmethod
+    def expected_bytes(cls, value: float, seconds: float) -> float | None:
+        return value
 
     @classmethod
     def in_words(cls, value: float, came: Outcome) -> str:

@@ -31,12 +31,14 @@ from infotok_cli.cli import (
 from infotok_cli.cli.help import App, Group
 from infotok_cli.cli.output import (
     claim_standard_streams,
-    error_line,
     one_line,
     option_name,
     print_err,
+    print_error,
+    print_json_error,
     silence_stdout,
     unwritable_stdout,
+    voice,
 )
 from infotok_cli.cli.usage import complaint
 from infotok_cli.errors import InfotokError, UsageError
@@ -59,7 +61,6 @@ _PANELS = {
 app = App(
     name="infotok",
     cls=Group,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -118,6 +119,8 @@ def _help(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `infotok` with these arguments (default: those of the process); returns the exit code."""
     claim_standard_streams()
+    words = sys.argv[1:] if argv is None else argv
+    voice.reset(as_json="--json" in words)
     _share_the_cores()
     _clean_up_on_termination()
     try:
@@ -132,7 +135,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         code = _report(error)
     if code == exit_codes.INTERRUPTED:
-        print_err("infotok: interrupted")
+        if voice.as_json:
+            print_json_error(code, "KeyboardInterrupt", "interrupted")
+        else:
+            print_err("infotok: interrupted")
     try:
         sys.stdout.flush()
     except OSError:
@@ -143,25 +149,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _report(error: Exception) -> int:
     """Describe `error` on stderr, on one line, and return its exit code."""
     if isinstance(error, InfotokError):
-        print_err(error_line(error))
+        print_error(error)
         code = error.exit_code
     elif hasattr(error, "format_message"):
         # The base class of the parser's usage errors has moved between versions of typer.
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "infotok"
-        print_err(f"infotok: error: {one_line(complaint(error))}: see '{command} --help'")
         code = int(getattr(error, "exit_code", 2))
+        what, way_out = one_line(complaint(error)), f"see '{command} --help'"
+        if voice.as_json:
+            print_json_error(code, "UsageError", what, way_out=way_out)
+        else:
+            print_err(f"infotok: error: {what}: {way_out}")
     elif isinstance(error, OSError) and _raised_in(error, _PRINTERS):
         # Help and version are not written by `print_out`.
         silence_stdout()
         failure = unwritable_stdout(error)
-        print_err(error_line(failure))
+        print_error(failure)
         code = failure.exit_code
     else:
         what = one_line(f"{type(error).__name__}: {error}")
         hint = "" if os.environ.get(DEBUG_VARIABLE) else f" ({DEBUG_VARIABLE}=1 shows where)"
-        print_err(f"infotok: internal error (please report): {what}{hint}")
         code = exit_codes.INTERNAL_ERROR
+        if voice.as_json:
+            print_json_error(code, "InternalError", what, way_out="please report it")
+        else:
+            print_err(f"infotok: internal error (please report): {what}{hint}")
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exception(error, file=sys.stderr)
     return code

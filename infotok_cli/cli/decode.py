@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import print_err, print_out
+from infotok_cli.cli.output import detail, print_out, tell, warn
 from infotok_cli.cli.output_names import beside
 from infotok_cli.cli.pipes import PIPE, input_of, output_of, reader_may_leave
 from infotok_cli.errors import UsageError
@@ -54,7 +54,7 @@ def decode(
             metavar="N",
             help="Quality of that codec, 0 to 63: lower is better and larger; 18 to 28 is usual.",
             show_default="16 to 25, nearly transparent",
-            callback=options.crf,
+            parser=options.crf,
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
@@ -72,6 +72,8 @@ def decode(
     as_json: options.Json = False,
     start: options.Start = None,
     end: options.End = None,
+    duration: options.Duration = None,
+    frames: options.Frames = None,
     skip_bad: Annotated[
         bool,
         typer.Option(
@@ -90,6 +92,8 @@ def decode(
     precision: options.Precision = "auto",
     deterministic: options.Deterministic = False,
     compile_blocks: options.Compile = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Decode an .itk file into a video, or into PNG frames.
 
@@ -104,6 +108,7 @@ def decode(
       infotok decode broken.itk --skip-bad
       infotok decode clip.itk -o - --stream-format y4m | x264 - --demuxer y4m -o small.mkv
     """
+    until = options.end_of(start, end, duration)
     read_from = input_of(source)
     if read_from is source:
         options.check_input(source)
@@ -134,7 +139,8 @@ def decode(
             write_to,
             engine,
             start_seconds=start,
-            end_seconds=end,
+            end_seconds=until,
+            frames=frames,
             codec=codec,
             crf=crf,
             overwrite=overwrite,
@@ -144,11 +150,12 @@ def decode(
             progress=bar,
         )
     for line in render.shortened(report.lost):
-        print_err(f"infotok: warning: {line}")
+        warn(line)
     if as_json:
         print_out(render.json_of_run(report))
     else:
-        print_err(render.decode_line(report))
+        tell(render.decode_line(report))
+        detail(render.decode_details(report))
 
 
 def _target(source: Path, output: str | None, overwrite: bool) -> Path:

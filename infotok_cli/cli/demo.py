@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infotok_cli.cli import options
+from infotok_cli.cli import options, quantities
 from infotok_cli.cli.output import print_err, print_out, printable
 from infotok_cli.errors import OutputError
 
@@ -30,7 +30,11 @@ def demo(
     rate: Annotated[
         float,
         typer.Option(
-            "--rate", metavar="R", help="Token rate, 0.125 to 1.", rich_help_panel=options.BUDGET_PANEL
+            "--rate",
+            metavar="R",
+            parser=quantities.share("--rate"),
+            help="Token rate, 0.125 to 1.",
+            rich_help_panel=options.BUDGET_PANEL,
         ),
     ] = 0.5,
     model: options.Model = None,

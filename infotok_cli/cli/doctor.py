@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import print_out
-from infotok_cli.cli.render import size
+from infotok_cli.cli.render import json_values, size
 
 if TYPE_CHECKING:
     from infotok_cli.codec.doctor import DoctorReport
@@ -43,7 +42,7 @@ def doctor(
 
     with progress() as bar:
         report = examine(model, device, kernels, bar.describe)
-    print_out(json.dumps(dataclasses.asdict(report)) if as_json else text_of(report))
+    print_out(json.dumps(json_values(report)) if as_json else text_of(report))
     if report.exit_code:
         raise typer.Exit(report.exit_code)
 

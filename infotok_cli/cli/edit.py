@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import print_err, print_out
+from infotok_cli.cli.output import print_out, tell, warn
 from infotok_cli.cli.output_names import check_itk_name
 from infotok_cli.errors import UsageError
 
@@ -43,6 +43,9 @@ def cut(
     as_json: options.Json = False,
     start: options.Start = None,
     end: options.End = None,
+    duration: options.Duration = None,
+    frames: options.Frames = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Copy the part between two times, exact to the frame.
 
@@ -52,11 +55,15 @@ def cut(
     \b
     Examples:
       infotok cut film.itk --start 60 --end 90 -o scene.itk
+      infotok cut film.itk --start 1:00 --duration 30s -o scene.itk
     """
+    until = options.end_of(start, end, duration)
     _check([source], output, overwrite)
     from infotok_cli.itk.edit import cut_file
 
-    report = cut_file(source, output, start_seconds=start, end_seconds=end, overwrite=overwrite)
+    report = cut_file(
+        source, output, start_seconds=start, end_seconds=until, frames=frames, overwrite=overwrite
+    )
     _show(report, as_json)
 
 
@@ -73,6 +80,7 @@ def concat(
     output: Output,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Join .itk files one after the other.
 
@@ -97,6 +105,7 @@ def repair(
     output: Output,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Save what is intact in a damaged or truncated .itk file.
 
@@ -112,7 +121,7 @@ def repair(
 
     report = repair_file(source, output, overwrite=overwrite)
     if not report.notes and not as_json:
-        print_err(f"{source}: nothing to repair")
+        tell(f"{source}: nothing to repair")
     _show(report, as_json)
 
 
@@ -128,8 +137,8 @@ def _show(report: EditReport, as_json: bool) -> None:
     from infotok_cli.cli import render
 
     for line in render.shortened(report.notes):
-        print_err(f"infotok: warning: {line}")
+        warn(line)
     if as_json:
         print_out(render.json_of_edit(report))
     else:
-        print_err(render.edit_line(report))
+        tell(render.edit_line(report))

@@ -7,8 +7,8 @@ from typing import Annotated, cast
 
 import typer
 
-from infotok_cli.cli import options
-from infotok_cli.cli.output import print_err, print_out
+from infotok_cli.cli import options, quantities
+from infotok_cli.cli.output import detail, print_out, tell, warn
 from infotok_cli.cli.output_names import beside, check_itk_name
 from infotok_cli.cli.pipes import PIPE, input_of, output_of, reader_may_leave
 from infotok_cli.errors import UsageError
@@ -43,10 +43,19 @@ def encode(
     ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Write nothing: print what would be done, and the tokens, bytes and memory it would take.",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = False,
     rate: Annotated[
         float | None,
         typer.Option(
             "--rate",
+            parser=quantities.share("--rate"),
             metavar="R",
             help="Token rate, 0.125 to 1: the share of positions (4 frames of 8x8 pixels) that get a token.",
             show_default="0.5",
@@ -57,6 +66,7 @@ def encode(
         float | None,
         typer.Option(
             "--calibrated-rate",
+            parser=quantities.share("--calibrated-rate"),
             metavar="R",
             help="Average rate over typical footage, usually 0.25 or 0.5: hard segments get more, easy ones "
             "less, each on its own.",
@@ -67,6 +77,7 @@ def encode(
         int | None,
         typer.Option(
             "--max-tokens",
+            parser=quantities.whole("--max-tokens"),
             metavar="N",
             help="At most N tokens in the file.",
             rich_help_panel=options.BUDGET_PANEL,
@@ -76,24 +87,27 @@ def encode(
         float | None,
         typer.Option(
             "--tokens-per-second",
+            parser=quantities.number("--tokens-per-second"),
             metavar="N",
             help="N tokens per second of video, on average.",
             rich_help_panel=options.BUDGET_PANEL,
         ),
     ] = None,
     bitrate: Annotated[
-        str | None,
+        float | None,
         typer.Option(
             "--bitrate",
+            parser=quantities.bits("--bitrate"),
             metavar="BITS",
             help="File size in bits per second of video, such as 100k.",
             rich_help_panel=options.BUDGET_PANEL,
         ),
     ] = None,
     target_size: Annotated[
-        str | None,
+        float | None,
         typer.Option(
             "--target-size",
+            parser=quantities.size("--target-size"),
             metavar="BYTES",
             help="A file of at most BYTES, such as 500k, 1.5M or 64KiB.",
             rich_help_panel=options.BUDGET_PANEL,
@@ -103,6 +117,7 @@ def encode(
         float | None,
         typer.Option(
             "--target-psnr",
+            parser=quantities.number("--target-psnr", units=("db",)),
             metavar="DB",
             help="The fewest tokens expected to give this mean PSNR (24 to 28, usually).",
             rich_help_panel=options.BUDGET_PANEL,
@@ -110,10 +125,13 @@ def encode(
     ] = None,
     start: options.Start = None,
     end: options.End = None,
+    duration: options.Duration = None,
+    frames: options.Frames = None,
     short_side: Annotated[
         int | None,
         typer.Option(
             "--short-side",
+            parser=quantities.whole("--short-side", units=("p", "px", "pixels")),
             metavar="PIXELS",
             help="Resize to this many pixels on the shorter side.",
             show_default="the size of INPUT",
@@ -149,6 +167,7 @@ def encode(
         int | None,
         typer.Option(
             "--segment-frames",
+            parser=quantities.whole("--segment-frames"),
             metavar="N",
             help="Frames per segment, each coded on its own: a multiple of 4, at most 64.",
             show_default="the model's",
@@ -159,6 +178,7 @@ def encode(
         int,
         typer.Option(
             "--refine",
+            parser=quantities.whole("--refine"),
             metavar="N",
             help="Improve the tokens against what the decoder will show, in N steps: better pictures, "
             "slightly larger files, much slower encoding. 8 steps give most of the gain.",
@@ -171,6 +191,8 @@ def encode(
     precision: options.Precision = "auto",
     deterministic: options.Deterministic = False,
     compile_blocks: options.Compile = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Encode a video into tokens, as an .itk file.
 
@@ -193,8 +215,8 @@ def encode(
             "calibrated-rate": calibrated_rate,
             "max-tokens": max_tokens,
             "tokens-per-second": tokens_per_second,
-            "bitrate": options.quantity("--bitrate", bitrate),
-            "target-size": options.quantity("--target-size", target_size),
+            "bitrate": bitrate,
+            "target-size": target_size,
             "target-psnr": target_psnr,
         },
     )
@@ -207,17 +229,20 @@ def encode(
         segment_frames=segment_frames,
         refine=refine,
         start_seconds=start,
-        end_seconds=end,
+        end_seconds=options.end_of(start, end, duration),
+        frames=frames,
         audio=not no_audio,
     )
     if source == PIPE and output is None:
         raise UsageError("standard input has no name to make one from", way_out="name the output with -o")
+    if source == PIPE and dry_run:
+        raise UsageError("--dry-run would use up the pipe", way_out="save it to a file first")
     read_from = input_of(source)
     check_source(read_from is source, wanted)
     if read_from is source:
         options.check_input(source)
     target = output or beside(source, ".itk", overwrite=overwrite)
-    write_to = output_of(target, as_json)
+    write_to = output_of(target, as_json and not dry_run)
     if read_from is source:
         options.check_distinct(source, target)
     if write_to is target:
@@ -230,16 +255,24 @@ def encode(
     with reader_may_leave(), progress() as bar:
         bar.describe("loading the model")
         from infotok_cli.codec.encode import encode_file
+        from infotok_cli.codec.forecast import forecast_file
         from infotok_cli.codec.load_engine import load_engine
 
         engine = load_engine(
             model, device, kernels, precision=precision, deterministic=deterministic, compiled=compile_blocks
         )
+        if read_from is source:
+            expected = forecast_file(source, engine, wanted)
+            if dry_run:
+                print_out(render.forecast_text(expected, str(target), as_json=as_json))
+                return
+            bar.note(render.large_input(expected))
         bar.describe("encoding")
         report = encode_file(read_from, write_to, engine, wanted, overwrite=overwrite, progress=bar)
     for warning in report.warnings:
-        print_err(f"infotok: warning: {render.spelled(warning)}")
+        warn(render.spelled(warning))
     if as_json:
         print_out(render.json_of_run(report))
     else:
-        print_err(render.encode_line(report))
+        tell(render.encode_line(report))
+        detail(render.encode_details(report))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from infotok_cli.cli import options
+from infotok_cli.cli import options, quantities
 from infotok_cli.cli.output import print_err, print_out
 from infotok_cli.errors import UsageError
 from infotok_cli.routers import ALLOCATIONS, ROUTERS
@@ -25,13 +25,22 @@ def evaluate(
     clips: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.")],
     *,
     rates: Annotated[
-        str, typer.Option(help="Token rates, separated by commas.", rich_help_panel=COMPARE_PANEL)
+        str,
+        typer.Option(
+            metavar="R,R,...", help="Token rates, separated by commas.", rich_help_panel=COMPARE_PANEL
+        ),
     ] = "1,0.75,0.5,0.25",
     routers: Annotated[
-        str, typer.Option(help=f"Routers: {', '.join(ROUTERS)}.", rich_help_panel=COMPARE_PANEL)
+        str,
+        typer.Option(
+            metavar="NAME,...", help=f"Routers: {', '.join(ROUTERS)}.", rich_help_panel=COMPARE_PANEL
+        ),
     ] = "fast",
     allocations: Annotated[
-        str, typer.Option(help=f"Allocations: {', '.join(ALLOCATIONS)}.", rich_help_panel=COMPARE_PANEL)
+        str,
+        typer.Option(
+            metavar="NAME,...", help=f"Allocations: {', '.join(ALLOCATIONS)}.", rich_help_panel=COMPARE_PANEL
+        ),
     ] = "block",
     calibrated: Annotated[
         bool,
@@ -44,6 +53,7 @@ def evaluate(
     anchors: Annotated[
         str,
         typer.Option(
+            metavar="NAME,...",
             help="Conventional codecs to compare with: x264, x265, svt-av1 (all: these three), "
             "x264-psnr, x265-psnr.",
             show_default="none",
@@ -53,6 +63,7 @@ def evaluate(
     crfs: Annotated[
         str,
         typer.Option(
+            metavar="N,N,...",
             help="CRFs of every anchor, separated by commas.",
             show_default="a grid of nine for each",
             rich_help_panel=COMPARE_PANEL,
@@ -64,28 +75,44 @@ def evaluate(
     short_side: Annotated[
         int | None,
         typer.Option(
-            help="Resize the shorter side to this many pixels.", rich_help_panel=options.SELECTION_PANEL
+            parser=quantities.whole("--short-side", units=("p", "px", "pixels")),
+            metavar="PIXELS",
+            help="Resize the shorter side to this many pixels.",
+            rich_help_panel=options.SELECTION_PANEL,
         ),
     ] = None,
     seconds: Annotated[
         float | None,
         typer.Option(
-            help="Use only the first SECONDS of each clip.", rich_help_panel=options.SELECTION_PANEL
+            parser=quantities.seconds("--seconds"),
+            metavar="TIME",
+            help="Use only the start of each clip, up to this time.",
+            rich_help_panel=options.SELECTION_PANEL,
         ),
     ] = None,
     limit_frames: Annotated[
         int | None,
         typer.Option(
-            help="Use only the first N frames of each clip.", min=1, rich_help_panel=options.SELECTION_PANEL
+            parser=quantities.whole("--limit-frames", least=1),
+            metavar="N",
+            help="Use only the first N frames of each clip.",
+            rich_help_panel=options.SELECTION_PANEL,
         ),
     ] = None,
     segment_frames: Annotated[
         int | None,
-        typer.Option(help="Frames per segment, a multiple of 4.", rich_help_panel=COMPARE_PANEL),
+        typer.Option(
+            parser=quantities.whole("--segment-frames"),
+            metavar="N",
+            help="Frames per segment, a multiple of 4.",
+            rich_help_panel=COMPARE_PANEL,
+        ),
     ] = None,
     refine: Annotated[
         int,
         typer.Option(
+            parser=quantities.whole("--refine"),
+            metavar="N",
             help="Improve tokens in N steps, as 'infotok encode --refine' does.",
             rich_help_panel=COMPARE_PANEL,
         ),
@@ -96,9 +123,9 @@ def evaluate(
     jobs: Annotated[
         int,
         typer.Option(
+            parser=quantities.whole("--jobs", least=1, most=256),
+            metavar="N",
             help="Parallel measuring processes, each with its share of the cores.",
-            min=1,
-            max=256,
             rich_help_panel=RUN_PANEL,
         ),
     ] = 1,
@@ -115,6 +142,7 @@ def evaluate(
         typer.Option(
             "--output",
             "-o",
+            metavar="OUT.json",
             help="Write all results to this .json file, and each measurement as it is made to a .jsonl file "
             "beside it.",
             rich_help_panel=options.OUTPUT_PANEL,
@@ -122,12 +150,18 @@ def evaluate(
     ] = None,
     csv_path: Annotated[
         Path | None,
-        typer.Option("--csv", help="Write a row per clip and setting.", rich_help_panel=options.OUTPUT_PANEL),
+        typer.Option(
+            "--csv",
+            metavar="OUT.csv",
+            help="Write a row per clip and setting.",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
     ] = None,
     plot_path: Annotated[
         Path | None,
         typer.Option(
             "--plot",
+            metavar="OUT.png",
             help="Draw rate-distortion curves into this .png, .svg or .pdf (extra: plots).",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
@@ -136,6 +170,7 @@ def evaluate(
         list[Path] | None,
         typer.Option(
             "--with",
+            metavar="EARLIER.json",
             help="Results of an earlier run to compare with, for example of another model; may be repeated.",
             rich_help_panel=options.OUTPUT_PANEL,
         ),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import print_err, print_out
+from infotok_cli.cli.output import print_out, tell, warn
 
 if TYPE_CHECKING:
     from infotok_cli.itk.flat import FlatReport
@@ -51,6 +49,7 @@ def export(
     model: options.Model = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Write the tokens as flat ids, for other programs.
 
@@ -98,6 +97,7 @@ def import_(
     model: options.Model = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Make an .itk file from exported flat ids.
 
@@ -119,11 +119,11 @@ def import_(
 
 
 def _show(report: FlatReport, as_json: bool) -> None:
-    if report.left_out:
-        print_err(f"infotok: warning: {report.input}: flat ids leave out its {' and '.join(report.left_out)}")
-    if as_json:
-        print_out(json.dumps(dataclasses.asdict(report)))
-        return
     from infotok_cli.cli import render
 
-    print_err(render.flat_line(report))
+    for warning in render.flat_warnings(report):
+        warn(warning)
+    if as_json:
+        print_out(render.json_of_flat(report))
+        return
+    tell(render.flat_line(report))

@@ -14,6 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from infotok_cli.cli import plain
 from infotok_cli.cli.output import terminal_width
 
 WIDEST = 100
@@ -37,6 +38,10 @@ Row = tuple[str, str]
 class Command(TyperCommand):
     """A command with this help."""
 
+    def get_params(self, ctx: Any) -> list[Any]:
+        """As the parser's, all of them taken plainly."""
+        return plain.all_plain(super().get_params(ctx))
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the whole help text into `formatter`."""
         width = min(WIDEST, terminal_width())
@@ -46,6 +51,10 @@ class Command(TyperCommand):
 
 class Group(TyperGroup):
     """The command that has the others, with this help: they are listed in panels."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """As the parser's, all of them taken plainly."""
+        return plain.all_plain(super().get_params(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the whole help text into `formatter`."""

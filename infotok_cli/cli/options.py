@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from infotok_cli.cli import output, quantities
 from infotok_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -21,23 +20,26 @@ BUDGET_PANEL = "How many tokens (at most one of these)"
 TOKENS_PANEL = "Where tokens go"
 SELECTION_PANEL = "What is read"
 MODEL_PANEL = "How the model runs"
+MESSAGES_PANEL = "What is said"
 
 MAX_CRF = 63
 
 
-def seconds(option: typer.CallbackParam, value: float | None) -> float | None:
-    """Check a time: finite and not negative."""
-    if value is not None and not (math.isfinite(value) and value >= 0):
-        raise UsageError(
-            f"{option.opts[0]} {value:g} is not a time", way_out="give seconds from the beginning, 0 or more"
-        )
-    return value
+def _set_quiet(wanted: bool) -> bool:
+    output.voice.quiet = output.voice.quiet or wanted
+    return wanted
 
 
-def crf(option: typer.CallbackParam, value: int | None) -> int | None:
-    """Check a constant rate factor; encoders have limits of their own within these."""
+def _set_verbose(wanted: bool) -> bool:
+    output.voice.verbose = output.voice.verbose or wanted
+    return wanted
+
+
+def crf(text: Any) -> Any:
+    """Parser of a constant rate factor; encoders have limits of their own within these."""
+    value = quantities.whole("--crf")(text)
     if value is not None and not 0 <= value <= MAX_CRF:
-        raise UsageError(f"{option.opts[0]} {value} is out of range", way_out=f"choose 0 to {MAX_CRF}")
+        raise UsageError(f"--crf {value} is out of range", way_out=f"choose 0 to {MAX_CRF}")
     return value
 
 
@@ -45,9 +47,9 @@ Start = Annotated[
     float | None,
     typer.Option(
         "--start",
-        metavar="SECONDS",
-        help="Start at this time.",
-        callback=seconds,
+        metavar="TIME",
+        help="Start at this time: seconds, 1:30 or 0:01:30.5.",
+        parser=quantities.seconds("--start"),
         show_default="the beginning",
         rich_help_panel=SELECTION_PANEL,
     ),
@@ -56,10 +58,30 @@ End = Annotated[
     float | None,
     typer.Option(
         "--end",
-        metavar="SECONDS",
+        metavar="TIME",
         help="Stop before this time.",
-        callback=seconds,
+        parser=quantities.seconds("--end"),
         show_default="the end",
+        rich_help_panel=SELECTION_PANEL,
+    ),
+]
+Duration = Annotated[
+    float | None,
+    typer.Option(
+        "--duration",
+        metavar="TIME",
+        help="Stop so long after the start, instead of --end.",
+        parser=quantities.seconds("--duration"),
+        rich_help_panel=SELECTION_PANEL,
+    ),
+]
+Frames = Annotated[
+    int | None,
+    typer.Option(
+        "--frames",
+        metavar="N",
+        help="Stop after N frames, or at the end if that comes first.",
+        parser=quantities.whole("--frames", least=1),
         rich_help_panel=SELECTION_PANEL,
     ),
 ]
@@ -78,6 +100,7 @@ Device = Annotated[
     typer.Option(
         "--device",
         metavar="auto|cpu|cuda",
+        parser=quantities.one_of("--device", ("auto", "cpu", "cuda")),
         help="Where the model runs; auto takes CUDA if there is a device.",
         rich_help_panel=MODEL_PANEL,
     ),
@@ -97,6 +120,7 @@ Precision = Annotated[
     typer.Option(
         "--precision",
         metavar="auto|bf16|fp32",
+        parser=quantities.one_of("--precision", ("auto", "bf16", "fp32")),
         help="Precision of matrix products; auto takes bf16 if the hardware has it.",
         rich_help_panel=MODEL_PANEL,
     ),
@@ -130,7 +154,29 @@ Overwrite = Annotated[
 Json = Annotated[
     bool,
     typer.Option(
-        "--json", help="Print a report as one line of JSON on stdout.", rich_help_panel=OUTPUT_PANEL
+        "--json",
+        help="Print a report as one line of JSON on stdout.",
+        rich_help_panel=OUTPUT_PANEL,
+    ),
+]
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        help="Say nothing on stderr but warnings and errors.",
+        callback=_set_quiet,
+        rich_help_panel=MESSAGES_PANEL,
+    ),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="Also say what ran, and where time and bytes went.",
+        callback=_set_verbose,
+        rich_help_panel=MESSAGES_PANEL,
     ),
 ]
 ItkFile = Annotated[
@@ -138,30 +184,30 @@ ItkFile = Annotated[
 ]
 
 
-_SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 1 << 10, "mi": 1 << 20, "gi": 1 << 30}
-
-
-def quantity(option: str, text: str | None) -> float | None:
-    """The number that `text` names (500, 500k, 1.5M, 1.5MB, 64KiB); None for None, else UsageError."""
-    if text is None:
-        return None
-    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*([kmg]?i?)b?", text.strip().lower())
-    if match is None or match[2] not in _SCALES:
-        raise UsageError(
-            f"{option} {text!r} is not a quantity", way_out="give a number like 500, 500k, 1.5M or 64KiB"
-        )
-    return float(match[1]) * _SCALES[match[2]]
+def end_of(start: float | None, end: float | None, duration: float | None) -> float | None:
+    """Where to stop, by --end or --duration; UsageError for both, and for an end before the start."""
+    if duration is not None:
+        if end is not None:
+            raise UsageError("--end and --duration both say where to stop", way_out="give one of them")
+        if not duration:
+            raise UsageError("--duration 0 leaves nothing", way_out="give more than 0")
+        return (start or 0) + duration
+    if end is not None and end <= (start or 0):
+        raise UsageError(f"--end {end:g} is not after --start {start or 0:g}", way_out="give a later end")
+    return end
 
 
 def one_budget(rate: float | None, given: Mapping[str, float | None]) -> Budget | None:
     """The one budget that is not None, if any; UsageError for several, `rate` counting as one."""
-    from infotok_cli.allocation.budgets import Budget
-
     chosen = [(kind, value) for kind, value in given.items() if value is not None]
     names = (["--rate"] if rate is not None else []) + [f"--{kind}" for kind, _ in chosen]
     if len(names) > 1:
         raise UsageError(f"{' and '.join(names)} exclude each other", way_out="give only one of them")
-    return Budget(*chosen[0]) if chosen else None
+    if not chosen:
+        return None
+    from infotok_cli.allocation.budgets import Budget
+
+    return Budget(*chosen[0])
 
 
 def check_distinct(source: Path, target: Path) -> None:

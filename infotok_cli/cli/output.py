@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import sys
+from dataclasses import dataclass
 
 import typer
 
 from infotok_cli.cli import exit_codes
 from infotok_cli.errors import InfotokError, OutputError
+
+
+@dataclass
+class Voice:
+    """How much is said on stderr, and in which form; set by the options of a command."""
+
+    quiet: bool = False
+    verbose: bool = False
+    as_json: bool = False
+    """Errors and warnings are lines of JSON."""
+
+    def reset(self, *, as_json: bool) -> None:
+        """Begin a command."""
+        self.quiet = self.verbose = False
+        self.as_json = as_json
+
+
+voice = Voice()
 
 
 def claim_standard_streams() -> None:
@@ -56,6 +76,39 @@ def print_err(text: str) -> None:
         print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
 
 
+def tell(text: str) -> None:
+    """Say on stderr what was done, unless --quiet or --json is given."""
+    if not voice.quiet and not voice.as_json:
+        print_err(text)
+
+
+def detail(text: str) -> None:
+    """Say more of it, with --verbose."""
+    if voice.verbose:
+        tell(text)
+
+
+def warn(text: str) -> None:
+    """Say on stderr what a person should know though all went on."""
+    print_err(json.dumps({"warning": text}) if voice.as_json else f"infotok: warning: {text}")
+
+
+def print_error(error: InfotokError) -> None:
+    """Say on stderr what failed: a line of text, with --json an object."""
+    if not voice.as_json:
+        print_err(error_line(error))
+        return
+    parts = InfotokError(error.what), InfotokError(error.way_out)
+    what, way_out = (part.text(option_name) for part in parts)
+    print_json_error(error.exit_code, type(error).__name__, what, where=error.where, way_out=way_out)
+
+
+def print_json_error(exit_code: int, kind: str, what: str, *, where: str = "", way_out: str = "") -> None:
+    """Say on stderr what failed, as one line of JSON."""
+    parts = {"kind": kind, "exit_code": exit_code, "what": what, "where": where, "way_out": way_out}
+    print_err(json.dumps({"error": parts}))
+
+
 def printable(text: str) -> str:
     """The text on one line, with all that a terminal might act on escaped: \\x1b, \\n, lone surrogates."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
@@ -96,6 +149,11 @@ def silence_stdout() -> None:
 def terminal_width() -> int:
     """Columns to fill: those of the terminal, 80 where there is none."""
     return max(40, shutil.get_terminal_size((80, 24)).columns)
+
+
+def terminal_height() -> int:
+    """Lines of the terminal, 24 where there is none."""
+    return shutil.get_terminal_size((80, 24)).lines
 
 
 def can_show(characters: str) -> bool:

@@ -1,14 +1,19 @@
-"""A progress bar on stderr, only where stderr is a terminal."""
+"""Progress on one line of stderr, only where stderr is a terminal."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from infotok_cli.cli.output import tell, voice
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+
+_SHORTEST_BAR, _LONGEST_BAR = 8, 40
 
 
 class Bar:
@@ -24,6 +29,15 @@ class Bar:
         if self._progress is not None and self._task is not None:
             self._progress.reset(self._task, description=what)
 
+    def note(self, text: str) -> None:
+        """Leave a message behind, above the bar; nothing for an empty one."""
+        if text and self._progress is not None:
+            self._progress.stop()
+            tell(f"infotok: {text}")
+            self._progress.start()
+        elif text:
+            tell(f"infotok: {text}")
+
     def started(self, total: int | None) -> None:
         """There are `total` frames to come; None where nobody knows."""
         self._total = total
@@ -32,47 +46,86 @@ class Bar:
         """Show the frames, and tokens if there are any to count, that are done."""
         if self._progress is None or self._task is None:
             return
-        counted = "" if tokens is None else f"{tokens:,} tokens"
         # Containers may declare fewer frames than they hold.
         total = None if self._total is None else max(self._total, frames)
-        self._progress.update(self._task, completed=frames, total=total, tokens=counted)
+        self._progress.update(self._task, completed=frames, total=total, tokens=tokens)
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far something has come."""
+
+    what: str
+    frames: int
+    total: int | None
+    seconds: float
+    """Since it began."""
+    tokens: int | None
+
+
+def line(status: Status, width: int, *, ascii_only: bool) -> str:
+    """One line of progress, less than `width` characters: what there is room for, what matters most first.
+
+    A bar takes the room that is left.
+    """
+    if not status.frames:
+        return f"{status.what} {_clock(status.seconds)}"[: width - 1]
+    texts = list(_texts(status))
+    while len(texts) > 1 and len(_joined(status, texts)) >= width:
+        texts.pop()
+    room = min(_LONGEST_BAR, width - 2 - len(_joined(status, texts)))
+    if not status.total or room < _SHORTEST_BAR:
+        return _joined(status, texts)[: width - 1]
+    full, empty = ("#", "-") if ascii_only else ("━", "─")
+    filled = room * status.frames // status.total
+    return f"{status.what} {full * filled}{empty * (room - filled)} {', '.join(texts)}"
+
+
+def _texts(status: Status) -> Iterator[str]:
+    frames, total = status.frames, status.total
+    speed = frames / status.seconds if status.seconds > 0 else 0.0
+    yield f"{frames:,} frames" if total is None else f"{frames:,}/{total:,} frames"
+    if total is not None and speed:
+        yield f"{_clock((total - frames) / speed)} left"
+    if speed:
+        yield f"{speed:.3g} fps" if speed < 99.5 else f"{speed:.0f} fps"
+    if status.tokens:
+        yield f"{status.tokens:,} tokens"
+
+
+def _joined(status: Status, texts: list[str]) -> str:
+    return f"{status.what} {', '.join(texts)}"
+
+
+def _clock(seconds: float) -> str:
+    """0:07, 1:02:03."""
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
 
 
 @contextmanager
 def progress() -> Iterator[Bar]:
     """Lend a bar; it disappears at the end."""
-    if not sys.stderr.isatty():
+    if voice.quiet or not sys.stderr.isatty():
         yield Bar()
         return
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        ProgressColumn,
-        SpinnerColumn,
-        Task,
-        TextColumn,
-        TimeElapsedColumn,
-    )
+    from rich.progress import Progress, ProgressColumn, Task
     from rich.text import Text
 
-    class Frames(ProgressColumn):
-        """Frames done, of how many, and how fast."""
+    console = Console(stderr=True)
+
+    class Line(ProgressColumn):
+        """All of it; other columns would be folded where the terminal is narrow."""
 
         def render(self, task: Task) -> Text:
-            if not task.completed:
-                return Text()
-            of = "" if task.total is None else f"/{int(task.total)}"
-            speed = f", {task.speed:.1f} fps" if task.speed else ""
-            return Text(f"{int(task.completed)}{of} frames{speed}")
+            total = None if task.total is None else int(task.total)
+            status = Status(
+                task.description, int(task.completed), total, task.elapsed or 0.0, task.fields["tokens"]
+            )
+            text = line(status, console.width, ascii_only=console.options.ascii_only)
+            return Text(text, no_wrap=True, overflow="crop")
 
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        Frames(),
-        TextColumn("{task.fields[tokens]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as shown:
-        yield Bar(shown, shown.add_task("", total=None, tokens=""))
+    with Progress(Line(), console=console, transient=True) as shown:
+        yield Bar(shown, shown.add_task("", total=None, tokens=None))

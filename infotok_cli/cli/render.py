@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,8 @@ from infotok_cli.cli.output import printable
 if TYPE_CHECKING:
     from infotok_cli.codec.decode import DecodeReport
     from infotok_cli.codec.encode import EncodeReport
+    from infotok_cli.codec.forecast import Forecast
+    from infotok_cli.codec.run_report import RunReport
     from infotok_cli.errors import InfotokError
     from infotok_cli.itk.edit import EditReport
     from infotok_cli.itk.flat import FlatReport
@@ -59,7 +61,7 @@ def encode_line(report: EncodeReport) -> str:
     return (
         f"{sized(report.input, report.input_bytes)} -> {sized(report.output, report.size_bytes)}: "
         f"{counted(report.tokens, 'token')}, token rate {report.token_rate:.3f}, "
-        f"{report.bpp:.4f} bits per pixel, {_budget_words(report)}{report.speed:.1f}x real time"
+        f"{report.bpp:.4f} bits per pixel, {_budget_words(report)}{pace(report)}"
     )
 
 
@@ -71,13 +73,95 @@ def _budget_words(report: EncodeReport) -> str:
     return f"{report.budget.in_words(report)}{full}, "
 
 
+LARGE_BYTES = 2_000_000_000
+"""Memory of an encode that is told before it starts."""
+
+
+def large_input(expected: Forecast) -> str:
+    """What a person should know before a large encode starts; nothing for others."""
+    memory = expected.memory_bytes
+    if memory is None or memory < LARGE_BYTES:
+        return ""
+    return (
+        f"{printable(expected.input)} has {expected.width}x{expected.height} pixels: encoding it takes at "
+        f"least about {size(memory)} of memory, less with --short-side"
+    )
+
+
+def forecast_text(expected: Forecast, target: str, *, as_json: bool) -> str:
+    """`encode --dry-run`: names on the left, values on the right, or one line of JSON."""
+    if as_json:
+        return json.dumps(json_values(expected) | {"output": target})
+    length = "an unknown number of frames"
+    if expected.frames is not None:
+        length = f"{counted(expected.frames, 'frame')}, {expected.duration_seconds:.3f} s"
+    rows = {
+        "input": printable(expected.input),
+        "output": f"{printable(target)}, not written in this dry run",
+        "video": f"{expected.width} x {expected.height} pixels, {length}, "
+        f"{frames_per_second(expected.frame_rate)}",
+    }
+    if expected.segments is not None:
+        rows["segments"] = f"{expected.segments:,}, {expected.positions:,} positions"
+        rows["tokens"] = "as many as the budget needs" if expected.tokens is None else f"{expected.tokens:,}"
+    if expected.size_bytes is not None:
+        rows["size"] = f"about {size(expected.size_bytes)}" + (
+            "" if expected.tokens is None else ", and sound"
+        )
+    if expected.memory_bytes is not None:
+        rows["memory"] = f"at least about {size(expected.memory_bytes)}"
+    rows["runs on"] = f"{expected.device} in {expected.precision}, model {printable(expected.model)}"
+    width = max(map(len, rows))
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
+
+
 def decode_line(report: DecodeReport) -> str:
     """What a decode did, on one line."""
     return (
         f"{sized(report.input, report.input_bytes)} -> {sized(report.output, report.output_bytes)}: "
         f"{counted(report.frames, 'frame')} of {report.width}x{report.height} at "
-        f"{frames_per_second(report.frame_rate)}, {report.speed:.1f}x real time"
+        f"{frames_per_second(report.frame_rate)}, {pace(report)}"
     )
+
+
+def encode_details(report: EncodeReport) -> str:
+    """What ran in an encode, and where its bytes went: lines for --verbose."""
+    rest = report.size_bytes - report.map_bytes - report.token_bytes - report.audio_bytes
+    return "\n".join(
+        [
+            _ran(report),
+            f"bytes: {report.token_bytes:,} tokens, {report.map_bytes:,} keep maps, {report.audio_bytes:,} "
+            f"sound, {rest:,} else; {counted(report.segments, 'segment')}, {report.positions:,} positions",
+            f"router {report.router}, {report.allocation} allocation, refined in {report.refine} steps; the "
+            f"video was read {counted(report.passes, 'time')}",
+            _took(report),
+        ]
+    )
+
+
+def decode_details(report: DecodeReport) -> str:
+    """What ran in a decode: lines for --verbose."""
+    return "\n".join([_ran(report), _took(report)])
+
+
+def _ran(report: RunReport) -> str:
+    compiled = ", compiled" if report.compiled else ""
+    return (
+        f"model {printable(report.model)} on {report.device} in {report.precision}, {report.backend} kernels"
+        f"{compiled}, {counted(report.batch_segments, 'segment')} at a time"
+    )
+
+
+def _took(report: RunReport) -> str:
+    return f"{report.seconds:.2f} s without loading the model, {report.speed:.2f}x real time"
+
+
+def pace(report: RunReport) -> str:
+    """How fast a run was: frames per second."""
+    if not report.seconds:
+        return "in no time"
+    speed = report.frames / report.seconds
+    return f"{speed:,.0f} frames per second" if speed >= 99.5 else f"{speed:.3g} frames per second"
 
 
 def spelled(error: InfotokError) -> str:
@@ -89,11 +173,51 @@ def spelled(error: InfotokError) -> str:
 
 def json_of_run(report: EncodeReport | DecodeReport) -> str:
     """All fields of an encode's or decode's report, and its speed, as one JSON object."""
-    values = dataclasses.asdict(report)
-    values["frame_rate"] = ratio(report.frame_rate)
-    if "warnings" in values:
-        values["warnings"] = [spelled(warning) for warning in values["warnings"]]
-    return json.dumps(values | {"speed": report.speed})
+    return json.dumps(json_values(report) | {"speed": report.speed})
+
+
+_KEYS = {
+    "path": "input",
+    "output_bytes": "size_bytes",
+    "backend": "kernels",
+    "has_times": "frame_times",
+    "lost": "warnings",
+    "notes": "warnings",
+    "psnr": "psnr_db",
+}
+"""Fields of reports whose key in JSON is another, so that all commands spell a thing the same way."""
+
+
+def json_values(report: Any) -> dict[str, Any]:
+    """Fields of a report, a dataclass, under the keys that they have in every command's JSON."""
+    return {
+        key: value
+        for field in dataclasses.fields(report)
+        for key, value in _json_items(field.name, getattr(report, field.name))
+    }
+
+
+def _json_items(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A field as keys and values of JSON."""
+    if name == "model":
+        yield name, {"name": value}
+    elif name == "audio_codec":
+        yield "audio", None if value is None else {"codec": value}
+    elif name == "inputs" and len(value) == 1:
+        yield "input", value[0]
+    elif isinstance(value, Fraction):
+        yield _KEYS.get(name, name), ratio(value)
+    elif name in ("warnings", "lost", "notes"):
+        yield "warnings", [one if isinstance(one, str) else spelled(one) for one in value]
+    elif dataclasses.is_dataclass(value):
+        yield _KEYS.get(name, name), json_values(value)
+    elif isinstance(value, (list, tuple)):
+        yield (
+            _KEYS.get(name, name),
+            [json_values(one) if dataclasses.is_dataclass(one) else one for one in value],
+        )
+    else:
+        yield _KEYS.get(name, name), value
 
 
 def shortened(lines: Sequence[str], longest: int = 20) -> list[str]:
@@ -127,7 +251,18 @@ def edit_line(report: EditReport) -> str:
 
 def json_of_edit(report: EditReport) -> str:
     """All fields of a cut's, join's or repair's report as one JSON object."""
-    return json.dumps(dataclasses.asdict(report) | {"frame_rate": ratio(report.frame_rate)})
+    return json.dumps(json_values(report))
+
+
+def json_of_flat(report: FlatReport) -> str:
+    """All fields of an export's or import's report as one JSON object."""
+    return json.dumps(json_values(report) | {"warnings": flat_warnings(report)})
+
+
+def flat_warnings(report: FlatReport) -> list[str]:
+    """What an export or import left out, a line each."""
+    left_out = " and ".join(report.left_out)
+    return [f"{report.input}: flat ids leave out its {left_out}"] if left_out else []
 
 
 def flat_line(report: FlatReport) -> str:
@@ -143,7 +278,7 @@ def file_values(report: FileReport) -> dict[str, Any]:
     """What `inspect --json` shows."""
     header = report.header
     return {
-        "path": report.path,
+        "input": report.path,
         "format_version": report.format_version,
         "width": header.width,
         "height": header.height,
@@ -163,7 +298,12 @@ def file_values(report: FileReport) -> dict[str, Any]:
         "lost_frames": report.lost_frames,
         "hidden_frames": report.hidden_frames,
         "size_bytes": report.size_bytes,
-        "bytes": dataclasses.asdict(report.bytes),
+        "header_bytes": report.bytes.header,
+        "map_bytes": report.bytes.map,
+        "token_bytes": report.bytes.tokens,
+        "index_bytes": report.bytes.index,
+        "times_bytes": report.bytes.times,
+        "audio_bytes": report.bytes.audio,
         "model": {"name": header.model_name, "sha256": header.model_sha256.hex()},
         "levels": list(header.levels),
         "router": header.router,
@@ -258,23 +398,26 @@ def segment_values(row: SegmentReport) -> dict[str, Any]:
     return {name: values["number" if name == "segment" else name] for name in SEGMENT_COLUMNS}
 
 
-def json_of_stats(report: StatsReport) -> str:
-    """`stats --json`: the file, all segments, and the token rate over the frame, rows from the top."""
-    values = {
-        "file": file_values(report.file),
-        "segments": [segment_values(row) for row in report.segments],
+def json_of_stats(report: StatsReport, *, summary: bool = False) -> str:
+    """`stats --json`: what inspect says, the token rate over the frame, rows from the top, and all segments.
+
+    summary: leaves the segments out.
+    """
+    values = file_values(report.file) | {
         "rate_over_frame": [[round(rate, 4) for rate in row] for row in report.rate_over_frame.tolist()],
     }
+    if not summary:
+        values["per_segment"] = [segment_values(row) for row in report.segments]
     return json.dumps(values)
 
 
 def csv_of_stats(report: StatsReport, *, headings: bool = True, name: str | None = None) -> str:
-    """`stats --csv`: a line per segment, after a line of headings. name: a first column, the file."""
+    """`stats --csv`: a line per segment, after a line of headings. name: a first column, the input."""
     first = [] if name is None else [name]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     if headings:
-        table.writerow([*(["file"] if first else []), *SEGMENT_COLUMNS])
+        table.writerow([*(["input"] if first else []), *SEGMENT_COLUMNS])
     table.writerows([*first, *segment_values(row).values()] for row in report.segments)
     return text.getvalue().rstrip("\n")
 

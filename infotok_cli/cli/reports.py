@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import error_line, print_err, print_out, printable
+from infotok_cli.cli.output import print_error, print_out, printable
 from infotok_cli.errors import InputError, ModelError, UsageError
 
 ItkFiles = Annotated[
@@ -71,19 +71,29 @@ def stats(
         bool,
         typer.Option("--csv", help="Print a line per segment as CSV.", rich_help_panel=options.OUTPUT_PANEL),
     ] = False,
+    summary: Annotated[
+        bool,
+        typer.Option(
+            "--summary", help="Leave out the rows per segment.", rich_help_panel=options.OUTPUT_PANEL
+        ),
+    ] = False,
 ) -> None:
     """Show how many tokens each segment got, and where.
 
-    A row per segment, the token rate over time, and a heat map of the frame. Several files are shown one
-    after the other: with --json one line each, with --csv as one table that begins with the file.
+    The token rate over time, a heat map of the frame, and a row per segment; on a terminal neighbouring
+    segments share a row where there are more than fit. Several files are shown one
+    after the other: with --json one line each, with --csv as one table that begins with the input.
 
     \b
     Examples:
       infotok stats clip.itk
+      infotok stats clip.itk --summary
       infotok stats clip.itk --csv > segments.csv
     """
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other", way_out="give only one of them")
+    if as_csv and summary:
+        raise UsageError("--csv and --summary exclude each other", way_out="give only one of them")
     from infotok_cli.cli import render
     from infotok_cli.itk.report import report_stats
 
@@ -92,7 +102,7 @@ def stats(
     def show(source: Path, first: bool) -> None:
         report = report_stats(source)
         if as_json:
-            print_out(render.json_of_stats(report))
+            print_out(render.json_of_stats(report, summary=summary))
         elif as_csv:
             print_out(render.csv_of_stats(report, headings=first, name=str(source) if several else None))
         else:
@@ -100,7 +110,7 @@ def stats(
 
             if several:
                 print_out(("" if first else "\n") + f"{printable(str(source))}:")
-            print_stats(report)
+            print_stats(report, summary=summary)
 
     for_each(sources, show)
 
@@ -119,7 +129,7 @@ def for_each(sources: Sequence[Path], show: Callable[[Path, bool], None]) -> Non
             show(source, first)
             first = False
         except (InputError, ModelError) as error:
-            print_err(error_line(error))
+            print_error(error)
             code = code or error.exit_code
     if code:
         raise typer.Exit(code)

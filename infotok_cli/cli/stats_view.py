@@ -1,4 +1,4 @@
-"""The human form of `infotok stats`: a table with bars, a chart over time, a heat map of the frame."""
+"""The human form of `infotok stats`: a chart over time, a heat map of the frame, a table with bars."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from infotok_cli.cli import charts, render
-from infotok_cli.cli.output import can_show, print_out, terminal_width
+from infotok_cli.cli.output import can_show, print_out, terminal_height, terminal_width
 from infotok_cli.itk.report import SegmentReport, StatsReport
 
-MOST_ROWS = 60
-"""Rows of the table on a terminal; neighbouring segments of longer files are merged."""
-
+_FEWEST_ROWS = 8
 LONGEST_BAR = 40
 HEADINGS = ("segment", "start s", "end s", "positions", "tokens", "rate", "map B", "token B")
 
@@ -20,34 +18,55 @@ Merged = tuple[SegmentReport, int]
 """Several neighbouring segments in one row, and the number of the last."""
 
 
-def print_stats(report: StatsReport) -> None:
-    """Print a report to fit the terminal, in colour where it has some."""
+def print_stats(report: StatsReport, *, summary: bool = False) -> None:
+    """Print a report to fit the terminal, in colour where it has some; summary: without the table."""
     terminal = sys.stdout.isatty()
     blocks = can_show(charts.BLOCKS.fractions + charts.BLOCKS.shades)
     glyphs = charts.BLOCKS if blocks else charts.ASCII
-    print_out("\n".join(stats_text(report, terminal_width(), glyphs, merge=terminal)))
+    width = terminal_width()
+    print_out("\n".join([total_line(report), "", *chart_text(report, width, glyphs)]))
     _print_heat_map(report, glyphs, colour=blocks and charts.wants_colour(terminal))
+    if not summary:
+        most = rows_on_a_screen() if terminal else None
+        print_out("\n".join(["", *table_text(report, width, glyphs, most_rows=most)]))
 
 
-def stats_text(report: StatsReport, width: int, glyphs: charts.Glyphs, *, merge: bool) -> list[str]:
-    """Lines of the table and of the chart over time, `width` columns wide.
+def rows_on_a_screen() -> int:
+    """Rows of a table that a terminal shows at once, with its head, its end and the next prompt."""
+    return max(_FEWEST_ROWS, terminal_height() - 6)
 
-    merge: whether neighbouring segments share a row where there are more than `MOST_ROWS`.
-    """
+
+def total_line(report: StatsReport) -> str:
+    """What all segments came to."""
+    total, _ = _merged(report.segments)
+    return (
+        f"{render.counted(total.tokens, 'token')} at {render.counted(total.positions, 'position')}, "
+        f"token rate {total.token_rate:.3f}, in {render.counted(len(report.segments), 'segment')}, "
+        f"{total.end_seconds:.3f} s"
+    )
+
+
+def chart_text(report: StatsReport, width: int, glyphs: charts.Glyphs) -> list[str]:
+    """Lines of the chart over time, at most `width` columns wide."""
     segments = report.segments
-    step = -(-len(segments) // MOST_ROWS) if merge else 1
-    rows = [_merged(segments[at : at + step]) for at in range(0, len(segments), step)]
-    lines = _table(report, rows, width, glyphs)
-    if step > 1:
-        lines += ["", f"Each row is {step} neighbouring segments; --json and --csv list every one."]
-    lines += ["", "token rate over time"]
-    lines += charts.over_time(
+    chart = charts.over_time(
         [row.end_seconds for row in segments],
         [row.token_rate for row in segments],
         [row.positions for row in segments],
         min(width, 100),
         glyphs,
     )
+    return ["token rate over time", *chart]
+
+
+def table_text(report: StatsReport, width: int, glyphs: charts.Glyphs, *, most_rows: int | None) -> list[str]:
+    """Lines of the table, `width` columns wide; neighbouring segments share a row beyond `most_rows`."""
+    segments = report.segments
+    step = -(-len(segments) // most_rows) if most_rows else 1
+    rows = [_merged(segments[at : at + step]) for at in range(0, len(segments), step)]
+    lines = _table(report, rows, width, glyphs)
+    if step > 1:
+        lines += [f"Each row is {step} neighbouring segments; --json and --csv list every one."]
     return lines
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from infotok_cli.cli import quantities
 from infotok_cli.cli.options import MODEL_PANEL, OUTPUT_PANEL, Device, Kernels, Overwrite
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def train_command(
         typer.Option(
             "--output",
             "-o",
+            metavar="OUT",
             help="Weights file to write (.safetensors); a checkpoint is kept beside it.",
             rich_help_panel=OUTPUT_PANEL,
         ),
@@ -45,33 +47,45 @@ def train_command(
     minutes: Annotated[
         float | None,
         typer.Option(
-            "--minutes", "--time-budget", help="Stop after N minutes in all.", rich_help_panel=LENGTH_PANEL
+            "--minutes",
+            "--time-budget",
+            metavar="N",
+            parser=quantities.number("--minutes"),
+            help="Stop after N minutes in all.",
+            rich_help_panel=LENGTH_PANEL,
         ),
     ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
-            help="Stop after N steps in all; 0 only fits the token coder.", rich_help_panel=LENGTH_PANEL
+            metavar="N",
+            parser=quantities.whole("--steps"),
+            help="Stop after N steps in all; 0 only fits the token coder.",
+            rich_help_panel=LENGTH_PANEL,
         ),
     ] = None,
     init: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|PATH", help="Fine-tune this model.", rich_help_panel=START_PANEL,
+            metavar="NAME|PATH",
+            help="Fine-tune this model.",
+            rich_help_panel=START_PANEL,
             show_default="train from scratch",
         ),
     ] = None,
     name: Annotated[
         str | None,
         typer.Option(
-            help="Name of the new model.", rich_help_panel=START_PANEL,
+            help="Name of the new model.",
+            rich_help_panel=START_PANEL,
             show_default="that of --init unless it is a packaged model, else that of OUTPUT",
         ),
     ] = None,
     masking: Annotated[
         str | None,
         typer.Option(
-            metavar="error|elastic", rich_help_panel=START_PANEL,
+            metavar="error|elastic",
+            rich_help_panel=START_PANEL,
             help="Tokens dropped in training: where little error is expected, or tails of the token "
             "sequence (a baseline, for --router elastic).",
             show_default="that of --init, else error",
@@ -80,42 +94,82 @@ def train_command(
     overlap: Annotated[
         int | None,
         typer.Option(
-            metavar="PIXELS", rich_help_panel=START_PANEL,
+            metavar="PIXELS",
+            parser=quantities.whole("--overlap"),
+            rich_help_panel=START_PANEL,
             help="Overlap of a patch with its neighbours, 0 to 4; smooths patch edges.",
             show_default="that of --init, else 2",
         ),
     ] = None,
-    batch: Annotated[int, typer.Option(help="Clips per batch and process.", rich_help_panel=STEP_PANEL)] = 8,
+    batch: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            parser=quantities.whole("--batch"),
+            help="Clips per batch and process.",
+            rich_help_panel=STEP_PANEL,
+        ),
+    ] = 8,
     accumulate: Annotated[
-        int, typer.Option(help="Batches per step and process.", rich_help_panel=STEP_PANEL)
+        int,
+        typer.Option(
+            metavar="N",
+            parser=quantities.whole("--accumulate"),
+            help="Batches per step and process.",
+            rich_help_panel=STEP_PANEL,
+        ),
     ] = 1,
     crop: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FRAMESxSIDE", help="Size of training clips; repeat to mix sizes, one per step.",
-            show_default="16x128", rich_help_panel=STEP_PANEL,
+            metavar="FRAMESxSIDE",
+            help="Size of training clips; repeat to mix sizes, one per step.",
+            show_default="16x128",
+            rich_help_panel=STEP_PANEL,
         ),
     ] = None,
     learning_rate: Annotated[
-        float, typer.Option(help="Peak learning rate.", rich_help_panel=STEP_PANEL)
+        float,
+        typer.Option(
+            metavar="RATE",
+            parser=quantities.number("--learning-rate"),
+            help="Peak learning rate.",
+            rich_help_panel=STEP_PANEL,
+        ),
     ] = 2e-3,
     final_share: Annotated[
         float,
         typer.Option(
-            help="Last part of the run, over which the learning rate falls to 0.", rich_help_panel=STEP_PANEL
+            metavar="SHARE",
+            parser=quantities.share("--final-share"),
+            help="Last part of the run, over which the learning rate falls to 0.",
+            rich_help_panel=STEP_PANEL,
         ),
     ] = 0.5,
     average_decay: Annotated[
-        float, typer.Option(help="Decay per step of the averaged weights.", rich_help_panel=STEP_PANEL)
+        float,
+        typer.Option(
+            metavar="D",
+            parser=quantities.number("--average-decay"),
+            help="Decay per step of the averaged weights.",
+            rich_help_panel=STEP_PANEL,
+        ),
     ] = 0.999,
     coder_steps: Annotated[
         int,
         typer.Option(
+            metavar="N",
+            parser=quantities.whole("--coder-steps"),
             help="Steps of fitting the token coder at the end (a few minutes); 0 leaves it out.",
             rich_help_panel=STEP_PANEL,
         ),
     ] = 4000,
-    seed: Annotated[int, typer.Option(help="Random seed.", rich_help_panel=STEP_PANEL)] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            metavar="N", parser=quantities.whole("--seed"), help="Random seed.", rich_help_panel=STEP_PANEL
+        ),
+    ] = 0,
     device: Device = "auto",
     kernels: Kernels = None,
     device_cache: Annotated[
@@ -127,11 +181,12 @@ def train_command(
     compile_blocks: Annotated[
         bool,
         typer.Option(
-            "--compile/--no-compile", help="Use torch.compile, which takes a minute at the start.",
+            "--compile/--no-compile",
+            help="Use torch.compile, which takes a minute at the start.",
             rich_help_panel=MODEL_PANEL,
         ),
     ] = True,
-) -> None:  # fmt: skip
+) -> None:
     """Train a model on your own videos, or resume training.
 
     CLIPS may be videos: they are cut into a frame cache beside the output first. A run that was

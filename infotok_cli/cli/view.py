@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from infotok_cli.cli import options
-from infotok_cli.cli.output import print_err, print_out, printable
+from infotok_cli.cli import options, quantities
+from infotok_cli.cli.output import print_out, printable, tell
 from infotok_cli.errors import UsageError
 
 PANES_PANEL = "Panes"
@@ -59,6 +59,7 @@ def view(
         int | None,
         typer.Option(
             "--frame",
+            parser=quantities.whole("--frame"),
             metavar="N",
             help="The frame of a picture, from 0.",
             show_default="the most telling",
@@ -69,7 +70,8 @@ def view(
         float | None,
         typer.Option(
             "--at",
-            metavar="SECONDS",
+            parser=quantities.seconds("--at"),
+            metavar="TIME",
             help="The same by time.",
             show_default="none",
             rich_help_panel=options.SELECTION_PANEL,
@@ -81,6 +83,7 @@ def view(
     device: options.Device = "auto",
     kernels: options.Kernels = None,
     precision: options.Precision = "auto",
+    quiet: options.Quiet = False,
 ) -> None:
     """Show where the tokens went: source, decoded and a heat map side by side, tokens over time below.
 
@@ -154,4 +157,4 @@ def view(
             )
         )
     else:
-        print_err(f"{printable(str(target))}: {what} of {printable(scene.headline)}")
+        tell(f"{printable(str(target))}: {what} of {printable(scene.headline)}")

@@ -40,6 +40,7 @@ def decode_file(
     *,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
+    frames: int | None = None,
     codec: str | None = None,
     crf: int | None = None,
     overwrite: bool = False,
@@ -50,7 +51,8 @@ def decode_file(
 ) -> DecodeReport:
     """Decode `source` into a video, or into PNG frames when `target` names a folder.
 
-    A file: only the segments between start (inclusive) and end (exclusive) are read. With `skip_bad` the last
+    A file: only the segments between start (inclusive) and end (exclusive) are read. `frames` is the most
+    that are shown of them, 1 or more. With `skip_bad` the last
     good frame stands for those of a damaged segment, so that the length stays what it was, and a file
     without a good index is searched for whole segments. A stream is read from front to back.
     A file `target` appears whole or not at all; a stream gets `stream_format`, Matroska unless it says y4m.
@@ -63,6 +65,7 @@ def decode_file(
     wanted = Selection(
         start_seconds=start_seconds,
         end_seconds=end_seconds,
+        frames=frames,
         audio=audio and output.carries_sound,
         skip_bad=skip_bad,
     )
@@ -78,11 +81,11 @@ def decode_file(
             output.opened(header, track) as writer,
             ahead(playback.chunks, playback.batch) as chunks,
         ):
-            frames, seconds = _write(chunks, writer, told, with_sound=track is not None)
+            shown, seconds = _write(chunks, writer, told, with_sound=track is not None)
     # 4. What came of it.
     run = RunReport.of_run(
         header, engine, source=given.name, target=output.name, input_bytes=playback.stored.size_bytes,
-        frames=frames, duration_seconds=seconds if playback.seconds is None else playback.seconds,
+        frames=shown, duration_seconds=seconds if playback.seconds is None else playback.seconds,
         has_sound=track is not None, batch=playback.batch, seconds=time.perf_counter() - began,
     )  # fmt: skip
     return DecodeReport.of(run, output_bytes=output.size_bytes(), lost=lost)

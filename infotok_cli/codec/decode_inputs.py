@@ -27,6 +27,8 @@ class Selection:
 
     start_seconds: float | None = None
     end_seconds: float | None = None
+    frames: int | None = None
+    """Frames to stop after, 1 or more; None goes to the end."""
     audio: bool = True
     skip_bad: bool = False
     """Whether damage is named and bridged instead of being raised."""
@@ -100,7 +102,7 @@ def playing_reader(
     if reader.damage is not None:
         lost.append(f"{reader.name} {reader.damage}: what is whole is shown")
     check_model(engine, reader.header, reader.name)
-    frames = frame_range(reader, wanted.start_seconds, wanted.end_seconds)
+    frames = frame_range(reader, wanted.start_seconds, wanted.end_seconds, wanted.frames)
     decoded = decoded_segments(reader, engine, frames, named)
     start, end = frame_span(reader, frames)
     yield Playback(
@@ -125,6 +127,7 @@ def _playing_stream(source: BinaryIO, engine: Engine, wanted: Selection) -> Iter
         lambda segment: decode_stored(stream, segment, engine),
         start_seconds=wanted.start_seconds,
         end_seconds=wanted.end_seconds,
+        frames=wanted.frames,
         audio=wanted.audio,
     )
     # One by one: whoever reads the other end should not wait for more.

@@ -161,7 +161,7 @@ def encode_input(
         job = EncodeJob(video=video, engine=engine, options=options, header=header, is_live=is_live)
         planner = make_planner(options, header, engine.loaded.fits, str(engine.loaded.path))
         writer = ItkWriter(stream, header, made.name)
-        tally.started(None if given.is_stream else _expected_frames(job))
+        tally.started(None if given.is_stream else expected_frames(job))
         # 3. Group by group tokens are shared out and written; closed before the video, which is read ahead.
         with closing(groups_to_write(job, planner, tally)) as groups:
             for group in groups:
@@ -181,8 +181,11 @@ def encode_input(
     return EncodeReport.of(run, job=job, planner=planner, writer=writer, tally=tally, warnings=warnings)
 
 
-def _expected_frames(job: EncodeJob) -> int | None:
-    return job.video.info.expected_frames(job.options.start_seconds, job.options.end_seconds)
+def expected_frames(job: EncodeJob) -> int | None:
+    """Frames there are to encode, as far as the video tells."""
+    options = job.options
+    there = job.video.info.expected_frames(options.start_seconds, options.end_seconds)
+    return min((count for count in (there, options.frames) if count is not None), default=None)
 
 
 def _duration_seconds(writer: ItkWriter) -> Fraction:

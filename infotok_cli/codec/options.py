@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from infotok_cli.allocation.budgets import BUDGETS, Budget
 from infotok_cli.config import MAX_SEGMENT_FRAMES, MIN_RATE
 from infotok_cli.errors import UsageError
 from infotok_cli.routers import ALLOCATIONS, ROUTERS, AllocationName
+
+if TYPE_CHECKING:
+    from infotok_cli.allocation.budgets import Budget
 
 DEFAULT_RATE = 0.5
 
@@ -41,6 +44,8 @@ class EncodeOptions:
     """Time of the video to start at, 0 or more; None starts at its beginning."""
     end_seconds: float | None = None
     """Time to stop before, later than the start; None goes to the end."""
+    frames: int | None = None
+    """Frames to stop after, 1 or more; None goes to the end, or to `end_seconds`."""
     audio: bool = True
     """Whether the sound is copied, untouched, where there is some."""
 
@@ -113,12 +118,16 @@ class EncodeOptions:
                 f"{self.start_seconds or 0:g}",
                 way_out="give a later end",
             )
+        if self.frames is not None and self.frames < 1:
+            raise UsageError(f"`frames` {self.frames} is out of range", way_out="choose 1 or more")
 
 
 def check_source(is_file: bool, options: EncodeOptions) -> None:
     """Raise UsageError when `options` ask for what a pipe cannot give."""
     budget = options.budget
     if not is_file and budget is not None and budget.planner.surveys:
+        from infotok_cli.allocation.budgets import BUDGETS
+
         others = [f"`{name}`" for name, planner in BUDGETS.items() if not planner.surveys]
         raise UsageError(
             f"`{budget.kind}` looks at the whole video first, but a pipe can be read only once",

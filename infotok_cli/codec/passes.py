@@ -14,6 +14,7 @@ from infotok_cli.codec.job import EncodeJob
 from infotok_cli.codec.progress import Tally
 from infotok_cli.sound import AudioPacket
 from infotok_cli.video.audio import AudioFeed
+from infotok_cli.video.first_frames import FirstFrames
 from infotok_cli.video.segments import TimedSegment, timed_segments
 
 
@@ -42,13 +43,15 @@ def groups_to_write(job: EncodeJob, planner: Planner, tally: Tally) -> Generator
 def _read(job: EncodeJob, tally: Tally) -> Generator[GroupCoder]:
     """One pass."""
     header, options, video = job.header, job.options, job.video
-    frames = iter(video.timed_frames(options.start_seconds, options.end_seconds, options.short_side))
+    frames = FirstFrames(
+        video.timed_frames(options.start_seconds, options.end_seconds, options.short_side), options.frames
+    )
     first = next(frames)
     tick = header.time_base if header.has_times else None
     segments = timed_segments(chain([first], frames), header.segment_frames, header.frame_rate, tick)
     sound = nullcontext(iter(())) if header.audio is None else video.sound_packets()
     with sound as packets:
-        heard = _heard(job, segments, packets, first.seconds)
+        heard = _heard(job, segments, packets, first.seconds, frames)
         with closing(read_groups(job, heard, tally)) as groups:
             for group in groups:
                 yield GroupCoder(job, group)
@@ -59,11 +62,13 @@ def _heard(
     segments: Iterable[TimedSegment],
     packets: Iterator[AudioPacket | None],
     first_seconds: Fraction,
+    frames: FirstFrames,
 ) -> Iterator[HeardSegment]:
     """Segments with the packets heard while they are shown; their first frame is shown at `first_seconds`.
 
     What lies before the first frame of the video goes with it, unless a start was asked for; what lies
     behind its last frame goes with that, unless an end was.
+    frames: where `segments` come from.
     """
     track, options = job.header.audio, job.options
     if track is None:
@@ -74,7 +79,9 @@ def _heard(
         feed.skip_until(Fraction(0))
     for segment in segments:
         end = segment.end_seconds
-        if end is None and options.end_seconds is not None:
+        if end is None and frames.next_seconds is not None:
+            end = frames.next_seconds - first_seconds
+        elif end is None and options.end_seconds is not None:
             least = segment.start_seconds + 1 / job.header.frame_rate
             end = max(least, Fraction(options.end_seconds) - first_seconds)
         yield HeardSegment(segment, feed.segment(segment.start_seconds, end))

@@ -110,15 +110,18 @@ def cut_file(
     *,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
+    frames: int | None = None,
     overwrite: bool = False,
 ) -> EditReport:
     """Copy what is shown at start <= time < end, frame by frame the same as in `source`.
+
+    frames: the most that are copied, 1 or more.
 
     Only the segments that show some of it are read; a damaged one is refused.
     Raises InputError, UsageError or OutputError.
     """
     with ItkReader(source) as reader:
-        wanted = frame_range(reader, start_seconds, end_seconds)
+        wanted = frame_range(reader, start_seconds, end_seconds, frames)
         return _write([source], target, list(_cut(reader, wanted)), overwrite)
 
 

@@ -16,8 +16,10 @@ LARGEST_ROUNDING_SECONDS = Fraction(1, 1000)
 """Times this near to that of a frame name it, in a file with frame times."""
 
 
-def frame_range(reader: ItkReader, start_seconds: float | None, end_seconds: float | None) -> range:
-    """Numbers of the frames shown at start <= time < end; UsageError when there are none."""
+def frame_range(
+    reader: ItkReader, start_seconds: float | None, end_seconds: float | None, frames: int | None = None
+) -> range:
+    """Numbers of the frames shown at start <= time < end, at most `frames`; UsageError if there are none."""
     total = reader.total_frames
     first = 0 if start_seconds is None else _frame_of(reader, start_seconds)
     last = total if end_seconds is None else min(total, _frame_of(reader, end_seconds))
@@ -29,7 +31,7 @@ def frame_range(reader: ItkReader, start_seconds: float | None, end_seconds: flo
             way_out=f"choose times within its {duration:.3f} s",
             where=reader.name,
         )
-    return range(first, last)
+    return range(first, last if frames is None else min(last, first + frames))
 
 
 def frame_at(seconds: float, rate: Fraction, slack: Fraction | None = None) -> int:

@@ -95,14 +95,19 @@ def stream_chunks(
     *,
     start_seconds: float | None,
     end_seconds: float | None,
+    frames: int | None = None,
     audio: bool,
 ) -> Iterator[Chunk]:
-    """What is shown at start <= time < end; stops reading after it. UsageError when there is nothing."""
+    """What is shown at start <= time < end, at most `frames` of it; stops reading after it.
+
+    Raises UsageError when there is nothing.
+    """
     clock = _Clock(stream.header, start_seconds, end_seconds)
     cut: SoundCut | None = None
+    left = frames
     for stored in stream.segments():
         times = clock.times(stored)
-        wanted = [place for place, time in enumerate(times[:-1]) if clock.first <= time < clock.last]
+        wanted = [place for place, time in enumerate(times[:-1]) if clock.first <= time < clock.last][:left]
         if wanted:
             here = range(wanted[0], wanted[-1] + 1)
             if clock.origin is None:
@@ -110,11 +115,12 @@ def stream_chunks(
                 if audio and stream.header.audio is not None:
                     origin = clock.origin * clock.unit
                     cut = SoundCut(stream.header.audio.time_base, origin)
-            frames = decode(stored.segment)[here.start : here.stop]
+            shown = decode(stored.segment)[here.start : here.stop]
             ticks = [times[place] - clock.origin for place in here] if stream.header.has_times else None
             packets = [] if cut is None else cut.heard(stored.packets, clock.span(stored, times, here))
-            yield Chunk(frames, ticks, packets, (times[here.stop] - times[here.start]) * clock.unit)
-        if times[-1] >= clock.last:
+            yield Chunk(shown, ticks, packets, (times[here.stop] - times[here.start]) * clock.unit)
+            left = None if left is None else left - len(shown)
+        if times[-1] >= clock.last or left == 0:
             break
     if clock.origin is None:
         length = float(clock.now * clock.unit)

@@ -134,8 +134,8 @@ class FileReader:
     ) -> Iterator[TimedFrame]:
         """Frames with start <= time < end, in seconds after the first frame of the file.
 
-        Times are compared to within half a tick of the container's clock, at most 0.5 ms, so that a
-        rounded time names its frame. `short_side` resizes (area down, bicubic up), keeping the shape.
+        Times are compared to within a tenth of a frame, at most 0.6 ms, so that a rounded time names its
+        frame. `short_side` resizes (area down, bicubic up), keeping the shape.
         Raises, while it runs: InputError if the file is damaged, ends early or changes size;
         UsageError if no frame lies between start and end.
         """

@@ -27,7 +27,8 @@ from infotok_cli.video.video_info import (
     sensible_rate,
 )
 
-LONGEST_TOLERANCE_SECONDS = Fraction(1, 2000)
+LONGEST_TOLERANCE_SECONDS = Fraction(6, 10000)
+"""So that a time rounded to a millisecond names its frame."""
 
 HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 """H.273 codes of transfer characteristics that reach beyond what a display of 8 bits shows."""
@@ -93,15 +94,15 @@ class Presentation:
     @property
     def tolerance_seconds(self) -> Fraction:
         """How far the time of a frame may lie before the start of a range that it belongs to."""
-        return min(self.info.time_base / 2, LONGEST_TOLERANCE_SECONDS)
+        return min(1 / (10 * self.info.frame_rate), LONGEST_TOLERANCE_SECONDS)
 
     def timed(
         self, frames: Iterator[VideoFrame], wanted: TimeRange, short_side: int | None, *, has_clock: bool
     ) -> Generator[TimedFrame]:
         """Those of the decoded `frames` that lie in `wanted`, resized to `short_side`.
 
-        Times are compared to within half a tick of the container's clock, at most 0.5 ms, so that a rounded
-        time names its frame. Raises InputError where the size changes or a picture cannot be converted,
+        Times are compared to within a tenth of a frame, at most 0.6 ms, so that a rounded time names its
+        frame. Raises InputError where the size changes or a picture cannot be converted,
         and UsageError when no frame lies in the range.
         """
         tolerance = self.tolerance_seconds
@@ -158,9 +159,8 @@ class Presentation:
                 way_out="choose a longer range",
                 where=name,
             )
-        duration = float(last + 1 / self.info.frame_rate)
         return UsageError(
-            f"start {start:g} s is past the last frame: the video lasts {duration:.3f} s",
+            f"`start_seconds` {start:g} is past the last frame, which is shown at {float(last):.3f} s",
             way_out="choose an earlier `start_seconds`",
             where=name,
         )

@@ -26,14 +26,14 @@ def test_json(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert report["versions"]["infotok"] == __version__
     assert report["versions"]["torch"]
     assert report["devices"][0]["kind"] == "cpu"
-    assert (report["device"], report["backend"]) == ("cpu", "reference")
+    assert (report["device"], report["kernels"]) == ("cpu", "reference")
     assert report["precision"] in ("bf16", "fp32")
     assert [entry["whole"] for entry in report["weights"]] == [True] * len(report["weights"])
     assert report["codecs"]["ffv1"] is True
     test = report["self_test"]
-    assert (test["model"], test["frames"]) == ("tiny", 32)
+    assert (test["model"]["name"], test["frames"]) == ("tiny", 32)
     assert test["tokens"] == 8 * 32 * 32
-    assert test["psnr"] > 0
+    assert test["psnr_db"] > 0
     assert (report["problems"], report["exit_code"]) == ([], 0)
 
 
@@ -116,7 +116,7 @@ def test_kernels_asked_for_by_option_are_run_or_refused(
         return  # what runs then takes minutes
     shown = run(*line, "reference", *(("--json",) if target else ()))
     if target:
-        assert json.loads(shown.stdout)["backend"] == "reference"
+        assert json.loads(shown.stdout)["kernels"] == "reference"
 
 
 def test_kernels_of_the_option_are_in_the_reports(
@@ -129,8 +129,8 @@ def test_kernels_of_the_option_are_in_the_reports(
     itk, back = tmp_path / "a.itk", tmp_path / "a.mkv"
     chosen = ("--json", "--device", "cpu", "--kernels", "triton")
     for line in (("encode", clip, "-o", itk, "--end", "0.1"), ("decode", itk, "-o", back)):
-        assert json.loads(run(*line, *chosen).stdout)["backend"] == "triton"
-    assert json.loads(run("decode", itk, "-o", back, "-y", "--json").stdout)["backend"] == "reference"
+        assert json.loads(run(*line, *chosen).stdout)["kernels"] == "triton"
+    assert json.loads(run("decode", itk, "-o", back, "-y", "--json").stdout)["kernels"] == "reference"
 
 
 def test_compile_is_reported_and_excludes_deterministic(
@@ -168,7 +168,7 @@ def test_doctor_tells_why_kernels_cannot_run(spawn: Spawn) -> None:
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (2, "")
     report = json.loads(out)
-    assert report["backend"] is None
+    assert report["kernels"] is None
     assert len(report["problems"]) == 1
     assert report["self_test"] is None
 
@@ -179,6 +179,6 @@ def test_doctor_takes_the_option(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("infotok_kernels.backend._reasons", {})
     monkeypatch.setenv("INFOTOK_KERNELS", "triton")
     line = ("doctor", "--json", "--device", "cpu", "--kernels")
-    assert json.loads(run(*line, "reference").stdout)["backend"] == "reference"
+    assert json.loads(run(*line, "reference").stdout)["kernels"] == "reference"
     report = json.loads(run(*line, "triton", code=2).stdout)
     assert report["problems"][0].startswith("kernels: backend triton cannot run (")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -334,23 +335,26 @@ def test_help_shows_examples_and_fits(
 
 
 def test_json_means_the_same_everywhere() -> None:
-    """A flag that prints one line on stdout. eval's is a file, still."""
+    """A flag that prints one line on stdout."""
     commands = typer.main.get_command(app.app).commands  # type: ignore[attr-defined]
     found = {
         name: parameter
         for name, command in commands.items()
         for parameter in command.params
-        if "--json" in parameter.opts and name != "eval"
+        if "--json" in parameter.opts
     }
     assert len(found) >= 9
     assert {parameter.is_flag for parameter in found.values()} == {True}
     assert len({parameter.help for parameter in found.values()}) == 1
 
 
-def test_json_is_one_line(run: Run, clip: Path, encoded: Path) -> None:
+def json_lines(run: Run, clip: Path, encoded: Path) -> dict[str, Any]:
+    """What each command prints with --json."""
     ids, other = encoded.with_name("ids.npz"), encoded.with_name("other.itk")
+    lines = {}
     for words in (
         ["encode", clip, "-o", other],
+        ["encode", clip, "-o", other, "--dry-run", "-y"],
         ["decode", encoded, "-o", encoded.with_name("clip.mkv")],
         ["inspect", encoded],
         ["stats", encoded],
@@ -359,9 +363,158 @@ def test_json_is_one_line(run: Run, clip: Path, encoded: Path) -> None:
         ["repair", encoded, "-o", other, "-y"],
         ["export", encoded, "-o", ids],
         ["import", ids, "-o", other, "-y"],
+        ["view", encoded],
+        ["doctor"],
     ):
-        (line,) = run(*words, "--json").stdout.splitlines()
-        assert isinstance(json.loads(line), dict)
+        result = run(*words, "--json")
+        assert result.stderr == ""
+        (line,) = result.stdout.splitlines()
+        lines[f"{words[0]} {words[4] if '--dry-run' in words else ''}"] = json.loads(line)
+    return lines
+
+
+def shapes(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Every key in a report, with the kind of value it has; rows of lists count as one."""
+    match value:
+        case dict():
+            if key not in ("", "versions", "codecs"):
+                yield key, "object"
+            for name, inner in value.items():
+                yield from shapes(inner, name)
+        case list():
+            yield key, "list"
+            for inner in value:
+                if isinstance(inner, dict):
+                    yield from shapes(inner)
+        case None:
+            return
+        case bool() | str():
+            yield key, type(value).__name__
+        case _:
+            yield key, "number"
+
+
+def test_json_is_one_line_and_spells_keys_alike(run: Run, clip: Path, encoded: Path) -> None:
+    """A key is the same kind of thing in every command, and a thing has one key."""
+    lines = json_lines(run, clip, encoded)
+    kinds: dict[str, set[str]] = {}
+    for report in lines.values():
+        assert isinstance(report, dict)
+        for key, kind in shapes(report):
+            kinds.setdefault(key, set()).add(kind)
+    assert {key: found for key, found in kinds.items() if len(found) > 1} == {}
+    assert not {"path", "file", "backend", "output_bytes", "notes", "lost", "has_times", "psnr"} & set(kinds)
+    for name, report in lines.items():
+        if name not in ("doctor ", "concat "):
+            assert report["input"].endswith((".itk", ".mp4", ".npz")), name
+        if name not in ("doctor ", "encode --dry-run"):
+            assert report["size_bytes"] > 0, name
+        if name.split()[0] in ("encode", "decode", "inspect", "stats", "cut", "concat", "repair"):
+            assert re.fullmatch(r"\d+/\d+", report["frame_rate"]), name
+            assert report["duration_seconds"] > 0, name
+        if name in ("encode ", "decode ", "cut ", "concat ", "repair ", "export ", "import "):
+            assert report["warnings"] == [], name
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "kind", "what", "where"),
+    [
+        (["encode", "{}/nothing.mp4"], 3, "InputError", "does not exist", "{}/nothing.mp4"),
+        (["encode", "{}/clip.itk", "--rate", "4"], 2, "UsageError", "--rate 4 is out of range", ""),
+        (["encode", "--rat", "4"], 2, "UsageError", "there is no option --rat, perhaps --rate", ""),
+        (["decode", "{}/clip.itk", "--model", "huge"], 4, "ModelError", "is unknown", None),
+        (["cut", "{}/clip.itk", "-o", "{}/clip.itk"], 2, "UsageError", "is the input itself", "{}/clip.itk"),
+    ],
+)
+def test_errors_are_json_too(
+    run: Run, encoded: Path, words: list[str], code: int, kind: str, what: str, where: str | None
+) -> None:
+    result = run(*(word.format(encoded.parent) for word in words), "--json", code=code)
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    error = json.loads(line)["error"]
+    assert error.keys() == {"kind", "exit_code", "what", "where", "way_out"}
+    assert (error["kind"], error["exit_code"]) == (kind, code)
+    assert what in error["what"]
+    assert "`" not in line
+    assert error["way_out"]
+    assert where is None or error["where"] == where.format(encoded.parent)
+
+
+def test_warnings_and_errors_between_reports_are_json_too(run: Run, encoded: Path) -> None:
+    result = run("inspect", encoded, encoded.with_name("no.itk"), "--json", code=3)
+    assert json.loads(result.stdout)["input"] == str(encoded)
+    assert json.loads(result.stderr)["error"]["what"] == "does not exist"
+    content = bytearray(encoded.read_bytes())
+    content[400] ^= 1
+    encoded.write_bytes(content)
+    result = run("repair", encoded, "-o", encoded.with_name("new.itk"), "--json")
+    warnings = [json.loads(line)["warning"] for line in result.stderr.splitlines()]
+    assert warnings == json.loads(result.stdout)["warnings"]
+    assert warnings
+
+
+def test_quiet_and_verbose(run: Run, clip: Path, encoded: Path) -> None:
+    target = encoded.with_name("new.itk")
+    for words in (
+        ["encode", clip, "-o", target],
+        ["decode", encoded],
+        ["cut", encoded, "-o", target],
+        ["export", encoded],
+    ):
+        assert run(*words, "-y", "-q").stderr == ""
+        plain = run(*words, "-y").stderr
+        assert plain.count("\n") == 1
+        if words[0] in ("encode", "decode"):
+            told = run(*words, "-y", "--verbose").stderr
+            assert told.startswith(plain.partition(" frames per second")[0].rpartition(" ")[0])
+            for part in ("model tiny on cpu in ", " kernels", "x real time"):
+                assert part in told
+            assert run(*words, "-y", "--verbose", "--quiet").stderr == ""
+    assert "does not exist" in run("inspect", encoded.with_name("no.itk"), code=3).stderr
+    assert "does not exist" in run("cut", "no.itk", "-o", target, "-q", code=3).stderr
+
+
+def test_dry_run(run: Run, refused: Callable[..., str], clip: Path, encoded: Path) -> None:
+    """What it says comes true, and nothing is written."""
+    target = encoded.with_name("new.itk")
+
+    def both(*words: object) -> tuple[Any, Any]:
+        line = ("encode", clip, "-o", target, "--segment-frames", "4", "--no-audio", *words, "--json")
+        expected = json.loads(run(*line, "--dry-run").stdout)
+        assert not target.exists()
+        got = json.loads(run(*line).stdout)
+        target.unlink()
+        return expected, got
+
+    same = ("input", "output", "width", "height", "frame_rate", "frames", "segments", "positions", "device")
+    for words in ((), ("--short-side", "24"), ("--start", "0.1", "--frames", "7"), ("--max-tokens", "90")):
+        expected, got = both(*words)
+        assert {key: expected[key] for key in same} == {key: got[key] for key in same}, words
+        assert abs(expected["tokens"] - got["tokens"]) <= 5, words
+    expected, got = both("--target-size", "1.2k")
+    assert (expected["tokens"], expected["size_bytes"]) == (None, 1200)
+    assert both("--tokens-per-second", "200")[0]["tokens"] in range(130, 135)
+    text = run("encode", clip, "--dry-run", "-o", target).stdout
+    for part in ("48 x 40 pixels, 20 frames", "not written", "segments", "memory ", "runs on "):
+        assert part in text
+    assert list(encoded.parent.iterdir()) == [encoded]
+    assert "use up the pipe" in refused(2, "encode", "-", "-o", target, "--dry-run")
+    assert "exists already" in refused(5, "encode", clip, "--dry-run", "-o", encoded)
+
+
+def test_completion(spawn: Spawn, tmp_path: Path) -> None:
+    """The shell is told by name here: there may be none around a test."""
+    settings = os.environ | {"HOME": str(tmp_path), "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    out, err = spawn("--show-completion", "bash", env=settings).communicate(timeout=60)
+    assert "_INFOTOK_COMPLETE=complete_bash" in out, err
+    process = spawn("--install-completion", "zsh", env=settings)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert (tmp_path / ".zfunc" / "_infotok").exists()
+    settings |= {"_INFOTOK_COMPLETE": "complete_bash", "COMP_WORDS": "infotok enc", "COMP_CWORD": "1"}
+    out, err = spawn(env=settings).communicate(timeout=60)
+    assert out.split() == ["encode"], err
 
 
 @pytest.mark.parametrize("command", ["encode", "decode"])

@@ -19,9 +19,12 @@ Run = Callable[..., Any]
 
 INSPECT_KEYS = {
     "format_version", "width", "height", "frames", "frame_rate", "duration_seconds", "segment_frames",
-    "segments", "positions", "tokens", "token_rate", "bpp", "bpp16_nominal", "size_bytes", "bytes", "model",
+    "segments", "positions", "tokens", "token_rate", "bpp", "bpp16_nominal", "size_bytes", "model",
     "router", "allocation", "target_rate", "encoder", "levels",
 }  # fmt: skip
+
+
+PARTS = ("header", "map", "token", "index", "times", "audio")
 
 
 def test_inspect_json(run: Run, encoded: Path) -> None:
@@ -33,8 +36,7 @@ def test_inspect_json(run: Run, encoded: Path) -> None:
     assert (report["width"], report["height"], report["segment_frames"]) == (48, 40, 4)
     assert report["frame_rate"] == "30000/1001"
     assert report["positions"] == 5 * 5 * 6
-    assert report["size_bytes"] == encoded.stat().st_size == sum(report["bytes"].values())
-    assert report["bytes"].keys() == {"header", "map", "tokens", "index", "times", "audio"}
+    assert report["size_bytes"] == encoded.stat().st_size == sum(report[f"{part}_bytes"] for part in PARTS)
     assert report["bpp"] == pytest.approx(8 * encoded.stat().st_size / (20 * 40 * 48))
     assert report["model"].keys() == {"name", "sha256"}
     assert (report["router"], report["allocation"], report["target_rate"]) == ("fast", "block", 0.5)
@@ -64,12 +66,12 @@ def test_several_files(run: Run, encoded: Path) -> None:
     both = run("inspect", encoded, other).stdout
     assert both == f"{alone}\n{alone.replace('clip.itk', other.name)}"
     lines = run("inspect", encoded, other, "--json").stdout.splitlines()
-    assert [json.loads(line)["path"] for line in lines] == [str(encoded), str(other)]
+    assert [json.loads(line)["input"] for line in lines] == [str(encoded), str(other)]
     rows = list(csv.DictReader(io.StringIO(run("stats", encoded, other, "--csv").stdout)))
-    assert [row["file"] for row in rows] == [str(encoded)] * 5 + [str(other)] * 5
+    assert [row["input"] for row in rows] == [str(encoded)] * 5 + [str(other)] * 5
     assert [row["segment"] for row in rows] == ["0", "1", "2", "3", "4"] * 2
     lines = run("stats", encoded, other, "--json").stdout.splitlines()
-    assert [json.loads(line)["file"]["path"] for line in lines] == [str(encoded), str(other)]
+    assert [json.loads(line)["input"] for line in lines] == [str(encoded), str(other)]
     shown = run("stats", encoded, other).stdout
     assert shown.startswith(f"{encoded}:\n")
     assert f"\n\n{other}:\n" in shown
@@ -80,7 +82,13 @@ def test_a_bad_file_among_several(run: Run, encoded: Path, command: str) -> None
     """It is reported, the others are shown, and the exit code is its own."""
     missing = encoded.with_name("missing.itk")
     result = run(command, missing, encoded, "--json", code=3)
-    assert result.stderr == f"infotok: error: {missing}: does not exist: check the name\n"
+    error = {
+        "kind": "InputError", "exit_code": 3, "what": "does not exist", "where": str(missing),
+        "way_out": "check the name",
+    }  # fmt: skip
+    assert json.loads(result.stderr) == {"error": error}
+    text = f"infotok: error: {missing}: does not exist: check the name\n"
+    assert run(command, missing, encoded, code=3).stderr == text
     assert len(result.stdout.splitlines()) == 1
     assert run(command, encoded, missing, "--json", code=3).stdout == result.stdout
 
@@ -103,22 +111,22 @@ def test_names_with_control_characters(run: Run, encoded: Path) -> None:
 
 def test_stats_json_adds_up(run: Run, encoded: Path) -> None:
     report = json.loads(run("stats", encoded, "--json").stdout)
-    rows = report["segments"]
+    rows = report["per_segment"]
     assert [row["segment"] for row in rows] == [0, 1, 2, 3, 4]
     for name, total in (("tokens", "tokens"), ("positions", "positions"), ("frames", "frames")):
-        assert sum(row[name] for row in rows) == report["file"][total]
-    assert sum(row["map_bytes"] for row in rows) == report["file"]["bytes"]["map"]
-    assert sum(row["token_bytes"] for row in rows) == report["file"]["bytes"]["tokens"]
+        assert sum(row[name] for row in rows) == report[total]
+    assert sum(row["map_bytes"] for row in rows) == report["map_bytes"]
+    assert sum(row["token_bytes"] for row in rows) == report["token_bytes"]
     assert rows[0]["start_seconds"] == 0
-    assert rows[-1]["end_seconds"] == pytest.approx(report["file"]["duration_seconds"])
+    assert rows[-1]["end_seconds"] == pytest.approx(report["duration_seconds"])
     carried = np.array(report["rate_over_frame"])
     assert carried.shape == (5, 6)
-    assert carried.mean() == pytest.approx(report["file"]["token_rate"], abs=1e-3)
+    assert carried.mean() == pytest.approx(report["token_rate"], abs=1e-3)
 
 
 def test_stats_csv_has_the_same_rows(run: Run, encoded: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(run("stats", encoded, "--csv").stdout)))
-    expected = json.loads(run("stats", encoded, "--json").stdout)["segments"]
+    expected = json.loads(run("stats", encoded, "--json").stdout)["per_segment"]
     assert [{name: float(value) for name, value in row.items()} for row in rows] == expected
 
 
@@ -127,13 +135,22 @@ def test_stats_fit_the_terminal(run: Run, encoded: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("COLUMNS", str(width))
     lines = run("stats", encoded).stdout.splitlines()
     assert "\x1b" not in "".join(lines)
-    assert lines[0].split()[:3] == ["segment", "start", "s"]
-    assert [line.split()[0] for line in lines[1:6]] == ["0", "1", "2", "3", "4"]
-    assert lines[7].split()[0] == "total"
+    assert "in 5 segments, 0.667 s" in lines[0]
+    table = next(at for at, line in enumerate(lines) if line.split()[:3] == ["segment", "start", "s"])
+    assert [line.split()[0] for line in lines[table + 1 : table + 6]] == ["0", "1", "2", "3", "4"]
+    assert lines[table + 7].split()[0] == "total"
     # The numbers of the table take 65 columns; all else gives way.
-    assert max(len(line) for line in lines) <= max(width, 70)
-    assert any(line.startswith("token rate over time") for line in lines)
-    assert any(line.startswith("token rate over the frame") for line in lines)
+    assert max(len(line) for line in lines) <= max(width, 80)
+    over_time = next(at for at, line in enumerate(lines) if line.startswith("token rate over time"))
+    over_frame = next(at for at, line in enumerate(lines) if line.startswith("token rate over the frame"))
+    assert 0 < over_time < over_frame < table
+    assert run("stats", encoded, "--summary").stdout.splitlines() == lines[: table - 1]
+
+
+def test_rows_fit_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    for height, rows in (("24", 18), ("60", 54), ("5", 8)):
+        monkeypatch.setenv("LINES", height)
+        assert stats_view.rows_on_a_screen() == rows
 
 
 def long_report(report: StatsReport, count: int) -> StatsReport:
@@ -150,14 +167,14 @@ def long_report(report: StatsReport, count: int) -> StatsReport:
 
 def test_long_files_are_merged_on_request_only(encoded: Path) -> None:
     report = long_report(report_stats(encoded), 130)
-    lines = stats_view.stats_text(report, 80, charts.BLOCKS, merge=False)
+    lines = stats_view.table_text(report, 80, charts.BLOCKS, most_rows=None)
     assert lines[130].split()[0] == "129"
-    lines = stats_view.stats_text(report, 80, charts.BLOCKS, merge=True)
+    lines = stats_view.table_text(report, 80, charts.BLOCKS, most_rows=60)
     assert lines[1].split()[:5] == ["0-2", "0.000", "3.000", "3,000", "3"]
     assert lines[44].split()[0] == "129"
     assert lines[46].split()[:5] == ["total", "0.000", "130.000", "130,000", "8,385"]
-    assert "Each row is 3 neighbouring segments" in lines[48]
-    short = stats_view.stats_text(long_report(report, 60), 80, charts.BLOCKS, merge=True)
+    assert "Each row is 3 neighbouring segments" in lines[47]
+    short = stats_view.table_text(long_report(report, 60), 80, charts.BLOCKS, most_rows=60)
     assert short[60].split()[0] == "59"
 
 
