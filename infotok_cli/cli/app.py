@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from infotok_cli.cli import decode, demo, doctor, edit, encode, evaluate, flat, reports, train, view
+from infotok_cli.cli import decode, demo, doctor, edit, encode, evaluate, flat, report, reports, train, view
 from infotok_cli.cli.output import (
     BROKEN_PIPE_EXIT_CODE,
     claim_standard_streams,
@@ -39,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (encode, decode, reports, view, edit, flat, demo, train, evaluate, doctor):
+for _module in (encode, decode, reports, view, report, edit, flat, demo, train, evaluate, doctor):
     _module.register(app)
 
 
