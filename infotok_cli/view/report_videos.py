@@ -25,7 +25,9 @@ CRF = 18
 KEY_FRAME_EVERY = "12"
 """A click on the plot waits for at most so many frames to be decoded."""
 
-POSTER_QUALITY = 80
+POSTER_QUALITY = 60
+POSTER_SIDE = 320
+"""Pixels of the longer side at most: posters are seen only where a video cannot be."""
 
 
 @dataclass
@@ -111,5 +113,7 @@ def _even(frame: Frame) -> Frame:
 
 def _poster(frame: Frame) -> str:
     data = io.BytesIO()
-    Image.fromarray(frame).save(data, "JPEG", quality=POSTER_QUALITY)
+    image = Image.fromarray(frame)
+    image.thumbnail((POSTER_SIDE, POSTER_SIDE))
+    image.save(data, "JPEG", quality=POSTER_QUALITY)
     return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode('ascii')}"

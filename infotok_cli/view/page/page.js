@@ -316,7 +316,7 @@
     if ($("right").textContent !== right) $("right").textContent = right;
     if (!state.playing) {
       const sides = left ? `left of the divider ${left}, right of it ${right}` : right;
-      canvas.setAttribute("aria-label", `Frame ${frame + 1} of ${data.frames}: ${sides}`);
+      canvas.setAttribute("aria-label", `Frame ${frame} of 0 to ${data.frames - 1}: ${sides}`);
     }
   }
 
@@ -341,7 +341,7 @@
   function showTime() {
     const frame = frameAt(state.t), place = placeOf(steps.ends, frame);
     const share = Math.round(100 * file().rates[place]);
-    $("clock").textContent = `${state.t.toFixed(2)} s of ${data.seconds.toFixed(2)} s · frame ${frame + 1}`;
+    $("clock").textContent = `${state.t.toFixed(2)} s of ${data.seconds.toFixed(2)} s · frame ${frame}`;
     const timeline = $("timeline");
     timeline.setAttribute("aria-valuemax", data.seconds.toFixed(2));
     timeline.setAttribute("aria-valuenow", state.t.toFixed(2));
