@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+
 from infotok_cli.model.engine import Engine, choose_runtime
-from infotok_cli.model.weights import load_model
+from infotok_cli.model.weights import load_model, save_model
 from make_itk import Plan, itk_bytes, itk_header
 from make_video import make_video, moving_shapes
 from tiny_model import write_tiny_model
@@ -33,13 +35,32 @@ class MadeClip:
 def made_clip(folder: Path, width: int = 96, height: int = 64) -> MadeClip:
     """Write tiny.safetensors, clip.mkv, low.itk and high.itk."""
     made = MadeClip(*(folder / name for name in ("tiny.safetensors", "clip.mkv", "low.itk", "high.itk")))
-    write_tiny_model(made.model)
+    _write_vivid_model(made.model)
     odd = width % 2 or height % 2
     pixels = "yuv444p" if odd else "yuv420p"
     make_video(made.source, moving_shapes(40, height, width), rate=RATE, pixel_format=pixels)
     made.low.write_bytes(tiny_itk(made.model, [Plan(8, rate=rate / 2) for rate in RATES], width, height))
     made.high.write_bytes(tiny_itk(made.model, [Plan(8, rate=rate) for rate in RATES], width, height))
     return made
+
+
+def _write_vivid_model(path: Path) -> None:
+    """The tiny model, but with pictures in which every token can be seen."""
+    write_tiny_model(path)
+    tokenizer = load_model(path).tokenizer
+    weights = tokenizer.state_dict()
+    random = np.random.default_rng(0)
+    # A network that was never trained starts out with tokens that change nothing.
+    shape = tuple(weights["block_in.weight"].shape)
+    weights["block_in.weight"] = weights["block_in.weight"].new_tensor(random.normal(0, 0.3, shape))
+    save_model(path, tokenizer, weights, mean_error=0.1, training="{}")
+
+
+def broken(file: bytes, segment: int, of: int = len(RATES)) -> bytes:
+    """`file` with a byte of about the middle of this segment changed."""
+    bent = bytearray(file)
+    bent[len(bent) * (2 * segment + 1) // (2 * of)] ^= 1
+    return bytes(bent)
 
 
 def tiny_itk(model: Path, plans: Sequence[Plan], width: int = 96, height: int = 64) -> bytes:

@@ -24,12 +24,13 @@ from infotok_cli.config import EncodeOptions
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.evaluate.clips import clip_sha256
 from infotok_cli.evaluate.results import SCHEMA, SCHEMA_VERSION, ClipResult
+from infotok_cli.itk.edit import repair_file
 from infotok_cli.itk.report import report_stats
 from infotok_cli.metrics import psnr
 from infotok_cli.video.reader import open_video
 from infotok_cli.view import report_page
 from infotok_cli.view.scene import where_tokens_are
-from made_clip import MadeClip, made_clip, tiny_itk
+from made_clip import MadeClip, broken, made_clip, tiny_itk
 from made_rows import anchor_row, our_row
 from make_itk import Plan
 from make_video import make_video, moving_shapes
@@ -45,7 +46,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> MadeClip:
 @pytest.fixture
 def run(clip: MadeClip, capsys: pytest.CaptureFixture[str]) -> Run:
     def call(*arguments: object) -> tuple[int, str, str]:
-        code = main(["report", *map(str, arguments), "--model", str(clip.model)])
+        words = [*arguments, *([] if "--model" in arguments else ["--model", clip.model])]
+        code = main(["report", *map(str, words)])
         return code, *capsys.readouterr()
 
     return call
@@ -126,7 +128,8 @@ def test_heat_comes_back_as_it_is_in_the_file(clip: MadeClip, tmp_path: Path, ru
 def test_videos_are_what_browsers_play(tmp_path: Path, run: Run, clip: MadeClip) -> None:
     odd = made_clip(tmp_path, width=45, height=33)
     page = tmp_path / "page.html"
-    assert run(odd.low, "--source", odd.source, "-o", page)[0] == 0
+    code, _, said = run(odd.low, "--source", odd.source, "-o", page, "--model", odd.model)
+    assert code == 0, said
     held = elements(page)
     for name in ("video-1", "video-source"):
         (tmp_path / "a.mp4").write_bytes(base64.b64decode(held[name]))
@@ -156,15 +159,16 @@ def test_frames_keep_their_own_times(clip: MadeClip, tmp_path: Path, run: Run) -
 
 
 def test_lost_segments_are_named_and_marked(clip: MadeClip, tmp_path: Path, run: Run) -> None:
-    path = tmp_path / "mended.itk"
-    path.write_bytes(tiny_itk(clip.model, [Plan(8), Plan(8, lost=True), Plan(8)]))
+    path, bent = tmp_path / "mended.itk", tmp_path / "bent.itk"
+    bent.write_bytes(broken(clip.high.read_bytes(), 2))
+    repair_file(bent, path)
     code, _, said = run(path, "-o", tmp_path / "page.html")
     assert code == 0, said
-    assert "segment 1 (0.400 s to 0.800 s) is lost" in said
+    assert "segment 2 (0.800 s to 1.200 s) is lost" in said
     told = data_of(tmp_path / "page.html")["files"][0]
-    assert told["lost"] == [[0.4, 0.8]]
+    assert told["lost"] == [[0.8, 1.2]]
     frames, (lost,) = np.cumsum([0, *told["planes"]["frames"]]), told["planes"]["lost"]
-    assert frames[lost : lost + 2].tolist() == [8, 16]
+    assert frames[lost : lost + 2].tolist() == [16, 24]
 
 
 @pytest.mark.parametrize(
@@ -285,9 +289,7 @@ def test_what_cannot_be_shown_is_refused(clip: MadeClip, tmp_path: Path, run: Ru
     make_video(tmp_path / "wide.mkv", moving_shapes(40, 64, 128))
     (tmp_path / "other.itk").write_bytes(tiny_itk(clip.model, [Plan(8)]))
     (tmp_path / "damaged.itk").write_bytes(clip.low.read_bytes()[:-50])
-    bent = bytearray(clip.low.read_bytes())
-    bent[len(bent) // 2] ^= 1
-    (tmp_path / "bent.itk").write_bytes(bent)
+    (tmp_path / "bent.itk").write_bytes(broken(clip.high.read_bytes(), 2))
     (tmp_path / "no.json").write_text("{}")
     before = sorted(tmp_path.iterdir())
     page = tmp_path / "page.html"
