@@ -70,6 +70,8 @@ def tiny_itk(model: Path, plans: Sequence[Plan], width: int = 96, height: int = 
         height=height,
         frame_rate=Fraction(RATE),
         time_base=Fraction(1, RATE),
+        router="elastic",
+        allocation="position",
         model_name="tiny",
         model_sha256=bytes.fromhex(load_model(model).sha256),
     )
