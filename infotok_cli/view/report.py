@@ -17,7 +17,6 @@ from infotok_cli.view.report_data import (
     clip_values,
     curve_values,
     file_values,
-    headline,
     read_facts,
     shown_name,
 )
@@ -84,43 +83,12 @@ def make_report(
         facts = [read_facts(path, reader) for path, reader in zip(report.files, readers, strict=True)]
         poster = facts[0].where.telling_frame()
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="infotok-report-")))
-        films: list[Film] = []
-        original: Film | None = None
-        for number, reader in enumerate(readers):
-            before = number * reader.total_frames
-            film, beside = write_decoded(
-                reader,
-                engine,
-                scratch,
-                f"file-{number + 1}",
-                source=report.source,
-                with_source=not number,
-                poster=poster,
-                written=lambda frames, before=before: written(before + frames),  # type: ignore[misc]
-            )
-            films.append(film)
-            original = original or beside
-        values = [file_values(fact, film.psnrs or None) for fact, film in zip(facts, films, strict=True)]
-        data: dict[str, Any] = clip_values(readers[0], poster)
-        data["files"] = [
-            value | {"video": f"video-{number}", "poster": film.poster}
-            for number, (value, film) in enumerate(zip(values, films, strict=True), 1)
-        ]
-        data["source"] = None
-        videos = {f"video-{number}": film.path for number, film in enumerate(films, 1)}
-        if original is not None and report.source is not None:
-            name = shown_name(report.source)
-            data["source"] = {"name": name, "video": "video-source", "poster": original.poster}
-            videos["video-source"] = original.path
-        data["curves"] = curves
-        page = Page(
-            title=shown_name(report.files[0]),
-            headline=headline(facts[0].stats.file, values[0]["psnr"]),
-            note=f"Made by infotok. The pictures went through H.264 (crf {CRF}) for this page; "
-            "PSNR was measured before that.",
-            data=data,
-            videos=videos,
+        films, original = _films(
+            readers, engine, scratch, source=report.source, poster=poster, written=written
         )
+        values = [file_values(fact, film.psnrs or None) for fact, film in zip(facts, films, strict=True)]
+        data = clip_values(readers[0], poster) | {"files": values, "source": None, "curves": curves}
+        page = _page(data, report.source, films, original)
         published = publish(page, target, overwrite=overwrite)
     return Made(
         published=published,
@@ -128,6 +96,61 @@ def make_report(
         seconds=data["seconds"],
         psnr_db=tuple(value["psnr"] for value in values),
         lost=tuple(line for film in films for line in film.lost),
+    )
+
+
+def _films(
+    readers: Sequence[ItkReader],
+    engine: Engine,
+    folder: Path,
+    *,
+    source: Path | None,
+    poster: int,
+    written: Callable[[int], None],
+) -> tuple[list[Film], Film | None]:
+    """Videos of all files and, where there is one, of the source."""
+    films: list[Film] = []
+    original: Film | None = None
+    done = 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        written(done)
+
+    for number, reader in enumerate(readers, 1):
+        film, beside = write_decoded(
+            reader,
+            engine,
+            folder,
+            f"file-{number}",
+            source=source,
+            with_source=number == 1,
+            poster=poster,
+            written=count,
+        )
+        films.append(film)
+        original = original or beside
+    return films, original
+
+
+def _page(data: dict[str, Any], source: Path | None, films: Sequence[Film], original: Film | None) -> Page:
+    """The page of these numbers and films; `data` is told where in the page the films are."""
+    held = {str(number): film for number, film in enumerate(films, 1)}
+    for key, value in zip(held, data["files"], strict=True):
+        value |= {"video": f"video-{key}", "poster": f"poster-{key}"}
+    if original is not None and source is not None:
+        held["source"] = original
+        data["source"] = {"name": shown_name(source), "video": "video-source", "poster": "poster-source"}
+    first = data["files"][0]
+    return Page(
+        title=first["name"],
+        headline=first["headline"],
+        note=f"Made by infotok. The pictures went through H.264 (crf {CRF}) for this page"
+        f"{'' if original is None else '; PSNR was measured before that'}.",
+        data=data,
+        videos={f"video-{key}": film.path for key, film in held.items()},
+        posters={f"poster-{key}": film.poster for key, film in held.items()},
     )
 
 

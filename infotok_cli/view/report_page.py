@@ -41,6 +41,8 @@ class Page:
     data: Mapping[str, Any]
     videos: Mapping[str, Path]
     """By the id that `data` names them with."""
+    posters: Mapping[str, str]
+    """Addresses of pictures, by the id that `data` names them with."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Published:
     size_bytes: int
     """Of the page with its videos, wherever they are."""
     page_bytes: int
-    """Without its videos."""
+    """Without its videos and their posters."""
     folder: Path | None
     """Where the videos are, if not in the page."""
 
@@ -86,15 +88,15 @@ def publish(page: Page, target: Path, *, overwrite: bool) -> Published:
         before, after = _around_videos(page, inside)
         with atomic_output(target, overwrite) as file:
             file.write(before)
+            for key, address in page.posters.items():
+                file.write(f"{_opened(key)}{address}</script>\n".encode())
             for key, path in page.videos.items():
                 for piece in _video(key, path, addresses.get(key)):
                     file.write(piece)
             file.write(after)
     _sweep(folder, set(names.values()))
-    written = target.stat().st_size
-    total = written if inside else written + sum(sizes.values())
-    without = len(before) + len(after)
-    return Published(total, without, None if inside else folder)
+    beside = 0 if inside else sum(sizes.values())
+    return Published(target.stat().st_size + beside, len(before) + len(after), None if inside else folder)
 
 
 def as_json(data: Mapping[str, Any]) -> str:
@@ -151,13 +153,18 @@ def _around_videos(page: Page, inside: bool) -> tuple[bytes, bytes]:
 
 def _video(key: str, path: Path, address: str | None) -> Iterator[bytes]:
     """An element that holds a video as text, or where it is."""
-    where = "" if address is None else f' data-src="{html.escape(address)}"'
-    yield f'<script type="text/plain" id="{html.escape(key)}"{where}>'.encode()
+    yield _opened(key, address).encode()
     if address is None:
         with open(path, "rb") as file:
             while chunk := file.read(CHUNK_BYTES):
                 yield base64.b64encode(chunk)
     yield b"</script>\n"
+
+
+def _opened(key: str, address: str | None = None) -> str:
+    """The start of an element that holds text which is no script."""
+    where = "" if address is None else f' data-src="{html.escape(address)}"'
+    return f'<script type="text/plain" id="{html.escape(key)}"{where}>'
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class Film:
 
     path: Path
     poster: str = ""
-    """A frame as the address of a JPEG."""
+    """A frame as the address of a JPEG, small."""
     psnrs: list[float] = field(default_factory=list)
     """Of each frame against the source, in dB; empty without one. Measured before H.264."""
     lost: list[str] = field(default_factory=list)
@@ -52,14 +52,13 @@ def write_decoded(
     source: Path | None,
     with_source: bool,
     poster: int,
-    written: Callable[[int], None],
+    written: Callable[[], None],
 ) -> tuple[Film, Film | None]:
     """Decode all of a file into `folder`/`name`.mp4, measured against `source` if there is one.
 
     with_source: whether to write the source beside it too. poster: the frame to keep as a picture.
-    `written` is told of each frame. Frames of segments that a repair found lost show a good one.
-    Raises InputError for a source that is not the file's video, OutputError for a full
-    disk.
+    `written` is called after each frame. Frames of segments that a repair found lost show a good one.
+    Raises InputError for a source that is not the file's video, OutputError for a full disk.
     """
     total = reader.total_frames
     wanted = range(total)
@@ -81,7 +80,7 @@ def write_decoded(
                 if original is not None and second is not None:
                     second.write(_even(beside)[None], [ticks[number]])
                     original.poster = _poster(beside) if number == poster else original.poster
-            written(number + 1)
+            written()
     return film, original
 
 

@@ -184,8 +184,8 @@ def test_names_are_harmless(clip: MadeClip, tmp_path: Path, run: Run, name: str)
     code, _, said = run(path, "--source", source, "--results", results, "-o", page)
     assert code == 0, said
     text = page.read_text("utf-8")
-    # The page's own elements and no other: data, two videos and the script.
-    assert len(re.findall(r"<script", text)) == 4
+    # The page's own elements and no other: data, two posters, two videos and the script.
+    assert len(re.findall(r"<script", text)) == 6
     assert len(re.findall(r"<img", text)) == 0
     shown = name if name.isprintable() else repr(name)
     assert data_of(page)["files"][0]["name"] == shown

@@ -10,6 +10,7 @@
   const work = document.createElement("canvas"); // where the difference is made
   let posters = null; // pictures that stand for the videos where the browser cannot play them
   let lastPaint = 0;
+  let spokenSecond = -1;
 
   const file = () => data.files[state.file];
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
@@ -91,7 +92,7 @@
     posters = { source: new Image(), files: data.files.map(() => new Image()) };
     pause();
     trouble(`${why}: single pictures stand for the videos. Numbers, tokens over time and tables are all here.`);
-    const load = (image, address) => { image.src = address; return image.decode().catch(() => {}); };
+    const load = (image, id) => { image.src = $(id).textContent; return image.decode().catch(() => {}); };
     await Promise.all(data.files.map((one, place) => load(posters.files[place], one.poster)));
     if (data.source) await load(posters.source, data.source.poster);
     $("play").disabled = true;
@@ -342,18 +343,20 @@
     const frame = frameAt(state.t), place = placeOf(steps.ends, frame);
     const share = Math.round(100 * file().rates[place]);
     $("clock").textContent = `${state.t.toFixed(2)} s of ${data.seconds.toFixed(2)} s · frame ${frame}`;
-    const timeline = $("timeline");
+    const timeline = $("timeline"), second = Math.floor(state.t);
+    moveHead();
+    markRow();
+    if (state.playing && second === spokenSecond) return; // not sixty times a second
+    spokenSecond = second;
     timeline.setAttribute("aria-valuemax", data.seconds.toFixed(2));
     timeline.setAttribute("aria-valuenow", state.t.toFixed(2));
     timeline.setAttribute("aria-valuetext", `${state.t.toFixed(2)} s of ${data.seconds.toFixed(2)} s, ${share} % of positions kept`);
-    moveHead();
-    markRow();
   }
 
   function showFile() {
     document.querySelectorAll("#files button").forEach((button, place) =>
       button.setAttribute("aria-pressed", String(place === state.file)));
-    $("name").textContent = file().name;
+    $("name").textContent = document.title = file().name;
     $("headline").textContent = file().headline;
     steps.ends = runningSum(file().stepFrames);
     drawTimeline();
@@ -449,6 +452,7 @@
   const COLUMNS = ["segment", "start s", "end s", "positions", "tokens", "rate", "map B", "token B"];
   const order = { column: 0, descending: false };
   let rows = [];
+  let marked;
 
   function fillHead() {
     const row = document.querySelector("#segments thead tr");
@@ -497,12 +501,11 @@
 
   function markRow() {
     const now = middleOf(frameAt(state.t));
-    for (const { row, start, end } of rows) {
-      const here = now >= start && now < end;
-      if (here !== (row.getAttribute("aria-current") === "true")) {
-        if (here) row.setAttribute("aria-current", "true"); else row.removeAttribute("aria-current");
-      }
-    }
+    const here = rows.find(({ start, end }) => now >= start && now < end);
+    if (here === marked) return;
+    if (marked) marked.row.removeAttribute("aria-current");
+    if (here) here.row.setAttribute("aria-current", "true");
+    marked = here;
   }
 
   // ---- bytes ----
