@@ -24,6 +24,7 @@ from infotok_cli.cli import (
     evaluate,
     exit_codes,
     flat,
+    report,
     reports,
     train,
     view,
@@ -52,7 +53,7 @@ _PRINTERS = ("click", "typer", "rich")
 _PANELS = {
     "Video to tokens and back": (encode, decode),
     "Work on .itk files, without a model": (reports, edit, flat),
-    "Show what it does": (view,),
+    "Show what it does": (view, report),
     "Models": (train, evaluate),
     "Getting started": (demo, doctor),
 }
