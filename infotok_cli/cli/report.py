@@ -9,6 +9,9 @@ import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import print_err, print_out, printable
+from infotok_cli.errors import UsageError
+
+PAGES = (".html", ".htm")
 
 
 def register(app: typer.Typer) -> None:
@@ -74,6 +77,10 @@ def report(
       infotok report low.itk high.itk --source clip.mp4 --results eval.json
     """
     target = files[0].with_suffix(".report.html") if output is None else output
+    if target.suffix.lower() not in PAGES:
+        raise UsageError(
+            f"cannot write a {target.suffix or 'nameless'} file", way_out="choose .html", where=str(target)
+        )
     for path in [*files, *([source] if source else []), *([results] if results else [])]:
         options.check_input(path)
         options.check_distinct(path, target)

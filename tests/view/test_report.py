@@ -291,6 +291,8 @@ def test_what_cannot_be_shown_is_refused(clip: MadeClip, tmp_path: Path, run: Ru
     (tmp_path / "damaged.itk").write_bytes(clip.low.read_bytes()[:-50])
     (tmp_path / "bent.itk").write_bytes(broken(clip.high.read_bytes(), 2))
     (tmp_path / "no.json").write_text("{}")
+    html = tmp_path / "tokens.html"
+    html.write_bytes(clip.low.read_bytes())
     before = sorted(tmp_path.iterdir())
     page = tmp_path / "page.html"
     other = "other.itk: is 96x64, 8 frames in 0.400 s, but low.itk is 96x64, 40 frames"
@@ -304,7 +306,8 @@ def test_what_cannot_be_shown_is_refused(clip: MadeClip, tmp_path: Path, run: Ru
         (3, "no.json: does not contain results of 'infotok eval'", [clip.low, "--results", tmp_path / "no.json"]),
         (2, "10 files are more than a page has keys for: give at most 9", [clip.low] * 10),
         (5, "nowhere", [clip.low, "-o", tmp_path / "nowhere" / "page.html"]),
-        (2, "is the input itself", [clip.low, "-o", clip.low, "-y"]),
+        (2, "page.mp4: cannot write a .mp4 file: choose .html", [clip.low, "-o", tmp_path / "page.mp4"]),
+        (2, "is the input itself", [html, "-o", html, "-y"]),
     ]  # fmt: skip
     for expected, message, arguments in cases:
         code, _, said = run(*(arguments if "-o" in arguments else [*arguments, "-o", page]))

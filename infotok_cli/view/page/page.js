@@ -775,7 +775,7 @@
     $("divider").addEventListener("keydown", onDividerKey);
     $("timeline").addEventListener("keydown", onTimelineKey);
     document.addEventListener("keydown", onKey);
-    window.addEventListener("hashchange", () => { const at = recall(); showView(); showFile(); setTime(at); });
+    window.addEventListener("hashchange", () => { pause(); const at = recall(); showView(); showFile(); setTime(at); });
     new ResizeObserver(() => { drawTimeline(); drawCurves(); }).observe($("timeline"));
   }
 
