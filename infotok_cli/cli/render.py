@@ -105,9 +105,8 @@ def forecast_text(expected: Forecast, target: str, *, as_json: bool) -> str:
         rows["segments"] = f"{expected.segments:,}, {expected.positions:,} positions"
         rows["tokens"] = "as many as the budget needs" if expected.tokens is None else f"{expected.tokens:,}"
     if expected.size_bytes is not None:
-        rows["size"] = f"about {size(expected.size_bytes)}" + (
-            "" if expected.tokens is None else ", and sound"
-        )
+        typical = "" if expected.tokens is None else " for typical footage, without sound"
+        rows["size"] = f"about {size(expected.size_bytes)}{typical}"
     if expected.memory_bytes is not None:
         rows["memory"] = f"at least about {size(expected.memory_bytes)}"
     rows["runs on"] = f"{expected.device} in {expected.precision}, model {printable(expected.model)}"

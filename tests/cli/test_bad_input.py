@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -244,8 +245,11 @@ def test_decode_usage(refused: Refused, encoded: Path, options: tuple[str, ...],
     assert message in refused(2, "decode", encoded, *(word.format(encoded.parent) for word in options))
 
 
-def test_stats_takes_one_form(refused: Refused, encoded: Path) -> None:
-    assert "exclude each other" in refused(2, "stats", encoded, "--json", "--csv")
+def test_stats_takes_one_form(run: Run, refused: Refused, encoded: Path) -> None:
+    assert "exclude each other" in refused(2, "stats", encoded, "--summary", "--csv")
+    result = run("stats", encoded, "--json", "--csv", code=2)
+    assert result.stdout == ""
+    assert "exclude each other" in json.loads(result.stderr)["error"]["what"]
 
 
 def test_no_such_command(refused: Refused) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from infotok_cli.cli import quantities
 from infotok_cli.errors import UsageError
+from make_video import make_video, moving_shapes
 
 Run = Callable[..., Any]
 
@@ -87,3 +88,20 @@ def test_ranges_of_an_itk_file(run: Run, encoded: Path, command: str) -> None:
     assert frames_of(run, *words, "--frames", 1, "--start", "0.634") == 1
     assert frames_of(run, *words, "--start", "0.634") == 1
     assert frames_of(run, *words, "--frames", 99) == 20
+
+
+@pytest.mark.parametrize("command", ["encode", "decode", "cut"])
+def test_frames_end_where_their_time_does(run: Run, tmp_path: Path, command: str) -> None:
+    """With sound, and in an encode with several passes: the same bytes as by --end."""
+    video = make_video(tmp_path / "sound.mp4", moving_shapes(48, 32, 32), rate=24, audio_seconds=2)
+    options: list[object] = ["--segment-frames", 8, "--max-tokens", 100]
+    whole = tmp_path / "whole.itk"
+    run("encode", video, "-o", whole, *options)
+    source, suffix = (video, "itk") if command == "encode" else (whole, "itk" if command == "cut" else "mp4")
+    for start in (("--start", 0), ("--start", "0.25")):
+        made = []
+        for name, limit in (("a", ("--frames", 12)), ("b", ("--duration", 0.5))):
+            made.append(tmp_path / f"{name}.{suffix}")
+            words = (command, source, "-y", "-o", made[-1], *start, *limit)
+            run(*words, *(options if command == "encode" else ()))
+        assert made[0].read_bytes() == made[1].read_bytes()

@@ -1,0 +1,88 @@
+"""Progress is one line at any width, and says what matters most."""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+
+from infotok_cli.cli.output import voice
+from infotok_cli.cli.progress import Bar, Status, line, progress
+from infotok_cli.cli.render import large_input
+from infotok_cli.codec.forecast import forecast_file
+from infotok_cli.codec.load_engine import load_engine
+from infotok_cli.codec.options import EncodeOptions
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+@pytest.mark.parametrize("width", [40, 80, 120])
+@pytest.mark.parametrize("frames", [0, 1, 300, 7_845_178])
+@pytest.mark.parametrize("total", [None, 7_845_178])
+@pytest.mark.parametrize("seconds", [0.0, 0.04, 3.0, 80_000.0])
+def test_progress_is_one_line(
+    width: int, frames: int, total: int | None, seconds: float, ascii_only: bool
+) -> None:
+    text = line(Status("encoding", frames, total, seconds, 123_456_789), width, ascii_only=ascii_only)
+    assert len(text) < width
+    assert text.isprintable()
+    assert text.isascii() or not ascii_only
+    assert text.startswith("encoding ")
+    assert not frames or f"{frames:,}" in text
+
+
+def test_progress_says_what_there_is_room_for() -> None:
+    status = Status("encoding", 123, 456, 10.5, 12_345)
+    assert line(status, 40, ascii_only=True) == "encoding 123/456 frames, 0:28 left"
+    assert line(status, 80, ascii_only=True) == (
+        "encoding #####-------------- 123/456 frames, 0:28 left, 11.7 fps, 12,345 tokens"
+    )
+    assert line(Status("decoding", 240, None, 2, None), 80, ascii_only=True) == "decoding 240 frames, 120 fps"
+    assert (
+        line(Status("loading the model", 0, None, 63, None), 80, ascii_only=True) == "loading the model 1:03"
+    )
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch, quiet: bool) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(voice, "quiet", quiet)
+    for name, value in (("COLUMNS", "40"), ("TERM", "xterm"), ("NO_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+    with progress() as bar:
+        bar.describe("encoding")
+        bar.started(100)
+        bar.done(50, 1000)
+        bar.note("it is large")
+        bar.done(100, 2000)
+    shown = terminal.getvalue()
+    if quiet:
+        assert shown == ""
+        return
+    assert "infotok: it is large" in shown
+    assert "100/100 frames" in shown
+    assert "\x1b[1A\x1b[2K\x1b[1A" not in shown  # never up more than a line: there is one
+
+
+def test_a_large_input_is_told_with_its_way_out(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = load_engine(device="cpu", precision="fp32")
+    assert large_input(forecast_file(clip, engine, EncodeOptions())) == ""
+    large = forecast_file(clip, engine, EncodeOptions(short_side=1080))
+    assert large.memory_bytes == 400_000_000 + 25_000 * 5 * 135 * 162
+    told = large_input(large)
+    assert told == (
+        f"{clip} has 1296x1080 pixels: encoding it takes at least about 3.13 GB of memory, less with "
+        "--short-side"
+    )
+    voice.reset(as_json=False)
+    Bar().note(told)
+    assert capsys.readouterr().err == f"infotok: {told}\n"
+    Bar().note("")
+    assert capsys.readouterr().err == ""
