@@ -20,6 +20,7 @@ RANKS = {
     "infotok_cli.blocks": 0,
     "infotok_cli.files": 0,
     "infotok_cli.atomic": 0,
+    "infotok_cli.places": 0,
     "infotok_cli.sound": 0,
     "infotok_cli.colour": 0,
     "infotok_cli.metrics": 0,
@@ -46,6 +47,7 @@ WITHIN_RANK_0 = [
     "infotok_cli.blocks",
     "infotok_cli.files",
     "infotok_cli.atomic",
+    "infotok_cli.places",
     "infotok_cli.metrics",
 ]
 

@@ -11,7 +11,7 @@ import typer
 from infotok_cli.cli import options
 from infotok_cli.cli.output import print_err, print_out
 from infotok_cli.cli.output_names import beside
-from infotok_cli.cli.pipes import PIPE, input_of, output_of, reader_may_leave
+from infotok_cli.cli.pipes import input_of, is_piped, output_of, reader_may_leave
 from infotok_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -153,8 +153,8 @@ def decode(
 
 def _target(source: Path, output: str | None, overwrite: bool) -> Path:
     if output is None:
-        if source == PIPE:
-            raise UsageError("standard input has no name to make one from", way_out="name the output with -o")
+        if is_piped(source):
+            raise UsageError("a pipe has no name to make one from", way_out="name the output with -o")
         return beside(source, ".decoded.mp4", overwrite=overwrite)
     target = Path(output)
     if output.endswith(("/", os.sep)) and target.suffix and not target.is_dir():

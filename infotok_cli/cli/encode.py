@@ -10,7 +10,7 @@ import typer
 from infotok_cli.cli import options
 from infotok_cli.cli.output import print_err, print_out
 from infotok_cli.cli.output_names import beside, check_itk_name
-from infotok_cli.cli.pipes import PIPE, input_of, output_of, reader_may_leave
+from infotok_cli.cli.pipes import input_of, is_piped, output_of, reader_may_leave
 from infotok_cli.errors import UsageError
 from infotok_cli.routers import ROUTERS, AllocationName
 
@@ -210,8 +210,8 @@ def encode(
         end_seconds=end,
         audio=not no_audio,
     )
-    if source == PIPE and output is None:
-        raise UsageError("standard input has no name to make one from", way_out="name the output with -o")
+    if is_piped(source) and output is None:
+        raise UsageError("a pipe has no name to make one from", way_out="name the output with -o")
     read_from = input_of(source)
     check_source(read_from is source, wanted)
     if read_from is source:

@@ -11,6 +11,9 @@ import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import print_err, print_out
+from infotok_cli.cli.pipes import is_piped, output_of, reader_may_leave, seekable
+from infotok_cli.container.layout import MAGIC
+from infotok_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from infotok_cli.itk.flat import FlatReport
@@ -42,7 +45,7 @@ def export(
             "--output",
             "-o",
             metavar="OUT",
-            help="The file to write.",
+            help="The file to write; - is standard output.",
             show_default="FILE with the suffix of the format",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
@@ -64,16 +67,18 @@ def export(
       infotok export clip.itk --format jsonl
       infotok export clip.itk -o clip.safetensors
     """
-    options.check_input(source)
-    target = output or source.with_suffix(f".{format_name or 'npz'}")
-    options.check_distinct(source, target)
-    from infotok_cli.itk.flat_files import flat_format
+    from infotok_cli.itk.flat_files import DEFAULT_FORMAT, flat_format
 
-    flat_format(target, format_name)
-    options.check_file_output(target, overwrite)
-    from infotok_cli.itk.flat import export_file
+    target = _target(source, output, f".{format_name or 'npz'}")
+    write_to = output_of(target, as_json)
+    flat_format(target, format_name or (None if write_to is target else DEFAULT_FORMAT))
+    if write_to is target:
+        options.check_file_output(target, overwrite)
+    with reader_may_leave(), seekable(source, MAGIC) as given:
+        from infotok_cli.itk.flat import export_file
 
-    _show(export_file(source, target, format_name, model=model, overwrite=overwrite), as_json)
+        report = export_file(given, write_to, format_name, model=model, overwrite=overwrite)
+    _show(report, as_json)
 
 
 def import_(
@@ -87,7 +92,7 @@ def import_(
             "--output",
             "-o",
             metavar="OUT.itk",
-            help="The file to write.",
+            help="The file to write; - is standard output.",
             show_default="FILE with the suffix .itk",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
@@ -104,16 +109,32 @@ def import_(
       infotok import clip.npz                      # writes clip.itk
       infotok import ids.jsonl -o made.itk
     """
-    options.check_input(source)
-    target = output or source.with_suffix(".itk")
-    options.check_distinct(source, target)
     from infotok_cli.itk.flat_files import flat_format
 
+    target = _target(source, output, ".itk")
+    if format_name is None and is_piped(source):
+        raise UsageError("a pipe has no suffix that says what it holds", way_out="name its --format")
     flat_format(source, format_name)
-    options.check_file_output(target, overwrite)
-    from infotok_cli.itk.flat import import_file
+    write_to = output_of(target, as_json)
+    if write_to is target:
+        options.check_file_output(target, overwrite)
+    with reader_may_leave(), seekable(source) as given:
+        from infotok_cli.itk.flat import import_file
 
-    _show(import_file(source, target, format_name, model=model, overwrite=overwrite), as_json)
+        report = import_file(given, write_to, format_name, model=model, overwrite=overwrite)
+    _show(report, as_json)
+
+
+def _target(source: Path, output: Path | None, suffix: str) -> Path:
+    """The output, which is not the input; raises InputError and UsageError for names that will not do."""
+    if is_piped(source):
+        if output is None:
+            raise UsageError("a pipe has no name to make one from", way_out="name the output with -o")
+        return output
+    options.check_input(source)
+    target = output or source.with_suffix(suffix)
+    options.check_distinct(source, target)
+    return target
 
 
 def _show(report: FlatReport, as_json: bool) -> None:

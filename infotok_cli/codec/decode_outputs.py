@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, Literal, Protocol
 
 from infotok_cli.atomic import atomic_path
-from infotok_cli.codec.endpoints import STANDARD_OUTPUT, FileOutput, Place, output_of
 from infotok_cli.container.header import Header
 from infotok_cli.errors import OutputError, UsageError
+from infotok_cli.places import FileOutput, Place, output_of
 from infotok_cli.sound import AudioTrack
 from infotok_cli.video.png_folder import PngWriter
 from infotok_cli.video.writer import FrameWriter, VideoWriter, is_png_folder
@@ -95,7 +95,7 @@ class MatroskaStream:
     stream: BinaryIO
     codec: str | None
     crf: int | None
-    name: ClassVar[str] = STANDARD_OUTPUT
+    name: str
     carries_sound: ClassVar[bool] = True
 
     def opened(self, header: Header, audio: AudioTrack | None) -> AbstractContextManager[FrameWriter]:
@@ -110,7 +110,7 @@ class Y4mStream:
     """A stream of uncompressed frames at a constant rate."""
 
     stream: BinaryIO
-    name: ClassVar[str] = STANDARD_OUTPUT
+    name: str
     carries_sound: ClassVar[bool] = False
 
     @contextmanager
@@ -123,6 +123,7 @@ class Y4mStream:
             colour=header.colour,
             sample_aspect=header.sample_aspect,
             tick=_tick_of(header),
+            shown_as=self.name,
         ) as writer:
             yield writer
 
@@ -150,10 +151,10 @@ def frame_output(
     is_coded = codec is not None or crf is not None
     if not isinstance(place, FileOutput):
         if stream_format != "y4m":
-            return MatroskaStream(place.stream, codec, crf)
+            return MatroskaStream(place.stream, codec, crf, place.name)
         if is_coded:
             raise UsageError("`codec` and `crf` do not apply to Y4M", way_out="leave them out")
-        return Y4mStream(place.stream)
+        return Y4mStream(place.stream, place.name)
     if stream_format is not None:
         raise UsageError(
             f"`stream_format` {stream_format} does not apply to a file",

@@ -6,12 +6,12 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO
 
 from infotok_cli.container import layout
 from infotok_cli.container.sections import FRAME_BYTES, unpack_frame
 from infotok_cli.errors import InputError
+from infotok_cli.places import Source, Spooled
 
 
 class InputFile:
@@ -21,9 +21,9 @@ class InputFile:
     """The path as it stands in messages, on one line."""
     size_bytes: int
 
-    def __init__(self, path: str | Path) -> None:
-        self.name = str(path) if str(path).isprintable() else repr(str(path))
-        self._path = path
+    def __init__(self, source: Source) -> None:
+        self.name = str(source) if str(source).isprintable() else repr(str(source))
+        self._source = source
         self.stream = self._open()
         """At any place."""
         self.size_bytes = os.fstat(self.stream.fileno()).st_size
@@ -32,7 +32,9 @@ class InputFile:
             raise self.error("is empty", "give an .itk file")
 
     def close(self) -> None:
-        self.stream.close()
+        """Close it, unless it is of somebody who has no other way to open it again."""
+        if not isinstance(self._source, Spooled):
+            self.stream.close()
 
     @contextmanager
     def opened(self) -> Iterator[None]:
@@ -91,15 +93,17 @@ class InputFile:
         raise self.error("is not an .itk file (wrong first bytes)", "give one made by 'infotok encode'")
 
     def _open(self) -> BinaryIO:
+        if isinstance(self._source, Spooled):
+            return self._source.stream
         try:
-            status = os.stat(self._path)
+            status = os.stat(self._source)
             if stat.S_ISDIR(status.st_mode):
                 raise self.error("is a folder", "give an .itk file")
             if not stat.S_ISREG(status.st_mode):
                 raise self.error(
                     "is not a regular file, so its index cannot be found", "save it to a file first"
                 )
-            return open(self._path, "rb")
+            return open(self._source, "rb")
         except FileNotFoundError as error:
             raise self.error("does not exist", "check the name") from error
         except (OSError, ValueError) as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from fractions import Fraction
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -29,6 +28,7 @@ from infotok_cli.container.opening import (
 from infotok_cli.container.sections import FRAME_BYTES, is_whole, payload_of, unpack_frame
 from infotok_cli.container.tracks import spread_evenly, unpack_audio, unpack_times
 from infotok_cli.errors import InputError
+from infotok_cli.places import Source
 from infotok_cli.sound import AudioPacket
 
 _SKIP = "'infotok decode --skip-bad' shows the rest"
@@ -47,8 +47,8 @@ class ItkReader:
     name: str
     """The path as it stands in messages."""
 
-    def __init__(self, path: str | Path, *, recover: bool = False) -> None:
-        """Open `path`, a regular file.
+    def __init__(self, path: Source, *, recover: bool = False) -> None:
+        """Open `path`, a regular file, or what was copied from a pipe.
 
         With `recover` a file without a good index is opened too, as long as its header is good: its whole
         segments are searched for, and lost ones before the last of them get their place in `index`.

@@ -12,15 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
-from pathlib import Path
 
-from infotok_cli.atomic import atomic_output
 from infotok_cli.container.header import Header
 from infotok_cli.container.layout import Counts, Segment
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.errors import InputError
 from infotok_cli.itk.frame_times import frame_range
+from infotok_cli.places import Place, Source, output_of
 from infotok_cli.sound import AudioPacket, AudioTrack, units_at
 
 SAME = (
@@ -106,8 +105,8 @@ class _Piece:
 
 
 def cut_file(
-    source: Path,
-    target: Path,
+    source: Source,
+    target: Place,
     *,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
@@ -123,7 +122,7 @@ def cut_file(
         return _write([source], target, list(_cut(reader, wanted)), overwrite)
 
 
-def concat_files(sources: Sequence[Path], target: Path, *, overwrite: bool = False) -> EditReport:
+def concat_files(sources: Sequence[Source], target: Place, *, overwrite: bool = False) -> EditReport:
     """Copy files one after the other; two parts of one segment that meet again become one.
 
     Raises:
@@ -143,7 +142,7 @@ def concat_files(sources: Sequence[Path], target: Path, *, overwrite: bool = Fal
     return _write(sources, target, pieces, overwrite)
 
 
-def repair_file(source: Path, target: Path, *, overwrite: bool = False) -> EditReport:
+def repair_file(source: Source, target: Place, *, overwrite: bool = False) -> EditReport:
     """Copy every whole segment under a new index; between them lost ones keep the times what they were.
 
     What is lost after the last whole segment of a truncated file is not known and not replaced.
@@ -240,10 +239,11 @@ def _header(pieces: Sequence[_Piece]) -> Header:
     return dataclasses.replace(pieces[0].reader.header, segment_frames=length)
 
 
-def _write(sources: Iterable[Path], target: Path, pieces: Sequence[_Piece], overwrite: bool) -> EditReport:
+def _write(sources: Iterable[Source], target: Place, pieces: Sequence[_Piece], overwrite: bool) -> EditReport:
     header = _header(pieces)
-    with atomic_output(target, overwrite) as stream:
-        writer = ItkWriter(stream, header, str(target))
+    output = output_of(target, overwrite=overwrite)
+    with output.opened() as stream:
+        writer = ItkWriter(stream, header, output.name)
         for reader, its_pieces in groupby(pieces, lambda piece: piece.reader):
             with reader.opened():
                 for piece in its_pieces:
@@ -251,7 +251,7 @@ def _write(sources: Iterable[Path], target: Path, pieces: Sequence[_Piece], over
         size_bytes = writer.finish()
     return EditReport(
         inputs=tuple(map(str, sources)),
-        output=str(target),
+        output=output.name,
         format_version=header.format_version,
         frames=writer.frames,
         frame_rate=header.frame_rate,

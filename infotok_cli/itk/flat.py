@@ -7,12 +7,13 @@ segment both ways.
 from __future__ import annotations
 
 import dataclasses
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from infotok_cli.atomic import atomic_output
 from infotok_cli.container.header import Header, unpack_header
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.writer import ItkWriter
@@ -20,9 +21,13 @@ from infotok_cli.entropy.flat_ids import MAX_TOKEN_IDS, Flat, FlatSegment, flatt
 from infotok_cli.entropy.token_ids import codebook_size
 from infotok_cli.entropy.token_net import TokenNet
 from infotok_cli.errors import InputError, OutputError
+from infotok_cli.files import write_all
 from infotok_cli.itk.find_weights import token_net_for
-from infotok_cli.itk.flat_files import FORMATS, flat_format
+from infotok_cli.itk.flat_files import DEFAULT_FORMAT, FORMATS, flat_format
 from infotok_cli.itk.tokens import pack_tokens, unpack_tokens
+from infotok_cli.places import Output, Place, Source, Spooled, output_of
+
+_COPIED_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,19 +47,20 @@ class FlatReport:
 
 
 def export_file(
-    source: Path,
-    target: Path,
+    source: Source,
+    target: Place,
     format_name: str | None = None,
     *,
     model: str | None = None,
     overwrite: bool = False,
 ) -> FlatReport:
-    """Write the flat ids of an .itk file as `format_name` (default: by the suffix of `target`).
+    """Write the flat ids of an .itk file as `format_name` (default: by the suffix, npz for a stream).
 
     model: name or path of the weights whose token net the file needs, unless they are packaged.
     Raises InputError (also for any damage), UsageError, ModelError or OutputError.
     """
-    kind = flat_format(target, format_name)
+    output = output_of(target, overwrite=overwrite)
+    kind = flat_format(output.name, format_name or (DEFAULT_FORMAT if output.is_stream else None))
     tokens = ids = 0
 
     def sequences(reader: ItkReader) -> Iterator[Flat]:
@@ -75,20 +81,16 @@ def export_file(
                 where=reader.name,
             )
         net = token_net_for(reader.header, model)
-        with atomic_output(target, overwrite) as stream:
+        with _seekable(output) as stream:
             try:
                 FORMATS[kind].write(stream, plain_header(reader.header), sequences(reader))
                 stream.flush()
             except OSError as error:  # reading raises InputError
-                raise OutputError(
-                    f"cannot be written ({error.strerror or error})",
-                    way_out="check the disk",
-                    where=str(target),
-                ) from error
+                raise _unwritable(output, error) from error
             size_bytes = stream.tell()
         return FlatReport(
             input=str(source),
-            output=str(target),
+            output=output.name,
             format=kind,
             segments=len(reader.index),
             tokens=tokens,
@@ -96,6 +98,30 @@ def export_file(
             size_bytes=size_bytes,
             left_out=left_out(reader),
         )
+
+
+@contextmanager
+def _seekable(output: Output) -> Iterator[BinaryIO]:
+    """Lend a file to write at any place; what it holds then goes to `output`, as a whole."""
+    if not output.is_stream:
+        with output.opened() as stream:
+            yield stream
+        return
+    with tempfile.TemporaryFile(prefix="infotok-") as held, output.opened() as stream:
+        yield held
+        held.seek(0)
+        try:
+            while part := held.read(_COPIED_BYTES):
+                write_all(stream, part)
+            stream.flush()
+        except OSError as error:
+            raise _unwritable(output, error) from error
+
+
+def _unwritable(output: Output, error: OSError) -> OutputError:
+    return OutputError(
+        f"cannot be written ({error.strerror or error})", way_out="check the disk", where=output.name
+    )
 
 
 def left_out(reader: ItkReader) -> tuple[str, ...]:
@@ -114,8 +140,8 @@ def plain_header(header: Header) -> Header:
 
 
 def import_file(
-    source: Path,
-    target: Path,
+    source: Source,
+    target: Place,
     format_name: str | None = None,
     *,
     model: str | None = None,
@@ -127,26 +153,35 @@ def import_file(
     Raises InputError when the file cannot be read or breaks the grammar, or UsageError, ModelError,
     OutputError.
     """
-    kind = flat_format(source, format_name)
+    kind = flat_format(str(source), format_name)
+    output = output_of(target, overwrite=overwrite)
     tokens = ids = 0
-    with _named(source), FORMATS[kind].read(source) as (head, sequences):
+    with _named(source), FORMATS[kind].read(_path_of(source)) as (head, sequences):
         header = unpack_header(head)
         net = token_net_for(header, model)
-        with atomic_output(target, overwrite) as stream:
-            writer = ItkWriter(stream, header, str(target))
+        with output.opened() as stream:
+            writer = ItkWriter(stream, header, output.name)
             for flat in sequences:
                 tokens += _write_segment(writer, flat, net)
                 ids += len(flat)
             size_bytes = writer.finish()
     return FlatReport(
         input=str(source),
-        output=str(target),
+        output=output.name,
         format=kind,
         segments=writer.segments,
         tokens=tokens,
         ids=ids,
         size_bytes=size_bytes,
     )
+
+
+def _path_of(source: Source) -> Path:
+    """A name by which libraries can open it."""
+    if isinstance(source, Spooled):
+        source.stream.seek(0)
+        return Path(f"/dev/fd/{source.stream.fileno()}")
+    return Path(source)
 
 
 def _write_segment(writer: ItkWriter, flat: Flat, net: TokenNet | None) -> int:
@@ -175,7 +210,7 @@ def _write_segment(writer: ItkWriter, flat: Flat, net: TokenNet | None) -> int:
 
 
 @contextmanager
-def _named(source: Path) -> Iterator[None]:
+def _named(source: Source) -> Iterator[None]:
     """Put the name of the file before what is wrong with it."""
     try:
         yield

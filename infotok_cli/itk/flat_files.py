@@ -24,6 +24,9 @@ from infotok_cli.container.layout import MAX_HEAD_BYTES
 from infotok_cli.entropy.flat_ids import SEGMENT, Flat, flatten_bytes, split_file
 from infotok_cli.errors import InputError, UsageError
 
+DEFAULT_FORMAT = "npz"
+"""What a stream gets where nobody says."""
+
 FLAT_VERSION = "infotok flat ids 1"
 CHARACTERS_PER_ID = 7
 """Of a line of .jsonl: at most five digits, a comma and a blank."""
@@ -45,11 +48,12 @@ class FlatFormat:
     read: Callable[[Path], AbstractContextManager[Content]]
 
 
-def flat_format(path: Path, name: str | None) -> str:
+def flat_format(path: str | Path, name: str | None) -> str:
     """One of the keys of `FORMATS`: `name`, or that of the suffix of `path`; UsageError if there is none."""
-    kind = path.suffix[1:].lower() if name is None else name
+    suffix = Path(path).suffix
+    kind = suffix[1:].lower() if name is None else name
     if kind not in FORMATS:
-        what = f"suffix {path.suffix!r}" if name is None else f"`format` {name!r}"
+        what = f"suffix {suffix!r}" if name is None else f"`format` {name!r}"
         raise UsageError(
             f"{what} is not a format of flat ids",
             way_out=f"choose {', '.join(FORMATS)}",

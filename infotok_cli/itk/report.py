@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from infotok_cli.errors import InputError
 from infotok_cli.itk.find_weights import token_net_for
 from infotok_cli.itk.tokens import unpack_keep_map, unpack_tokens
 from infotok_cli.metrics import bits_per_pixel, bpp16
+from infotok_cli.places import Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class StatsReport:
     """`[h, w]` share of latent steps that carry a token at each position of the frame, 0..1."""
 
 
-def report_file(path: Path) -> FileReport:
+def report_file(path: Source) -> FileReport:
     """Check every byte of `path` and report on it; InputError when it is no whole .itk file."""
     with ItkReader(path) as reader:
         reader.verify()
@@ -92,7 +92,7 @@ NAMED_AT_MOST = 5
 """Damaged segments that an error message names."""
 
 
-def verify_file(path: Path, model: str | None = None) -> None:
+def verify_file(path: Source, model: str | None = None) -> None:
     """Decode the token layer of every segment of `path`: keep maps, counts and ids.
 
     Needs no network, but where tokens are coded the weights file that holds their token net (`model`: its
@@ -126,7 +126,7 @@ def verify_file(path: Path, model: str | None = None) -> None:
             )
 
 
-def report_stats(path: Path) -> StatsReport:
+def report_stats(path: Source) -> StatsReport:
     """As `report_file`, with a row per segment; decodes the keep maps, not the tokens."""
     with ItkReader(path) as reader:
         header = reader.header
@@ -156,7 +156,7 @@ def report_stats(path: Path) -> StatsReport:
         )
 
 
-def _facts(path: Path, reader: ItkReader) -> FileReport:
+def _facts(path: Source, reader: ItkReader) -> FileReport:
     header, index = reader.header, reader.index
     positions = int(index.positions(header).sum())
     tokens, map_bytes, token_bytes = (

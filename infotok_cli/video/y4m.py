@@ -35,13 +35,17 @@ class Y4mWriter:
         colour: Colour,
         sample_aspect: Fraction = Fraction(1),
         tick: Fraction | None = None,
+        shown_as: str = "standard output",
     ) -> None:
-        """`tick`: seconds per unit of the times that `write` gets, which must be those of the frame rate."""
+        """`shown_as`: what messages call the sink.
+
+        tick: seconds per unit of the times that `write` gets, which must be those of the frame rate.
+        """
         odd = bool(width % 2 or height % 2)
         pixel_format = "yuv444p" if odd else "yuv420p"
         written = writable_colour(colour, height, pixel_format)
         self._converter = YuvConverter(pixel_format, written)
-        self._sink = sink
+        self._sink, self._name = sink, shown_as
         self._shape = (height, width, 3)
         self._rate, self._tick, self._count = frame_rate, tick, 0
         limits = "FULL" if written.range == RANGE_FULL else "LIMITED"
@@ -83,13 +87,13 @@ class Y4mWriter:
         try:
             write_all(self._sink, data)
         except OSError as error:
-            raise unwritable("standard output", error) from error
+            raise unwritable(self._name, error) from error
 
     def _flush(self) -> None:
         try:
             self._sink.flush()
         except OSError as error:
-            raise unwritable("standard output", error) from error
+            raise unwritable(self._name, error) from error
 
     def __enter__(self) -> Self:
         return self
