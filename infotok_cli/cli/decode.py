@@ -32,7 +32,8 @@ def decode(
             "--output",
             "-o",
             metavar="OUT.mp4|FOLDER/",
-            help="A file (.mp4, .m4v, .mov, .mkv, .webm), a folder for PNG frames, or - for standard output.",
+            help="A file (.mp4, .m4v, .mov, .mkv, .webm, .gif, .y4m), a folder for PNG frames, or - for "
+            "standard output.",
             show_default="FILE with the suffix .decoded.mp4",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
@@ -55,6 +56,16 @@ def decode(
             help="Quality of that codec, 0 to 63: lower is better and larger; 18 to 28 is usual.",
             show_default="16 to 25, nearly transparent",
             callback=options.crf,
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None,
+    pixel_format: Annotated[
+        str | None,
+        typer.Option(
+            "--pixel-format",
+            metavar="yuv420p|yuv444p",
+            help="Colours of the video: yuv420p plays everywhere and pads odd sizes to even.",
+            show_default="yuv420p, yuv444p for odd sizes in H.264 and HEVC",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
@@ -119,7 +130,14 @@ def decode(
     from infotok_cli.codec.decode_outputs import frame_output
 
     kind = cast("StreamFormat | None", stream_format)  # checked there, as the others
-    frame_output(write_to, codec=codec, crf=crf, overwrite=overwrite, stream_format=kind)
+    frame_output(
+        write_to,
+        codec=codec,
+        crf=crf,
+        overwrite=overwrite,
+        stream_format=kind,
+        pixel_format=pixel_format,
+    )
     with reader_may_leave(), progress() as bar:
         bar.describe("loading the model")
         from infotok_cli.codec.decode import decode_file
@@ -141,10 +159,13 @@ def decode(
             skip_bad=skip_bad,
             audio=not no_audio,
             stream_format=kind,
+            pixel_format=pixel_format,
             progress=bar,
         )
     for line in render.shortened(report.lost):
         print_err(f"infotok: warning: {line}")
+    for warning in report.warnings:
+        print_err(f"infotok: warning: {render.spelled(warning)}")
     if as_json:
         print_out(render.json_of_run(report))
     else:

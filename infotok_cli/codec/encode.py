@@ -30,7 +30,7 @@ from infotok_cli.errors import InfotokError, InputError, UsageError
 from infotok_cli.metrics import bits_per_pixel, bpp16
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.reader import VideoReader
-from infotok_cli.video.video_info import scaled_size
+from infotok_cli.video.video_info import VideoInfo, scaled_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +139,9 @@ def encode_file(
                     writer.flush()
         # 4. The index ends the file, and its size is held against the budget.
         size_bytes = writer.finish()
-        warnings = (*video.warnings, *_overrun(planner, size_bytes, made))
+        warnings = (
+            *video.warnings, *_scaling(video.info, options), *_overrun(planner, size_bytes, made),
+        )  # fmt: skip
     # 5. What came of it.
     run = RunReport.of_run(
         header, engine, source=given.name, target=made.name, input_bytes=input_bytes, frames=writer.frames,
@@ -157,6 +159,28 @@ def _duration_seconds(writer: ItkWriter) -> Fraction:
     """How long the frames written are shown."""
     header = writer.header
     return writer.ticks * header.time_base if header.has_times else writer.frames / header.frame_rate
+
+
+def _scaling(info: VideoInfo, options: EncodeOptions) -> tuple[InfotokError, ...]:
+    """What a person may not expect of the size that was asked for."""
+    wanted, has = options.short_side, min(info.width, info.height)
+    found: list[InfotokError] = []
+    if wanted is not None and wanted > has:
+        found.append(
+            InputError(
+                f"has {has} pixels on its shorter side and is enlarged to {wanted}",
+                way_out="leave out `short_side` to keep its size, for fewer tokens",
+                where=str(info.path),
+            )
+        )
+    if wanted is not None and wanted != has and wanted % 2:
+        found.append(
+            UsageError(
+                f"`short_side` {wanted} is odd, and many players show H.264 of even sizes only",
+                way_out=f"choose {wanted + 1}",
+            )
+        )
+    return tuple(found)
 
 
 def _overrun(planner: Planner, size_bytes: int, made: Output) -> tuple[InfotokError, ...]:

@@ -34,6 +34,8 @@ STILL_BRANDS = frozenset({"avif", "heic", "mif1"})
 NO_TIMESTAMPS = 0x80
 """AVFMT_NOTIMESTAMPS: raw streams, whose frames carry no times."""
 
+LARGEST_TICK = (1 << 63) - 1
+
 SEEK_STEPS_SECONDS = (0, 10, 100)
 """How much earlier to look when a seek lands behind the frame that was asked for."""
 
@@ -99,7 +101,7 @@ class Source:
         if not self.has_clock:
             return None
         for seconds in SEEK_STEPS_SECONDS:
-            target = int(tick - seconds / self._time_base)
+            target = min(int(tick - seconds / self._time_base), LARGEST_TICK)
             if target <= first_tick:
                 break
             try:

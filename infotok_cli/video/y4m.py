@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, ClassVar, Self
 
 import numpy as np
 
 from infotok_cli.colour import RANGE_FULL, Colour
-from infotok_cli.errors import UsageError
+from infotok_cli.errors import InfotokError, UsageError
 from infotok_cli.files import write_all
 from infotok_cli.sound import AudioPacket
 from infotok_cli.video.encoders import writable_colour
@@ -24,6 +24,8 @@ class Y4mWriter:
 
     The format has neither sound nor frame times, and of the colour tags the range only.
     """
+
+    warnings: ClassVar[tuple[InfotokError, ...]] = ()
 
     def __init__(
         self,
@@ -76,7 +78,8 @@ class Y4mWriter:
         if abs(time - self._count / self._rate) > min(self._tick, LARGEST_ROUNDING_SECONDS):
             raise UsageError(
                 f"frame {self._count} is shown at {float(time):.4f} s, and Y4M has one frame rate only",
-                way_out="choose `stream_format` mkv",
+                way_out="choose `stream_format` mkv, or a .mkv file",
+                where=self._name,
             )
 
     def close(self) -> None:
