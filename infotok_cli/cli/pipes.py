@@ -11,6 +11,7 @@ from typing import BinaryIO
 import typer
 
 from infotok_cli.cli import exit_codes
+from infotok_cli.cli.input_names import check_name
 from infotok_cli.cli.output import silence_stdout
 from infotok_cli.errors import OutputError, UsageError
 from infotok_cli.places import (
@@ -34,6 +35,7 @@ def is_piped(source: Path) -> bool:
 def input_of(source: Path) -> Path | BinaryIO:
     """The file, or the pipe that `-` or its name stands for; UsageError when that is a terminal."""
     if source != PIPE:
+        check_name(source)
         return opened_pipe(source) if is_pipe(source) else source
     if sys.stdin.isatty():
         raise UsageError("standard input is a terminal: pipe a file into it, or name one")

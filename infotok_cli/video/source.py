@@ -24,6 +24,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from infotok_cli.errors import InputError
+from infotok_cli.kinds import HEAD_BYTES, ITK, is_animated_webp, kind_of
 from infotok_cli.video.ffmpeg_pipes import ReadOnly
 
 TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
@@ -218,7 +219,7 @@ def _open(path: Path) -> InputContainer:
                 "is not a regular file", way_out="save the video to a file first", where=str(path)
             )
         with path.open("rb") as file:
-            head = file.read(12)
+            head = file.read(HEAD_BYTES)
     except FileNotFoundError as error:
         raise InputError("does not exist", way_out="check the name", where=str(path)) from error
     except OSError as error:
@@ -227,6 +228,18 @@ def _open(path: Path) -> InputContainer:
         ) from error
     if not head:
         raise InputError("is empty (0 bytes)", way_out="get a whole copy", where=str(path))
+    if kind_of(head) == ITK:
+        raise InputError(
+            "is an .itk file already, not a video",
+            way_out=f"'infotok decode {path}' makes a video of it",
+            where=str(path),
+        )
+    if is_animated_webp(head):
+        raise InputError(
+            "is an animated WebP, which FFmpeg cannot read",
+            way_out="take it apart with libwebp's anim_dump, and encode the folder of pictures",
+            where=str(path),
+        )
     try:
         # With an explicit protocol a name with a colon is not taken for an address, nor one with
         # a percent sign for a pattern of image files.

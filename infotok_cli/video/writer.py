@@ -35,6 +35,8 @@ NO_SOUND_OF = {".gif": ("A_",), ".mp4": ("A_PCM",), ".m4v": ("A_PCM",), ".mov": 
 MP4 wants to know which loudspeaker a channel is for, which PCM does not tell.
 """
 
+MOV_SUFFIXES = (".mp4", ".m4v", ".mov")
+
 USUAL_CODECS = {".webm": "vp9", ".gif": "gif"}
 """Of files that H.264 is not the usual codec of."""
 
@@ -117,7 +119,7 @@ class VideoWriter:
         self._shape = (height, width, 3)
         self._rate = Fraction(frame_rate)
         self._tick = tick or 1 / self._rate
-        self._count = 0
+        self._count = self._last = self._longest = 0
         if sink is None:
             check_video_name(self._path)
         encoder = self._encoder = find_encoder(codec or USUAL_CODECS.get(self._suffix, "h264"))
@@ -241,6 +243,7 @@ class VideoWriter:
             check_picture(picture, self._shape)
             frame = self._converter(_padded(picture, self._size))
             frame.pts = self._count if ticks is None else ticks[place]
+            self._longest, self._last = max(self._longest, frame.pts - self._last), frame.pts
             frame.time_base = self._tick
             self._count += 1
             with self._muxing():
@@ -275,8 +278,18 @@ class VideoWriter:
     @contextlib.contextmanager
     def _muxing(self) -> Iterator[None]:
         """Report failures, and raise what a signal raised while the stream was written to."""
-        with reported(self._path):
-            yield
+        try:
+            with reported(self._path):
+                yield
+        except OutputError as error:
+            if not isinstance(error.__cause__, av.PatchWelcomeError) or self._suffix not in MOV_SUFFIXES:
+                raise
+            raise UsageError(
+                f"a frame is shown for {float(self._longest * self._tick):.0f} s, longer than a "
+                f"{self._suffix} file can say",
+                way_out="choose .mkv",
+                where=str(self._path),
+            ) from error
         self._raise_interruption()
 
     def _raise_interruption(self) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from infotok_cli.container.layout import MAGIC
+from infotok_cli.kinds import ITK, kind_of
 from infotok_cli.video.reader import open_video
 from make_video import make_video, moving_shapes
 
@@ -129,3 +131,53 @@ def test_an_error_of_a_y4m_file_names_it(refused: Refused, run: Run, tmp_path: P
     assert ".infotok-" not in message
     assert message.startswith(f"{tmp_path / 'v.y4m'}: frame ")
     assert message.endswith("or a .mkv file")
+
+
+def test_files_of_another_kind_are_named(
+    run: Run, refused: Refused, clip: Path, encoded: Path, tmp_path: Path
+) -> None:
+    message = refused(3, "decode", clip, "-o", tmp_path / "o.mp4")
+    assert message.startswith(f"{clip}: is not an .itk file but an MP4 or MOV video: ")
+    assert message.endswith(f"'infotok encode {clip}' makes one of it")
+    message = refused(3, "encode", encoded, "-o", tmp_path / "o.itk")
+    assert message == f"{encoded}: is an .itk file already, not a video: " + (
+        f"'infotok decode {encoded}' makes a video of it"
+    )
+    run("export", encoded, "-o", tmp_path / "ids.npz")
+    assert "infotok import" in refused(3, "inspect", tmp_path / "ids.npz")
+
+
+def test_magic_is_known_to_both_sides() -> None:
+    assert kind_of(MAGIC + bytes(30)) == ITK
+    assert kind_of(b"") is None
+
+
+@pytest.mark.parametrize("command", ["encode", "decode", "inspect", "export", "cut"])
+def test_names_that_are_no_files(refused: Refused, tmp_path: Path, command: str) -> None:
+    target = ("-o", tmp_path / "o.itk") if command in ("encode", "cut") else ()
+    assert "is empty" in refused(3, command, "", *target)
+    message = refused(3, command, "https://example.org/a.mp4", *target)
+    assert message.startswith("https://example.org/a.mp4: is an address")
+    if command != "inspect":
+        assert "is named ./-NAME" in refused(2, command, "-dash.mp4", *target)
+
+
+def test_an_animated_webp_is_not_called_damaged(refused: Refused, tmp_path: Path) -> None:
+    header = b"VP8X" + (10).to_bytes(4, "little") + bytes([2]) + bytes(9)
+    path = tmp_path / "moving.webp"
+    path.write_bytes(b"RIFF" + (4 + len(header)).to_bytes(4, "little") + b"WEBP" + header)
+    assert "is an animated WebP" in refused(3, "encode", path, "-o", tmp_path / "o.itk")
+
+
+def test_a_gap_of_days_needs_matroska(run: Run, refused: Refused, tmp_path: Path) -> None:
+    day = 86_400_000
+    source = make_video(
+        tmp_path / "v.mkv",
+        moving_shapes(4, 16, 16),
+        ticks=[0, 40, 2 * day, 2 * day + 40],
+        time_base=Fraction(1, 1000),
+    )
+    run("encode", source, "-o", tmp_path / "v.itk")
+    message = refused(2, "decode", tmp_path / "v.itk", "-o", tmp_path / "v.mp4")
+    assert message.endswith("a frame is shown for 172800 s, longer than a .mp4 file can say: choose .mkv")
+    run("decode", tmp_path / "v.itk", "-o", tmp_path / "back.mkv")
