@@ -106,10 +106,15 @@ def encode_file(
     engine: Engine,
     options: EncodeOptions,
     *,
+    fps: Fraction | None = None,
+    skip_bad: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> EncodeReport:
     """Encode a video into `target`: a file, which appears whole or not at all, or a binary stream.
+
+    A `source` that is a folder is a video of its numbered pictures, `fps` of them in a second, 30 by default.
+    With `skip_bad` a damaged file is encoded up to the damage, which the report's warnings tell.
 
     A `source` that is a stream is read from front to back; see `PipeReader` for what can be.
     Raises InputError, UsageError, ModelError or OutputError; see those of the video reader, the
@@ -121,7 +126,7 @@ def encode_file(
     check_masking(engine, options)
     check_source(not given.is_stream, options)
     tally = Tally(progress or Silence())
-    with given.open_video(audio=options.audio) as video, made.opened() as stream:
+    with given.open_video(audio=options.audio, fps=fps, skip_bad=skip_bad) as video, made.opened() as stream:
         # 2. What the video says of itself becomes the header; with the budget it makes the planner.
         input_bytes = given.size_bytes()
         header = make_header(video, engine, options)

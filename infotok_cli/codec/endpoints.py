@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
-from infotok_cli.errors import InputError
+from infotok_cli.errors import InputError, UsageError
 from infotok_cli.places import (
     STANDARD_INPUT,
     STANDARD_OUTPUT,
@@ -21,6 +22,7 @@ from infotok_cli.places import (
     output_of,
     stream_name,
 )
+from infotok_cli.video.picture_folder import FolderReader, numbered_pictures
 from infotok_cli.video.pipe import PipeReader
 from infotok_cli.video.reader import VideoReader, open_video
 
@@ -51,17 +53,36 @@ class FileInput:
         return str(self.path)
 
     def size_bytes(self) -> int:
-        """Bytes of the file; InputError when it has disappeared."""
+        """Bytes of the file, or of a folder's pictures; InputError when it has disappeared."""
         try:
+            if self.path.is_dir():
+                return sum(path.stat().st_size for _, path in numbered_pictures(self.path))
             return self.path.stat().st_size
         except OSError as error:
             raise InputError(
                 f"disappeared while it was read ({error.strerror})", way_out="put it back", where=self.name
             ) from error
 
-    def open_video(self, *, audio: bool) -> VideoReader:
-        """Open it as a video whose frame times are known; raises InputError."""
-        return open_video(self.path, survey=True, audio=audio)
+    def open_video(self, *, audio: bool, fps: Fraction | None = None, skip_bad: bool = False) -> VideoReader:
+        """Open it as a video whose frame times are known; raises InputError.
+
+        A folder is a video of numbered pictures, `fps` in a second; UsageError for `fps` of anything else.
+        """
+        if self.path.is_dir():
+            if skip_bad:
+                raise UsageError(
+                    "`skip_bad` does not go with a folder of pictures",
+                    way_out="take the damaged ones out of it",
+                    where=self.name,
+                )
+            return FolderReader(self.path, fps)
+        if fps is not None:
+            raise UsageError(
+                "`fps` is for folders of pictures, a video has a frame rate of its own",
+                way_out="leave it out",
+                where=self.name,
+            )
+        return open_video(self.path, survey=True, audio=audio, skip_bad=skip_bad)
 
 
 @dataclass(frozen=True)
@@ -79,8 +100,15 @@ class StreamInput:
         """Nobody knows before the end."""
         return
 
-    def open_video(self, *, audio: bool) -> VideoReader:
-        """Read it as a video; raises InputError."""
+    def open_video(self, *, audio: bool, fps: Fraction | None = None, skip_bad: bool = False) -> VideoReader:
+        """Read it as a video; raises InputError, and UsageError for what a pipe cannot give."""
+        for parameter, given in (("fps", fps), ("skip_bad", skip_bad)):
+            if given:
+                raise UsageError(
+                    f"`{parameter}` does not go with a pipe",
+                    way_out="save it to a file first",
+                    where=self.name,
+                )
         return PipeReader(self.stream, self.name, audio=audio)
 
 

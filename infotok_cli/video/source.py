@@ -76,6 +76,9 @@ class Source:
         self._sought = False
         self._last_position = -1
         self._end_tick = 0
+        self._first_tick: int | None = None
+        """Of what was decoded; the end of it is `_last_tick`."""
+        self._last_tick = 0
 
     def __enter__(self) -> Self:
         return self
@@ -154,6 +157,9 @@ class Source:
             if frame.is_corrupt:
                 raise InputError(f"is damaged {self._place()}", way_out=self._way_out(), where=str(self.path))
             self._decoded += 1
+            if frame.pts is not None:
+                self._first_tick = frame.pts if self._first_tick is None else self._first_tick
+                self._last_tick = frame.pts + (frame.duration or 0)
             yield frame
 
     def _refuse(self, packet: Packet[VideoStream]) -> NoReturn:
@@ -195,18 +201,28 @@ class Source:
         if self._sought:
             amount = "it ends before its last frame"
         elif self.stream.frames:
-            amount = f"{self._decoded} of {self.stream.frames} frames could be read"
+            amount = f"{self._decoded} of {self.stream.frames} frames{self._seconds()} could be read"
         else:
-            amount = f"{self._decoded} frames could be read, more are promised"
+            amount = f"{self._decoded} frames{self._seconds()} could be read, more are promised"
         raise InputError(f"is truncated: {amount}", way_out=self._way_out(), where=str(self.path))
 
     def _place(self) -> str:
-        return "after the seek" if self._sought else f"after frame {self._decoded}"
+        if self._sought:
+            return "after the seek"
+        return f"after frame {self._decoded}{self._seconds()}"
+
+    def _seconds(self) -> str:
+        """How long the frames that could be decoded last, where they have times."""
+        if not self.has_clock or self._first_tick is None:
+            return ""
+        return f" ({float((self._last_tick - self._first_tick) * self._time_base):.3f} s)"
 
     def _way_out(self) -> str:
         if self._pipe is not None:
             return "get a whole copy, or save it to a file first"
-        return "get a whole copy, or stop before the damage with `end_seconds`"
+        if self.is_still_image:
+            return "get a whole copy"
+        return "get a whole copy, or encode what is before the damage with `skip_bad`"
 
 
 def _open(path: Path) -> InputContainer:
