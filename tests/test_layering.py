@@ -20,6 +20,7 @@ RANKS = {
     "infotok_cli.config": 0,
     "infotok_cli.blocks": 0,
     "infotok_cli.files": 0,
+    "infotok_cli.kinds": 0,
     "infotok_cli.atomic": 0,
     "infotok_cli.places": 0,
     "infotok_cli.sound": 0,

@@ -42,7 +42,7 @@ from infotok_cli.cli.output import (
     voice,
 )
 from infotok_cli.cli.usage import complaint
-from infotok_cli.errors import InfotokError, UsageError
+from infotok_cli.errors import InfotokError, InputError, UsageError
 
 __all__ = ["DEBUG_VARIABLE", "app", "main", "option_name"]
 
@@ -165,7 +165,11 @@ def _report(error: Exception) -> int:
     elif isinstance(error, OSError) and _raised_in(error, _PRINTERS):
         # Help and version are not written by `print_out`.
         silence_stdout()
-        failure = unwritable_stdout(error)
+        failure: InfotokError = unwritable_stdout(error)
+        print_error(failure)
+        code = failure.exit_code
+    elif isinstance(error, FileNotFoundError) and not _has_current_folder():
+        failure = InputError("the current folder is gone", way_out="change to one that exists")
         print_error(failure)
         code = failure.exit_code
     else:
@@ -179,6 +183,14 @@ def _report(error: Exception) -> int:
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exception(error, file=sys.stderr)
     return code
+
+
+def _has_current_folder() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
 
 
 def _raised_in(error: Exception, packages: Sequence[str]) -> bool:

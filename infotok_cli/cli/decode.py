@@ -11,7 +11,7 @@ import typer
 from infotok_cli.cli import options
 from infotok_cli.cli.output import detail, print_out, tell, warn
 from infotok_cli.cli.output_names import beside
-from infotok_cli.cli.pipes import PIPE, input_of, output_of, reader_may_leave
+from infotok_cli.cli.pipes import input_of, is_piped, output_of, reader_may_leave
 from infotok_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def decode(
             "--output",
             "-o",
             metavar="OUT.mp4|FOLDER/",
-            help="A file (.mp4, .m4v, .mov, .mkv, .webm), a folder for PNG frames, or - for standard output.",
+            help="A file (.mp4, .m4v, .mov, .mkv, .webm, .gif, .y4m), a folder for PNG frames, or - for "
+            "standard output.",
             show_default="FILE with the suffix .decoded.mp4",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
@@ -55,6 +56,16 @@ def decode(
             help="Quality of that codec, 0 to 63: lower is better and larger; 18 to 28 is usual.",
             show_default="16 to 25, nearly transparent",
             parser=options.crf,
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None,
+    pixel_format: Annotated[
+        str | None,
+        typer.Option(
+            "--pixel-format",
+            metavar="yuv420p|yuv444p",
+            help="Colours of the video: yuv420p plays everywhere and pads odd sizes to even.",
+            show_default="yuv420p, yuv444p for odd sizes in H.264 and HEVC",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
@@ -124,7 +135,14 @@ def decode(
     from infotok_cli.codec.decode_outputs import frame_output
 
     kind = cast("StreamFormat | None", stream_format)  # checked there, as the others
-    frame_output(write_to, codec=codec, crf=crf, overwrite=overwrite, stream_format=kind)
+    frame_output(
+        write_to,
+        codec=codec,
+        crf=crf,
+        overwrite=overwrite,
+        stream_format=kind,
+        pixel_format=pixel_format,
+    )
     with reader_may_leave(), progress() as bar:
         bar.describe("loading the model")
         from infotok_cli.codec.decode import decode_file
@@ -147,10 +165,13 @@ def decode(
             skip_bad=skip_bad,
             audio=not no_audio,
             stream_format=kind,
+            pixel_format=pixel_format,
             progress=bar,
         )
     for line in render.shortened(report.lost):
         warn(line)
+    for warning in report.warnings:
+        warn(render.spelled(warning))
     if as_json:
         print_out(render.json_of_run(report))
     else:
@@ -160,8 +181,8 @@ def decode(
 
 def _target(source: Path, output: str | None, overwrite: bool) -> Path:
     if output is None:
-        if source == PIPE:
-            raise UsageError("standard input has no name to make one from", way_out="name the output with -o")
+        if is_piped(source):
+            raise UsageError("a pipe has no name to make one from", way_out="name the output with -o")
         return beside(source, ".decoded.mp4", overwrite=overwrite)
     target = Path(output)
     if output.endswith(("/", os.sep)) and target.suffix and not target.is_dir():

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import print_out, tell, warn
 from infotok_cli.cli.output_names import check_itk_name
+from infotok_cli.cli.pipes import all_seekable, is_piped, output_of, reader_may_leave
+from infotok_cli.container.layout import MAGIC
 from infotok_cli.errors import UsageError
+from infotok_cli.places import Source
 
 if TYPE_CHECKING:
     from infotok_cli.itk.edit import EditReport
@@ -21,7 +26,7 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="OUT.itk",
-        help="The file to write.",
+        help="The file to write; - is standard output.",
         show_default=False,
         rich_help_panel=options.OUTPUT_PANEL,
     ),
@@ -58,12 +63,12 @@ def cut(
       infotok cut film.itk --start 1:00 --duration 30s -o scene.itk
     """
     until = options.end_of(start, end, duration)
-    _check([source], output, overwrite)
-    from infotok_cli.itk.edit import cut_file
+    with _opened([source], output, overwrite, as_json) as ((given,), target):
+        from infotok_cli.itk.edit import cut_file
 
-    report = cut_file(
-        source, output, start_seconds=start, end_seconds=until, frames=frames, overwrite=overwrite
-    )
+        report = cut_file(
+            given, target, start_seconds=start, end_seconds=until, frames=frames, overwrite=overwrite
+        )
     _show(report, as_json)
 
 
@@ -91,12 +96,13 @@ def concat(
     Examples:
       infotok concat one.itk two.itk -o both.itk
     """
-    _check(sources, output, overwrite)
     if len(sources) < 2:
         raise UsageError("is only one file", way_out="name two or more to join", where=str(sources[0]))
-    from infotok_cli.itk.edit import concat_files
+    with _opened(sources, output, overwrite, as_json) as (given, target):
+        from infotok_cli.itk.edit import concat_files
 
-    _show(concat_files(sources, output, overwrite=overwrite), as_json)
+        report = concat_files(given, target, overwrite=overwrite)
+    _show(report, as_json)
 
 
 def repair(
@@ -116,21 +122,30 @@ def repair(
     Examples:
       infotok repair broken.itk -o repaired.itk
     """
-    _check([source], output, overwrite)
-    from infotok_cli.itk.edit import repair_file
+    with _opened([source], output, overwrite, as_json) as ((given,), target):
+        from infotok_cli.itk.edit import repair_file
 
-    report = repair_file(source, output, overwrite=overwrite)
+        report = repair_file(given, target, overwrite=overwrite)
     if not report.notes and not as_json:
-        tell(f"{source}: nothing to repair")
+        tell(f"{report.inputs[0]}: nothing to repair")
     _show(report, as_json)
 
 
-def _check(sources: list[Path], target: Path, overwrite: bool) -> None:
+@contextmanager
+def _opened(
+    sources: list[Path], output: Path, overwrite: bool, as_json: bool
+) -> Iterator[tuple[list[Source], Path | BinaryIO]]:
+    """Check the names, lend what they stand for; ends quietly when the reader of a pipe goes away."""
     for source in sources:
-        options.check_input(source)
-        options.check_distinct(source, target)
-    check_itk_name(target)
-    options.check_file_output(target, overwrite)
+        if not is_piped(source):
+            options.check_input(source)
+            options.check_distinct(source, output)
+    target = output_of(output, as_json)
+    if target is output:
+        check_itk_name(output)
+        options.check_file_output(output, overwrite)
+    with reader_may_leave(), all_seekable(sources, MAGIC) as given:
+        yield given, target
 
 
 def _show(report: EditReport, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, cast
 
@@ -9,10 +10,14 @@ import typer
 
 from infotok_cli.cli import options, quantities
 from infotok_cli.cli.output import detail, print_out, tell, warn
-from infotok_cli.cli.output_names import beside, check_itk_name
-from infotok_cli.cli.pipes import PIPE, input_of, output_of, reader_may_leave
+from infotok_cli.cli.output_names import check_itk_name, itk_output
+from infotok_cli.cli.pipes import input_of, is_piped, output_of, reader_may_leave
 from infotok_cli.errors import UsageError
 from infotok_cli.routers import ROUTERS, AllocationName
+
+HIGHEST_FPS = 1000
+LARGEST_PART = 1_000_000
+"""Of a frame rate's numerator and denominator."""
 
 
 def register(app: typer.Typer) -> None:
@@ -25,18 +30,18 @@ def encode(
         Path,
         typer.Argument(
             metavar="INPUT",
-            help="A video or an image, anything FFmpeg reads; - is standard input.",
+            help="A video or image, anything FFmpeg reads, or a folder of numbered pictures; - is stdin.",
             show_default=False,
         ),
     ],
     *,
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--output",
             "-o",
-            metavar="OUT.itk",
-            help="The file to write; - is standard output.",
+            metavar="OUT.itk|FOLDER/",
+            help="The file to write, or a folder for it; - is standard output.",
             show_default="INPUT with the suffix .itk",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
@@ -138,6 +143,24 @@ def encode(
             rich_help_panel=options.SELECTION_PANEL,
         ),
     ] = None,
+    fps: Annotated[
+        str | None,
+        typer.Option(
+            "--fps",
+            metavar="N",
+            help="Pictures per second of a folder, such as 25 or 30000/1001.",
+            show_default="30",
+            rich_help_panel=options.SELECTION_PANEL,
+        ),
+    ] = None,
+    skip_bad: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad",
+            help="Encode a damaged or truncated video up to the damage.",
+            rich_help_panel=options.SELECTION_PANEL,
+        ),
+    ] = False,
     no_audio: Annotated[
         bool,
         typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=options.SELECTION_PANEL),
@@ -233,15 +256,16 @@ def encode(
         frames=frames,
         audio=not no_audio,
     )
-    if source == PIPE and output is None:
-        raise UsageError("standard input has no name to make one from", way_out="name the output with -o")
-    if source == PIPE and dry_run:
+    if is_piped(source) and output is None:
+        raise UsageError("a pipe has no name to make one from", way_out="name the output with -o")
+    if is_piped(source) and dry_run:
         raise UsageError("--dry-run would use up the pipe", way_out="save it to a file first")
+    pace = _frame_rate(fps)
     read_from = input_of(source)
     check_source(read_from is source, wanted)
     if read_from is source:
-        options.check_input(source)
-    target = output or beside(source, ".itk", overwrite=overwrite)
+        _check_source(source)
+    target = itk_output(source, output, overwrite=overwrite)
     write_to = output_of(target, as_json and not dry_run)
     if read_from is source:
         options.check_distinct(source, target)
@@ -268,7 +292,16 @@ def encode(
                 return
             bar.note(render.large_input(expected))
         bar.describe("encoding")
-        report = encode_file(read_from, write_to, engine, wanted, overwrite=overwrite, progress=bar)
+        report = encode_file(
+            read_from,
+            write_to,
+            engine,
+            wanted,
+            fps=pace,
+            skip_bad=skip_bad,
+            overwrite=overwrite,
+            progress=bar,
+        )
     for warning in report.warnings:
         warn(render.spelled(warning))
     if as_json:
@@ -276,3 +309,28 @@ def encode(
     else:
         tell(render.encode_line(report))
         detail(render.encode_details(report))
+
+
+def _check_source(source: Path) -> None:
+    """Raise InputError unless there is a file, or a folder of pictures."""
+    if source.is_dir() and source != Path():
+        from infotok_cli.video.picture_folder import numbered_pictures
+
+        numbered_pictures(source)
+    else:
+        options.check_input(source)
+
+
+def _frame_rate(text: str | None) -> Fraction | None:
+    """The frame rate that `text` names, above 0 and up to 1000; UsageError for anything else."""
+    if text is None:
+        return None
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= HIGHEST_FPS or max(rate.as_integer_ratio()) > LARGEST_PART:
+        raise UsageError(
+            f"--fps {text!r} is not a frame rate", way_out=f"give a number up to {HIGHEST_FPS}, or 30000/1001"
+        )
+    return rate

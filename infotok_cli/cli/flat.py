@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,9 @@ import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import print_out, tell, warn
+from infotok_cli.cli.pipes import is_piped, output_of, reader_may_leave, seekable
+from infotok_cli.container.layout import MAGIC
+from infotok_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from infotok_cli.itk.flat import FlatReport
@@ -40,7 +44,7 @@ def export(
             "--output",
             "-o",
             metavar="OUT",
-            help="The file to write.",
+            help="The file to write; - is standard output.",
             show_default="FILE with the suffix of the format",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
@@ -64,17 +68,19 @@ def export(
       infotok export clip.itk -o clip.safetensors
       infotok export clip.itk --format memmap      # the folder clip.memmap
     """
-    options.check_input(source)
-    target = output or source.with_suffix(f".{format_name or 'npz'}")
-    options.check_distinct(source, target)
-    from infotok_cli.itk.flat_files import MEMMAP, flat_format
+    from infotok_cli.itk.flat_files import DEFAULT_FORMAT, MEMMAP, flat_format
     from infotok_cli.itk.flat_folder import check_folder
 
-    check = check_folder if flat_format(target, format_name) == MEMMAP else options.check_file_output
-    check(target, overwrite)
-    from infotok_cli.itk.flat import export_file
+    target = _target(source, output, f".{format_name or 'npz'}")
+    write_to = output_of(target, as_json)
+    kind = flat_format(target, format_name or (None if write_to is target else DEFAULT_FORMAT))
+    if write_to is target:
+        (check_folder if kind == MEMMAP else options.check_file_output)(target, overwrite)
+    with reader_may_leave(), seekable(source, MAGIC) as given:
+        from infotok_cli.itk.flat import export_file
 
-    _show(export_file(source, target, format_name, model=model, overwrite=overwrite), as_json)
+        report = export_file(given, write_to, format_name, model=model, overwrite=overwrite)
+    _show(report, as_json)
 
 
 def import_(
@@ -88,7 +94,7 @@ def import_(
             "--output",
             "-o",
             metavar="OUT.itk",
-            help="The file to write.",
+            help="The file to write; - is standard output.",
             show_default="FILE with the suffix .itk",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
@@ -108,14 +114,31 @@ def import_(
     """
     from infotok_cli.itk.flat_files import MEMMAP, flat_format
 
-    if flat_format(source, format_name) != MEMMAP:
-        options.check_input(source)
-    target = output or source.with_suffix(".itk")
-    options.check_distinct(source, target)
-    options.check_file_output(target, overwrite)
-    from infotok_cli.itk.flat import import_file
+    if format_name is None and is_piped(source):
+        raise UsageError("a pipe has no suffix that says what it holds", way_out="name its --format")
+    is_folder = flat_format(source, format_name) == MEMMAP
+    target = _target(source, output, ".itk", is_folder=is_folder)
+    write_to = output_of(target, as_json)
+    if write_to is target:
+        options.check_file_output(target, overwrite)
+    with reader_may_leave(), nullcontext(source) if is_folder else seekable(source) as given:
+        from infotok_cli.itk.flat import import_file
 
-    _show(import_file(source, target, format_name, model=model, overwrite=overwrite), as_json)
+        report = import_file(given, write_to, format_name, model=model, overwrite=overwrite)
+    _show(report, as_json)
+
+
+def _target(source: Path, output: Path | None, suffix: str, *, is_folder: bool = False) -> Path:
+    """The output, which is not the input; raises InputError and UsageError for names that will not do."""
+    if is_piped(source):
+        if output is None:
+            raise UsageError("a pipe has no name to make one from", way_out="name the output with -o")
+        return output
+    if not is_folder:
+        options.check_input(source)
+    target = output or source.with_suffix(suffix)
+    options.check_distinct(source, target)
+    return target
 
 
 def _show(report: FlatReport, as_json: bool) -> None:

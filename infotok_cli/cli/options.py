@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infotok_cli.cli import output, quantities
+from infotok_cli.cli.input_names import check_name
 from infotok_cli.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -222,6 +223,7 @@ def check_distinct(source: Path, target: Path) -> None:
 
 def check_input(source: Path) -> None:
     """Raise InputError when there is no file at `source`; what is wrong with it is found when it is read."""
+    check_name(source)
     try:
         is_folder, exists = source.is_dir(), source.exists()
     except OSError as error:

@@ -71,9 +71,11 @@ def unwritable_stdout(error: OSError) -> OutputError:
 
 
 def print_err(text: str) -> None:
-    """Write a message to stderr; control characters in it (a name may hold some) are escaped."""
+    """Write a message to stderr; control characters, and what its encoding lacks, are escaped."""
+    encoding = sys.stderr.encoding or "ascii"
+    shown = "\n".join(map(printable, text.split("\n"))).encode(encoding, "backslashreplace")
     with contextlib.suppress(OSError):
-        print("\n".join(map(printable, text.split("\n"))), file=sys.stderr, flush=True)
+        print(shown.decode(encoding), file=sys.stderr, flush=True)
 
 
 def tell(text: str) -> None:

@@ -21,6 +21,21 @@ def beside(source: Path, suffix: str, *, overwrite: bool) -> Path:
     return target
 
 
+def itk_output(source: Path, output: str | None, *, overwrite: bool) -> Path:
+    """Where an encode of `source` goes: beside it, into a folder under its name, or where `output` says.
+
+    Raises OutputError when the folder that is named does not exist, or as `beside`.
+    """
+    if output is None:
+        return beside(source, ".itk", overwrite=overwrite)
+    target = Path(output)
+    if target.is_dir():
+        return target / f"{source.stem}.itk"
+    if output.endswith(("/", os.sep)):
+        raise OutputError("is not a folder that exists", way_out="create it first", where=output)
+    return target
+
+
 def check_itk_name(target: Path) -> None:
     """Raise UsageError when an .itk file would get the name of a video or a picture."""
     from infotok_cli.video.video_info import MEDIA_SUFFIXES

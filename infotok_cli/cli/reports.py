@@ -10,7 +10,10 @@ import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import print_error, print_out, printable
+from infotok_cli.cli.pipes import seekable
+from infotok_cli.container.layout import MAGIC
 from infotok_cli.errors import InputError, ModelError, UsageError
+from infotok_cli.places import Source
 
 ItkFiles = Annotated[
     list[Path],
@@ -52,7 +55,7 @@ def inspect(
     from infotok_cli.cli import render
     from infotok_cli.itk.report import report_file, verify_file
 
-    def show(source: Path, first: bool) -> None:
+    def show(source: Source, first: bool) -> None:
         if verify:
             verify_file(source, model)
         report = report_file(source)
@@ -99,7 +102,7 @@ def stats(
 
     several = len(sources) > 1
 
-    def show(source: Path, first: bool) -> None:
+    def show(source: Source, first: bool) -> None:
         report = report_stats(source)
         if as_json:
             print_out(render.json_of_stats(report, summary=summary))
@@ -115,18 +118,20 @@ def stats(
     for_each(sources, show)
 
 
-def for_each(sources: Sequence[Path], show: Callable[[Path, bool], None]) -> None:
-    """Call `show` with each file and whether it is the first to be shown.
+def for_each(sources: Sequence[Path], show: Callable[[Source, bool], None]) -> None:
+    """Call `show` with each file, or what came through a pipe, and whether it is the first to be shown.
 
     Of several, bad ones are reported and skipped; the exit code is that of the first bad one.
     """
     if len(sources) == 1:
-        show(sources[0], True)
+        with seekable(sources[0], MAGIC) as given:
+            show(given, True)
         return
     code, first = 0, True
     for source in sources:
         try:
-            show(source, first)
+            with seekable(source, MAGIC) as given:
+                show(given, first)
             first = False
         except (InputError, ModelError) as error:
             print_error(error)

@@ -20,6 +20,8 @@ def complaint(error: Any) -> str:
             return f"{_spelled(parameter)} is missing"
         case "NoSuchOption":
             likely = list(getattr(error, "possibilities", None) or ())
+            if not likely and not error.option_name.startswith("--"):
+                return f"there is no option {error.option_name} (a file like that is named ./-NAME)"
             return f"there is no option {error.option_name}" + (
                 f", perhaps {' or '.join(likely)}" if likely else ""
             )

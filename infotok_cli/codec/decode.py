@@ -13,6 +13,7 @@ from infotok_cli.codec.decode_outputs import StreamFormat, frame_output
 from infotok_cli.codec.endpoints import Place, input_of
 from infotok_cli.codec.progress import Progress, Silence
 from infotok_cli.codec.run_report import RunReport
+from infotok_cli.errors import InfotokError
 from infotok_cli.itk.playback import Chunk
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.writer import FrameWriter
@@ -26,11 +27,8 @@ class DecodeReport(RunReport):
     """None for a pipe."""
     lost: tuple[str, ...] = ()
     """With `skip_bad`: what could not be decoded, a line for each."""
-
-    @classmethod
-    def of(cls, run: RunReport, *, output_bytes: int | None, lost: list[str]) -> DecodeReport:
-        """Of a decode that is done."""
-        return cls(**vars(run), output_bytes=output_bytes, lost=tuple(lost))
+    warnings: tuple[InfotokError, ...] = ()
+    """What a person should know of the output."""
 
 
 def decode_file(
@@ -47,6 +45,7 @@ def decode_file(
     skip_bad: bool = False,
     audio: bool = True,
     stream_format: StreamFormat | None = None,
+    pixel_format: str | None = None,
     progress: Progress | None = None,
 ) -> DecodeReport:
     """Decode `source` into a video, or into PNG frames when `target` names a folder.
@@ -55,13 +54,21 @@ def decode_file(
     that are shown of them, 1 or more. With `skip_bad` the last
     good frame stands for those of a damaged segment, so that the length stays what it was, and a file
     without a good index is searched for whole segments. A stream is read from front to back.
+    An odd size is written as 4:4:4 in H.264 and HEVC, or padded to even with the `pixel_format` yuv420p.
     A file `target` appears whole or not at all; a stream gets `stream_format`, Matroska unless it says y4m.
     Raises InputError, UsageError, ModelError or OutputError.
     """
     began = time.perf_counter()
     # 1. Where it goes decides whether sound is wanted.
     given = source if isinstance(source, OpenedInput) else input_of(source)
-    output = frame_output(target, codec=codec, crf=crf, overwrite=overwrite, stream_format=stream_format)
+    output = frame_output(
+        target,
+        codec=codec,
+        crf=crf,
+        overwrite=overwrite,
+        stream_format=stream_format,
+        pixel_format=pixel_format,
+    )
     wanted = Selection(
         start_seconds=start_seconds,
         end_seconds=end_seconds,
@@ -88,7 +95,9 @@ def decode_file(
         frames=shown, duration_seconds=seconds if playback.seconds is None else playback.seconds,
         has_sound=track is not None, batch=playback.batch, seconds=time.perf_counter() - began,
     )  # fmt: skip
-    return DecodeReport.of(run, output_bytes=output.size_bytes(), lost=lost)
+    return DecodeReport(
+        **vars(run), output_bytes=output.size_bytes(), lost=tuple(lost), warnings=writer.warnings
+    )
 
 
 def _write(

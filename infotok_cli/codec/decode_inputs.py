@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, Protocol
 
 from infotok_cli.codec.decode_segments import decode_stored, decoded_segments
-from infotok_cli.codec.endpoints import STANDARD_INPUT, FileInput, Input
+from infotok_cli.codec.endpoints import FileInput, Input
 from infotok_cli.codec.load_engine import check_model
 from infotok_cli.container.header import Header
 from infotok_cli.container.reader import ItkReader
@@ -81,7 +81,7 @@ def playing(
         return playing_reader(given.reader, engine, wanted, lost)
     if isinstance(given, FileInput):
         return _playing_file(given.path, engine, wanted, lost)
-    return _playing_stream(given.stream, engine, wanted)
+    return _playing_stream(given.stream, given.name, engine, wanted)
 
 
 @contextmanager
@@ -115,12 +115,12 @@ def playing_reader(
 
 
 @contextmanager
-def _playing_stream(source: BinaryIO, engine: Engine, wanted: Selection) -> Iterator[Playback]:
+def _playing_stream(source: BinaryIO, name: str, engine: Engine, wanted: Selection) -> Iterator[Playback]:
     if wanted.skip_bad:
         raise UsageError(
             "`skip_bad` needs the index, which a pipe has at its end", way_out="save it to a file first"
         )
-    stream = ItkStream(source, STANDARD_INPUT)
+    stream = ItkStream(source, name)
     check_model(engine, stream.header, stream.name)
     chunks = stream_chunks(
         stream,

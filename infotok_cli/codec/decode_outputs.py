@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Literal, Protocol
 
-from infotok_cli.atomic import atomic_path
-from infotok_cli.codec.endpoints import STANDARD_OUTPUT, FileOutput, Place, output_of
+from infotok_cli.atomic import atomic_output, atomic_path
 from infotok_cli.container.header import Header
 from infotok_cli.errors import OutputError, UsageError
+from infotok_cli.places import FileOutput, Place, output_of
 from infotok_cli.sound import AudioTrack
+from infotok_cli.video.encoders import CHOOSABLE_FORMATS
 from infotok_cli.video.png_folder import PngWriter
-from infotok_cli.video.writer import FrameWriter, VideoWriter, is_png_folder
+from infotok_cli.video.writer import FrameWriter, VideoWriter, check_video_name, is_png_folder
 from infotok_cli.video.y4m import Y4mWriter
 
 StreamFormat = Literal["mkv", "y4m"]
@@ -42,14 +43,63 @@ class FrameOutput(Protocol):
 
 
 @dataclass(frozen=True)
+class Coding:
+    """How frames are coded; None leaves it to the kind of file."""
+
+    codec: str | None = None
+    """A short name, or that of an FFmpeg encoder."""
+    crf: int | None = None
+    """Quality number of that codec."""
+    pixel_format: str | None = None
+    """yuv420p or yuv444p."""
+
+    def refuse(self, kind: str, where: str) -> None:
+        """Raise UsageError for what was asked of files that leave no choice."""
+        asked = [f"`{name}`" for name, value in vars(self).items() if value is not None]
+        if asked:
+            does = "does" if len(asked) == 1 else "do"
+            raise UsageError(
+                f"{' and '.join(asked)} {does} not apply to {kind}",
+                way_out=f"leave {'it' if len(asked) == 1 else 'them'} out",
+                where=where,
+            )
+
+
+@dataclass(frozen=True)
 class VideoFile:
     """A video file, which appears whole or not at all."""
 
     path: Path
     overwrite: bool
-    codec: str | None
-    crf: int | None
-    carries_sound: ClassVar[bool] = True
+    coding: Coding
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    @property
+    def carries_sound(self) -> bool:
+        return self.path.suffix.lower() != ".gif"
+
+    @contextmanager
+    def opened(self, header: Header, audio: AudioTrack | None) -> Iterator[FrameWriter]:
+        with (
+            atomic_path(self.path, self.overwrite) as temporary,
+            _video_writer(temporary, header, audio, self.coding, shown_as=self.name) as writer,
+        ):
+            yield writer
+
+    def size_bytes(self) -> int:
+        return _size_of(self.path)
+
+
+@dataclass(frozen=True)
+class Y4mFile:
+    """Uncompressed frames at a constant rate in a file, which appears whole or not at all."""
+
+    path: Path
+    overwrite: bool
+    carries_sound: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -58,8 +108,8 @@ class VideoFile:
     @contextmanager
     def opened(self, header: Header, audio: AudioTrack | None) -> Iterator[FrameWriter]:
         with (
-            atomic_path(self.path, self.overwrite) as temporary,
-            _video_writer(temporary, header, audio, self.codec, self.crf, shown_as=self.name) as writer,
+            atomic_output(self.path, self.overwrite) as stream,
+            _y4m_writer(stream, header, self.name) as writer,
         ):
             yield writer
 
@@ -93,13 +143,12 @@ class MatroskaStream:
     """A stream of Matroska that can be shown while it goes on."""
 
     stream: BinaryIO
-    codec: str | None
-    crf: int | None
-    name: ClassVar[str] = STANDARD_OUTPUT
+    coding: Coding
+    name: str
     carries_sound: ClassVar[bool] = True
 
     def opened(self, header: Header, audio: AudioTrack | None) -> AbstractContextManager[FrameWriter]:
-        return _video_writer(self.stream, header, audio, self.codec, self.crf, shown_as=self.name)
+        return _video_writer(self.stream, header, audio, self.coding, shown_as=self.name)
 
     def size_bytes(self) -> None:
         return
@@ -110,20 +159,12 @@ class Y4mStream:
     """A stream of uncompressed frames at a constant rate."""
 
     stream: BinaryIO
-    name: ClassVar[str] = STANDARD_OUTPUT
+    name: str
     carries_sound: ClassVar[bool] = False
 
     @contextmanager
     def opened(self, header: Header, audio: AudioTrack | None) -> Iterator[FrameWriter]:
-        with Y4mWriter(
-            self.stream,
-            header.width,
-            header.height,
-            header.frame_rate,
-            colour=header.colour,
-            sample_aspect=header.sample_aspect,
-            tick=_tick_of(header),
-        ) as writer:
+        with _y4m_writer(self.stream, header, self.name) as writer:
             yield writer
 
     def size_bytes(self) -> None:
@@ -137,59 +178,71 @@ def frame_output(
     crf: int | None = None,
     overwrite: bool = False,
     stream_format: StreamFormat | None = None,
+    pixel_format: str | None = None,
 ) -> FrameOutput:
     """The output that `target` names: a stream, a folder of pictures or a video file.
 
     Raises UsageError for options that do not apply to it, TypeError for what is no place to write to.
     """
-    if stream_format is not None and stream_format not in STREAM_FORMATS:
-        raise UsageError(
-            f"`stream_format` {stream_format!r} is unknown", way_out=f"choose {' or '.join(STREAM_FORMATS)}"
-        )
+    _check_choice("stream_format", stream_format, STREAM_FORMATS)
+    _check_choice("pixel_format", pixel_format, CHOOSABLE_FORMATS)
     place = output_of(target, overwrite=overwrite)
-    is_coded = codec is not None or crf is not None
+    coding = Coding(codec, crf, pixel_format)
     if not isinstance(place, FileOutput):
         if stream_format != "y4m":
-            return MatroskaStream(place.stream, codec, crf)
-        if is_coded:
-            raise UsageError("`codec` and `crf` do not apply to Y4M", way_out="leave them out")
-        return Y4mStream(place.stream)
+            return MatroskaStream(place.stream, coding, place.name)
+        coding.refuse("Y4M", place.name)
+        return Y4mStream(place.stream, place.name)
     if stream_format is not None:
         raise UsageError(
             f"`stream_format` {stream_format} does not apply to a file",
             way_out="leave it out: the suffix of the file says what it is",
             where=place.name,
         )
-    if not is_png_folder(target if isinstance(target, str) else place.path):
-        return VideoFile(place.path, overwrite, codec, crf)
-    if is_coded:
-        raise UsageError(
-            "`codec` and `crf` do not apply to PNG frames", way_out="leave them out", where=place.name
-        )
-    return PictureFolder(place.path, overwrite)
+    if is_png_folder(target if isinstance(target, str) else place.path):
+        coding.refuse("PNG frames", place.name)
+        return PictureFolder(place.path, overwrite)
+    if place.path.suffix.lower() == ".y4m":
+        coding.refuse("Y4M", place.name)
+        return Y4mFile(place.path, overwrite)
+    check_video_name(place.path, ", .y4m, or a folder for PNG frames")
+    return VideoFile(place.path, overwrite, coding)
+
+
+def _check_choice(parameter: str, value: str | None, choices: Sequence[str]) -> None:
+    if value is not None and value not in choices:
+        raise UsageError(f"`{parameter}` {value!r} is unknown", way_out=f"choose {' or '.join(choices)}")
 
 
 def _video_writer(
-    place: Path | BinaryIO,
-    header: Header,
-    audio: AudioTrack | None,
-    codec: str | None,
-    crf: int | None,
-    *,
-    shown_as: str,
+    place: Path | BinaryIO, header: Header, audio: AudioTrack | None, coding: Coding, *, shown_as: str
 ) -> VideoWriter:
     return VideoWriter(
         place,
         header.width,
         header.height,
         header.frame_rate,
-        codec=codec,
-        crf=crf,
+        codec=coding.codec,
+        crf=coding.crf,
         colour=header.colour,
         sample_aspect=header.sample_aspect,
         shown_as=shown_as,
         tick=_tick_of(header),
         audio=audio,
+        pixel_format=coding.pixel_format,
+    )
+
+
+def _y4m_writer(stream: BinaryIO, header: Header, name: str) -> Y4mWriter:
+    return Y4mWriter(
+        stream,
+        header.width,
+        header.height,
+        header.frame_rate,
+        colour=header.colour,
+        sample_aspect=header.sample_aspect,
+        tick=_tick_of(header),
+        shown_as=name,
     )
 
 

@@ -32,7 +32,7 @@ from infotok_cli.metrics import bits_per_pixel, bpp16
 from infotok_cli.model.engine import Engine
 from infotok_cli.token_codings import best_coding
 from infotok_cli.video.reader import VideoReader
-from infotok_cli.video.video_info import scaled_size
+from infotok_cli.video.video_info import VideoInfo, scaled_size
 
 
 class VideoInput(Protocol):
@@ -131,16 +131,22 @@ def encode_file(
     engine: Engine,
     options: EncodeOptions,
     *,
+    fps: Fraction | None = None,
+    skip_bad: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> EncodeReport:
     """Encode a video into `target`: a file, which appears whole or not at all, or a binary stream.
 
+    A `source` that is a folder is a video of its numbered pictures, `fps` of them in a second, 30 by default.
+    With `skip_bad` a damaged file is encoded up to the damage, which the report's warnings tell.
+
     A `source` that is a stream is read from front to back; see `PipeReader` for what can be.
     Raises InputError, UsageError, ModelError or OutputError; see those of the video reader, the
     container and the budget.
     """
-    given, made = input_of(source), output_of(target, overwrite=overwrite)
+    given = input_of(source, fps=fps, skip_bad=skip_bad)
+    made = output_of(target, overwrite=overwrite)
     return encode_input(given, made, engine, options, progress)
 
 
@@ -171,7 +177,9 @@ def encode_input(
                     writer.flush()
         # 4. The index ends the file, and its size is held against the budget.
         size_bytes = writer.finish()
-        warnings = (*video.warnings, *_overrun(planner, size_bytes, made))
+        warnings = (
+            *video.warnings, *_scaling(video.info, options), *_overrun(planner, size_bytes, made),
+        )  # fmt: skip
     # 5. What came of it.
     run = RunReport.of_run(
         header, engine, source=given.name, target=made.name, input_bytes=input_bytes, frames=writer.frames,
@@ -192,6 +200,28 @@ def _duration_seconds(writer: ItkWriter) -> Fraction:
     """How long the frames written are shown."""
     header = writer.header
     return writer.ticks * header.time_base if header.has_times else writer.frames / header.frame_rate
+
+
+def _scaling(info: VideoInfo, options: EncodeOptions) -> tuple[InfotokError, ...]:
+    """What a person may not expect of the size that was asked for."""
+    wanted, has = options.short_side, min(info.width, info.height)
+    found: list[InfotokError] = []
+    if wanted is not None and wanted > has:
+        found.append(
+            InputError(
+                f"has {has} pixels on its shorter side and is enlarged to {wanted}",
+                way_out="leave out `short_side` to keep its size, for fewer tokens",
+                where=str(info.path),
+            )
+        )
+    if wanted is not None and wanted != has and wanted % 2:
+        found.append(
+            UsageError(
+                f"`short_side` {wanted} is odd, and many players show H.264 of even sizes only",
+                way_out=f"choose {wanted + 1}",
+            )
+        )
+    return tuple(found)
 
 
 def _overrun(planner: Planner, size_bytes: int, made: TokenOutput) -> tuple[InfotokError, ...]:

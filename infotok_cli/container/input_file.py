@@ -14,6 +14,7 @@ from typing import BinaryIO, cast
 from infotok_cli.container import layout
 from infotok_cli.container.sections import FRAME_BYTES, unpack_frame
 from infotok_cli.errors import InputError
+from infotok_cli.kinds import FLAT_IDS, HEAD_BYTES, kind_of
 from infotok_cli.places import Bytes, Source, Spooled, check_source, seekable, source_name
 
 
@@ -109,6 +110,15 @@ class InputFile:
             return
         if layout.MAGIC.startswith(start):
             raise self.error(f"is truncated at byte {self.size_bytes}, inside the magic", way_out)
+        kind = kind_of(self.read(0, min(self.size_bytes, HEAD_BYTES)))
+        if kind == FLAT_IDS:
+            raise self.error(
+                f"is not an .itk file but {kind}", f"'infotok import {self.name}' makes one of it"
+            )
+        if kind is not None:
+            raise self.error(
+                f"is not an .itk file but {kind}", f"'infotok encode {self.name}' makes one of it"
+            )
         raise self.error("is not an .itk file (wrong first bytes)", "give one made by 'infotok encode'")
 
     def _size(self) -> int:

@@ -34,14 +34,25 @@ class Encoder:
     environment: tuple[tuple[str, str], ...] = ()
     """Variables that the library reads instead of options, where they are not set."""
 
-    def pixel_format_for(self, width: int, height: int) -> str:
-        """Pixel format for pictures of this size; UsageError where it has none."""
+    def pixel_format_for(self, width: int, height: int, wanted: str | None = None) -> str:
+        """Pixel format for pictures of this size, which is `wanted` if that is given.
+
+        UsageError where it has none, or not that one.
+        """
         if min(width, height) < self.least_side:
             raise UsageError(
                 f"codec {self.name} cannot be trusted with {width}x{height} pixels, it needs "
                 f"{self.least_side} a side",
                 way_out="choose h264",
             )
+        if wanted is not None:
+            offered = [offer.name for offer in av.codec.Codec(self.name, "w").video_formats or []]
+            if wanted not in offered:
+                raise UsageError(
+                    f"codec {self.name} cannot write `pixel_format` {wanted}",
+                    way_out="leave it out, or choose h264",
+                )
+            return wanted
         odd = bool(width % 2 or height % 2)
         found = self.odd_pixel_format if odd else self.pixel_format
         if not found:
@@ -75,12 +86,25 @@ ENCODERS = {
     "ffv1": Encoder(
         name="ffv1", pixel_format="bgr0", odd_pixel_format="bgr0", options=(("level", "3"), ("slicecrc", "1"))
     ),
+    # 256 colours that stay the same, dithered.
+    "gif": Encoder(name="gif", pixel_format="bgr8", odd_pixel_format="bgr8"),
 }
 """Short codec names; ffv1 is lossless in RGB."""
 
 WHOLE_FORMATS = ("yuv444p", "yuv444p10le", "gbrp", "rgb24", "bgr24", "bgr0", "rgba", "bgra")
 HALVED_FORMATS = ("yuv420p", "yuv422p", "yuv422p10le")
 """Pixel formats to try with encoders not listed above; halved ones need even sizes."""
+
+
+CHOOSABLE_FORMATS = ("yuv420p", "yuv444p")
+"""Pixel formats that may be asked for: what every player shows, and whole colours."""
+
+
+def padded_size(width: int, height: int, encoder: Encoder, pixel_format: str) -> tuple[int, int]:
+    """The size to write: even for a format that halves colours, where the encoder needs it."""
+    if pixel_format != "yuv420p" or encoder.odd_pixel_format == "yuv420p":
+        return width, height
+    return width + width % 2, height + height % 2
 
 
 def find_encoder(codec: str) -> Encoder:

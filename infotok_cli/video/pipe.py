@@ -16,9 +16,10 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from infotok_cli.errors import InfotokError, InputError
+from infotok_cli.errors import InputError
 from infotok_cli.sound import AudioPacket, AudioTrack
 from infotok_cli.video.audio import AudioSource
+from infotok_cli.video.left_out import left_out
 from infotok_cli.video.source import Source
 from infotok_cli.video.timed_frames import Presentation, RunningStreams, TimedFrame, TimeRange, tells_rate
 from infotok_cli.video.video_info import Pace, VideoInfo
@@ -48,8 +49,8 @@ class PipeReader:
         """`name` stands for the pipe in messages; without `audio` its sound is passed over."""
         self._name = name
         self._running = RunningStreams()
-        self.warnings: tuple[InfotokError, ...] = ()
         self._source = source = Source(Path(name), pipe)
+        self.warnings = left_out(source.container, name, audio=audio)
         self._video: deque[Packet[VideoStream]] = deque()
         self._heard: deque[AudioPacket] = deque()
         self._waiting = 0
@@ -80,6 +81,7 @@ class PipeReader:
             if self._pictures_wait():
                 self._track = None
                 self.warnings = (
+                    *self.warnings,
                     InputError(
                         f"its sound had not begun after {LONGEST_WAIT_SECONDS} seconds of pictures",
                         way_out="it is left out",

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import av
 import numpy as np
 from av.video.frame import VideoFrame
 
-from infotok_cli.errors import OutputError
+from infotok_cli.errors import InfotokError, OutputError
 from infotok_cli.files import rename_to_new
 from infotok_cli.sound import AudioPacket
 from infotok_cli.video.video_info import Frame
@@ -34,6 +34,8 @@ class PngWriter:
     anything is refused, at the start and again at `close`, unless `overwrite` is set and all it holds is
     earlier frames, which then go. Raises OutputError.
     """
+
+    warnings: ClassVar[tuple[InfotokError, ...]] = ()
 
     def __init__(self, folder: str | Path, width: int, height: int, *, overwrite: bool = False) -> None:
         self._name = Path(folder).absolute()

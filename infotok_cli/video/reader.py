@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import av
 from av.packet import Packet
@@ -22,6 +22,7 @@ from av.video.stream import VideoStream
 from infotok_cli.errors import InfotokError, InputError
 from infotok_cli.sound import AudioPacket, AudioTrack
 from infotok_cli.video.audio import AudioSource
+from infotok_cli.video.left_out import left_out
 from infotok_cli.video.source import Source
 from infotok_cli.video.timed_frames import (
     Presentation,
@@ -31,6 +32,8 @@ from infotok_cli.video.timed_frames import (
     tells_rate,
 )
 from infotok_cli.video.video_info import Frame, Pace, VideoInfo
+
+_Item = TypeVar("_Item")
 
 
 class VideoReader(Protocol):
@@ -71,14 +74,17 @@ class VideoReader(Protocol):
     ) -> None: ...
 
 
-def open_video(path: str | Path, *, survey: bool = False, audio: bool = False) -> FileReader:
+def open_video(
+    path: str | Path, *, survey: bool = False, audio: bool = False, skip_bad: bool = False
+) -> FileReader:
     """Open a video or image file; use as a context manager.
 
     `survey` reads the times of all frames, which `is_constant` rests on; `audio` learns the sound.
+    With `skip_bad` a video ends where it is damaged, and a warning says where; otherwise that is raised.
     Raises InputError, naming the file, if it is missing, a folder, empty, unreadable, not a video,
     without frames, damaged at its start, or if its `audio` cannot be carried.
     """
-    return FileReader(Path(path), survey=survey, audio=audio)
+    return FileReader(Path(path), survey=survey, audio=audio, skip_bad=skip_bad)
 
 
 class FileReader:
@@ -88,12 +94,16 @@ class FileReader:
     the file anew: they are read apart, as a file may hold its sound far from its pictures.
     """
 
-    def __init__(self, path: Path, *, survey: bool = False, audio: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, survey: bool = False, audio: bool = False, skip_bad: bool = False
+    ) -> None:
         """See `open_video`."""
         self._path = path
+        self._skip_bad = skip_bad
         self._running = RunningStreams()
-        self.warnings: tuple[InfotokError, ...] = ()
+        self._damage: dict[str, InfotokError] = {}
         with Source(path) as source:
+            self._left_out = left_out(source.container, str(path), audio=audio)
             probe = _Probe(source, audio=audio)
             first = next(source.decode(probe.pictures), None)
             shown = Presentation.of(source, first)
@@ -112,6 +122,11 @@ class FileReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def warnings(self) -> tuple[InfotokError, ...]:
+        """What is left out, and what was damaged as far as it has been read."""
+        return (*self._left_out, *self._damage.values())
 
     def close(self) -> None:
         """Close the file and end every stream of frames that is still running."""
@@ -144,8 +159,30 @@ class FileReader:
 
     def _stream(self, wanted: TimeRange, short_side: int | None) -> Generator[TimedFrame]:
         with self._source_at(wanted.start_seconds) as (source, packets):
-            frames = source.decode(packets)
-            yield from self._shown.timed(frames, wanted, short_side, has_clock=source.has_clock)
+            frames = self._whole(source.decode(packets), "pictures")
+            end = Fraction(0)
+            for timed in self._shown.timed(frames, wanted, short_side, has_clock=source.has_clock):
+                end = timed.seconds + (timed.shown_seconds or 1 / self.info.frame_rate)
+                yield timed
+            if "pictures" in self._damage:
+                self._damage["pictures"] = self._ended(self._damage["pictures"], end)
+
+    def _whole(self, items: Iterator[_Item], what: str) -> Iterator[_Item]:
+        """Up to the damage, which is raised unless it is to be skipped."""
+        try:
+            yield from items
+        except InputError as error:
+            if not self._skip_bad:
+                raise
+            self._damage[what] = InputError(error.what, way_out="the rest is left out", where=error.where)
+
+    def _ended(self, damage: InfotokError, end: Fraction) -> InfotokError:
+        """The same, with how much there is and how much is missing, in seconds."""
+        rest = (self.info.duration_seconds_from_container or 0) - float(end)
+        missing = f", the {rest:.3f} s after them are lost" if rest > 0 else ""
+        return InputError(
+            damage.what, way_out=f"the first {float(end):.3f} s are encoded{missing}", where=damage.where
+        )
 
     @contextmanager
     def _source_at(self, start_seconds: float) -> Iterator[tuple[Source, Iterator[Packet[VideoStream]]]]:
@@ -171,7 +208,7 @@ class FileReader:
             for stream in source.container.streams:
                 stream.discard = Discard.default if stream.type == "audio" else Discard.all
             sound = AudioSource(source.container, str(self._path))
-            yield _packets_of(sound, str(self._path))
+            yield self._whole(_packets_of(sound, str(self._path)), "sound")
 
 
 class _Probe:

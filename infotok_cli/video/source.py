@@ -24,6 +24,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from infotok_cli.errors import InputError
+from infotok_cli.kinds import HEAD_BYTES, ITK, is_animated_webp, kind_of
 from infotok_cli.video.ffmpeg_pipes import ReadOnly
 
 TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
@@ -33,6 +34,8 @@ STILL_BRANDS = frozenset({"avif", "heic", "mif1"})
 
 NO_TIMESTAMPS = 0x80
 """AVFMT_NOTIMESTAMPS: raw streams, whose frames carry no times."""
+
+LARGEST_TICK = (1 << 63) - 1
 
 SEEK_STEPS_SECONDS = (0, 10, 100)
 """How much earlier to look when a seek lands behind the frame that was asked for."""
@@ -73,6 +76,9 @@ class Source:
         self._sought = False
         self._last_position = -1
         self._end_tick = 0
+        self._first_tick: int | None = None
+        """Of what was decoded; the end of it is `_last_tick`."""
+        self._last_tick = 0
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +105,7 @@ class Source:
         if not self.has_clock:
             return None
         for seconds in SEEK_STEPS_SECONDS:
-            target = int(tick - seconds / self._time_base)
+            target = min(int(tick - seconds / self._time_base), LARGEST_TICK)
             if target <= first_tick:
                 break
             try:
@@ -151,6 +157,9 @@ class Source:
             if frame.is_corrupt:
                 raise InputError(f"is damaged {self._place()}", way_out=self._way_out(), where=str(self.path))
             self._decoded += 1
+            if frame.pts is not None:
+                self._first_tick = frame.pts if self._first_tick is None else self._first_tick
+                self._last_tick = frame.pts + (frame.duration or 0)
             yield frame
 
     def _refuse(self, packet: Packet[VideoStream]) -> NoReturn:
@@ -192,18 +201,28 @@ class Source:
         if self._sought:
             amount = "it ends before its last frame"
         elif self.stream.frames:
-            amount = f"{self._decoded} of {self.stream.frames} frames could be read"
+            amount = f"{self._decoded} of {self.stream.frames} frames{self._seconds()} could be read"
         else:
-            amount = f"{self._decoded} frames could be read, more are promised"
+            amount = f"{self._decoded} frames{self._seconds()} could be read, more are promised"
         raise InputError(f"is truncated: {amount}", way_out=self._way_out(), where=str(self.path))
 
     def _place(self) -> str:
-        return "after the seek" if self._sought else f"after frame {self._decoded}"
+        if self._sought:
+            return "after the seek"
+        return f"after frame {self._decoded}{self._seconds()}"
+
+    def _seconds(self) -> str:
+        """How long the frames that could be decoded last, where they have times."""
+        if not self.has_clock or self._first_tick is None:
+            return ""
+        return f" ({float((self._last_tick - self._first_tick) * self._time_base):.3f} s)"
 
     def _way_out(self) -> str:
         if self._pipe is not None:
             return "get a whole copy, or save it to a file first"
-        return "get a whole copy, or stop before the damage with `end_seconds`"
+        if self.is_still_image:
+            return "get a whole copy"
+        return "get a whole copy, or encode what is before the damage with `skip_bad`"
 
 
 def _open(path: Path) -> InputContainer:
@@ -216,7 +235,7 @@ def _open(path: Path) -> InputContainer:
                 "is not a regular file", way_out="save the video to a file first", where=str(path)
             )
         with path.open("rb") as file:
-            head = file.read(12)
+            head = file.read(HEAD_BYTES)
     except FileNotFoundError as error:
         raise InputError("does not exist", way_out="check the name", where=str(path)) from error
     except OSError as error:
@@ -225,6 +244,18 @@ def _open(path: Path) -> InputContainer:
         ) from error
     if not head:
         raise InputError("is empty (0 bytes)", way_out="get a whole copy", where=str(path))
+    if kind_of(head) == ITK:
+        raise InputError(
+            "is an .itk file already, not a video",
+            way_out=f"'infotok decode {path}' makes a video of it",
+            where=str(path),
+        )
+    if is_animated_webp(head):
+        raise InputError(
+            "is an animated WebP, which FFmpeg cannot read",
+            way_out="take it apart with libwebp's anim_dump, and encode the folder of pictures",
+            where=str(path),
+        )
     try:
         # With an explicit protocol a name with a colon is not taken for an address, nor one with
         # a percent sign for a pattern of image files.

@@ -14,11 +14,11 @@ from infotok_cli.colour import Colour
 Frame = NDArray[np.uint8]
 """One picture `[H, W, 3]` or a run of them `[T, H, W, 3]`, RGB, 0..255."""
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm")
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".gif")
 """Of the video files that are written."""
 
 MEDIA_SUFFIXES = (
-    *VIDEO_SUFFIXES, ".avi", ".ts", ".y4m", ".gif", ".png", ".jpg", ".jpeg", ".webp",
+    *VIDEO_SUFFIXES, ".avi", ".ts", ".y4m", ".png", ".jpg", ".jpeg", ".webp",
 )  # fmt: skip
 """Of files that a name makes people take for a video or a picture."""
 
@@ -110,14 +110,19 @@ class Orientation:
 
 
 def scaled_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
-    """Width and height with `short_side` pixels on the shorter side; the other is rounded, at least 1."""
-    if short_side is None:
-        return width, height
+    """Width and height with `short_side` pixels on the shorter side.
+
+    The longer one is rounded to an even number, which H.264 in its usual format needs, unless `short_side`
+    is odd. A video that has the shorter side already keeps its size.
+    """
     shorter = min(width, height)
-    return (
-        max(1, (2 * width * short_side + shorter) // (2 * shorter)),
-        max(1, (2 * height * short_side + shorter) // (2 * shorter)),
-    )
+    if short_side in (None, shorter):
+        return width, height
+    unit = 1 if short_side % 2 else 2
+    longer = unit * ((2 * max(width, height) * short_side + unit * shorter) // (2 * unit * shorter))
+    if width == shorter:
+        return short_side, short_side if height == shorter else longer
+    return longer, short_side
 
 
 def sensible_rate(*candidates: Fraction | None) -> Fraction:

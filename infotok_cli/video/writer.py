@@ -21,19 +21,24 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from infotok_cli.colour import BT709, Colour
-from infotok_cli.errors import InputError, OutputError, UsageError
+from infotok_cli.errors import InfotokError, InputError, OutputError, UsageError
 from infotok_cli.sound import AudioPacket, AudioTrack
 from infotok_cli.video.audio import template
-from infotok_cli.video.encoders import Encoder, find_encoder, writable_colour
+from infotok_cli.video.encoders import Encoder, find_encoder, padded_size, writable_colour
 from infotok_cli.video.ffmpeg_pipes import WriteOnly, unwritable
 from infotok_cli.video.pixels import YuvConverter
 from infotok_cli.video.video_info import VIDEO_SUFFIXES, Frame
 
-NO_SOUND_OF = {".mp4": ("A_PCM",), ".m4v": ("A_PCM",), ".mov": ("A_FLAC", "A_OPUS")}
+NO_SOUND_OF = {".gif": ("A_",), ".mp4": ("A_PCM",), ".m4v": ("A_PCM",), ".mov": ("A_FLAC", "A_OPUS")}
 """Codecs that FFmpeg refuses only when it starts to write, where it no longer says what is wrong.
 
 MP4 wants to know which loudspeaker a channel is for, which PCM does not tell.
 """
+
+MOV_SUFFIXES = (".mp4", ".m4v", ".mov")
+
+USUAL_CODECS = {".webm": "vp9", ".gif": "gif"}
+"""Of files that H.264 is not the usual codec of."""
 
 LIVE_MATROSKA = {"live": "1", "flush_packets": "1", "cluster_time_limit": "500", "fflags": "+bitexact"}
 """A stream is written so that it can be shown while it goes on, and holds no random numbers."""
@@ -42,6 +47,10 @@ LIVE_MATROSKA = {"live": "1", "flush_packets": "1", "cluster_time_limit": "500",
 class FrameWriter(Protocol):
     """What all writers offer; a context manager that finishes on success and gives up on an error."""
 
+    @property
+    def warnings(self) -> tuple[InfotokError, ...]:
+        """What a person should know of the output."""
+
     def write(self, frames: Frame, ticks: Sequence[int] | None = None) -> None: ...
     def write_audio(self, packets: Sequence[AudioPacket]) -> None: ...
     def close(self) -> None: ...
@@ -49,6 +58,16 @@ class FrameWriter(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def check_video_name(path: Path, others: str = "") -> None:
+    """Raise UsageError unless the suffix is of a video that is written; `others` names more of them."""
+    if path.suffix.lower() not in VIDEO_SUFFIXES:
+        raise UsageError(
+            f"cannot write a {path.suffix or 'nameless'} file",
+            way_out=f"choose {', '.join(VIDEO_SUFFIXES)}{others}",
+            where=str(path),
+        )
 
 
 def is_png_folder(path: str | Path) -> bool:
@@ -86,11 +105,13 @@ class VideoWriter:
         shown_as: str | Path | None = None,
         tick: Fraction | None = None,
         audio: AudioTrack | None = None,
+        pixel_format: str | None = None,
     ) -> None:
         """`encoder_options` go to FFmpeg's encoder over the usual ones; errors name the file `shown_as`.
 
         tick: seconds per unit of the times that `write` gets; None for a constant frame rate.
         audio: what the packets of `write_audio` are.
+        pixel_format: of the file; with yuv420p odd sizes get another row or column, a copy of the last one.
         """
         sink = self._sink = None if isinstance(path, (str, Path)) else WriteOnly(path)
         self._path = Path(shown_as or ("output" if sink is not None else str(path)))
@@ -98,15 +119,14 @@ class VideoWriter:
         self._shape = (height, width, 3)
         self._rate = Fraction(frame_rate)
         self._tick = tick or 1 / self._rate
-        self._count = 0
-        if self._suffix not in VIDEO_SUFFIXES:
-            raise UsageError(
-                f"cannot write a {self._path.suffix or 'nameless'} file",
-                way_out=f"choose {', '.join(VIDEO_SUFFIXES)}",
-                where=str(self._path),
-            )
-        encoder = self._encoder = find_encoder(codec or ("vp9" if self._suffix == ".webm" else "h264"))
-        pixel_format = encoder.pixel_format_for(width, height)
+        self._count = self._last = self._longest = 0
+        if sink is None:
+            check_video_name(self._path)
+        encoder = self._encoder = find_encoder(codec or USUAL_CODECS.get(self._suffix, "h264"))
+        chosen = pixel_format
+        pixel_format = encoder.pixel_format_for(width, height, chosen)
+        self._size = padded_size(width, height, encoder, pixel_format)
+        self.warnings = self._odd_size(pixel_format, chosen)
         self._colour = writable_colour(colour, height, pixel_format)
         self._converter = YuvConverter(pixel_format, self._colour)
         with reported(self._path):
@@ -124,6 +144,27 @@ class VideoWriter:
             self.abort()
             raise
 
+    def _odd_size(self, pixel_format: str, chosen: str | None) -> tuple[InfotokError, ...]:
+        """What a person should know of how an odd size is written."""
+        height, width, _ = self._shape
+        name = str(self._path)
+        if self._size != (width, height):
+            padded = f"{self._size[0]}x{self._size[1]}"
+            return (
+                UsageError(
+                    f"{width}x{height} pixels are padded to {padded}, as {pixel_format} needs", where=name
+                ),
+            )
+        if (width % 2 or height % 2) and pixel_format == "yuv444p" and chosen is None:
+            return (
+                UsageError(
+                    f"{width}x{height} pixels, an odd size, are written as 4:4:4, which browsers do not play",
+                    way_out="`pixel_format` yuv420p pads them to even",
+                    where=name,
+                ),
+            )
+        return ()
+
     def _add_stream(
         self,
         encoder: Encoder,
@@ -140,7 +181,7 @@ class VideoWriter:
             raise UsageError(f"codec {encoder.name} has no quality setting", way_out="leave it out")
         for variable, value in encoder.environment:
             os.environ.setdefault(variable, value)
-        height, width, _ = self._shape
+        width, height = self._size
         try:
             stream = cast(
                 VideoStream, self._container.add_stream(encoder.name, rate=self._rate, options=options)
@@ -200,8 +241,9 @@ class VideoWriter:
         """
         for place, picture in enumerate(frames):
             check_picture(picture, self._shape)
-            frame = self._converter(picture)
+            frame = self._converter(_padded(picture, self._size))
             frame.pts = self._count if ticks is None else ticks[place]
+            self._longest, self._last = max(self._longest, frame.pts - self._last), frame.pts
             frame.time_base = self._tick
             self._count += 1
             with self._muxing():
@@ -236,8 +278,18 @@ class VideoWriter:
     @contextlib.contextmanager
     def _muxing(self) -> Iterator[None]:
         """Report failures, and raise what a signal raised while the stream was written to."""
-        with reported(self._path):
-            yield
+        try:
+            with reported(self._path):
+                yield
+        except OutputError as error:
+            if not isinstance(error.__cause__, av.PatchWelcomeError) or self._suffix not in MOV_SUFFIXES:
+                raise
+            raise UsageError(
+                f"a frame is shown for {float(self._longest * self._tick):.0f} s, longer than a "
+                f"{self._suffix} file can say",
+                way_out="choose .mkv",
+                where=str(self._path),
+            ) from error
         self._raise_interruption()
 
     def _raise_interruption(self) -> None:
@@ -265,6 +317,14 @@ class VideoWriter:
         if self._sink is not None and not isinstance(error, Exception):
             self._sink.is_mute = True  # whoever ends the command does not wait for a reader
         self.abort()
+
+
+def _padded(picture: Frame, size: tuple[int, int]) -> Frame:
+    """Picture `[H, W, 3]` of `size` (width, height), its last row and column repeated."""
+    height, width, _ = picture.shape
+    if (width, height) == size:
+        return picture
+    return np.pad(picture, ((0, size[1] - height), (0, size[0] - width), (0, 0)), mode="edge")
 
 
 def check_picture(picture: Frame, shape: tuple[int, int, int]) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, ClassVar, Self
 
 import numpy as np
 
 from infotok_cli.colour import RANGE_FULL, Colour
-from infotok_cli.errors import UsageError
+from infotok_cli.errors import InfotokError, UsageError
 from infotok_cli.files import write_all
 from infotok_cli.sound import AudioPacket
 from infotok_cli.video.encoders import writable_colour
@@ -25,6 +25,8 @@ class Y4mWriter:
     The format has neither sound nor frame times, and of the colour tags the range only.
     """
 
+    warnings: ClassVar[tuple[InfotokError, ...]] = ()
+
     def __init__(
         self,
         sink: BinaryIO,
@@ -35,13 +37,17 @@ class Y4mWriter:
         colour: Colour,
         sample_aspect: Fraction = Fraction(1),
         tick: Fraction | None = None,
+        shown_as: str = "standard output",
     ) -> None:
-        """`tick`: seconds per unit of the times that `write` gets, which must be those of the frame rate."""
+        """`shown_as`: what messages call the sink.
+
+        tick: seconds per unit of the times that `write` gets, which must be those of the frame rate.
+        """
         odd = bool(width % 2 or height % 2)
         pixel_format = "yuv444p" if odd else "yuv420p"
         written = writable_colour(colour, height, pixel_format)
         self._converter = YuvConverter(pixel_format, written)
-        self._sink = sink
+        self._sink, self._name = sink, shown_as
         self._shape = (height, width, 3)
         self._rate, self._tick, self._count = frame_rate, tick, 0
         limits = "FULL" if written.range == RANGE_FULL else "LIMITED"
@@ -72,7 +78,8 @@ class Y4mWriter:
         if abs(time - self._count / self._rate) > min(self._tick, LARGEST_ROUNDING_SECONDS):
             raise UsageError(
                 f"frame {self._count} is shown at {float(time):.4f} s, and Y4M has one frame rate only",
-                way_out="choose `stream_format` mkv",
+                way_out="choose `stream_format` mkv, or a .mkv file",
+                where=self._name,
             )
 
     def close(self) -> None:
@@ -83,13 +90,13 @@ class Y4mWriter:
         try:
             write_all(self._sink, data)
         except OSError as error:
-            raise unwritable("standard output", error) from error
+            raise unwritable(self._name, error) from error
 
     def _flush(self) -> None:
         try:
             self._sink.flush()
         except OSError as error:
-            raise unwritable("standard output", error) from error
+            raise unwritable(self._name, error) from error
 
     def __enter__(self) -> Self:
         return self

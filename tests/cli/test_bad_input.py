@@ -236,8 +236,12 @@ def test_encode_usage(
         (("--crf", "99"), "--crf 99 is out of range: choose 0 to 63"),
         (("--codec", "magic"), "magic"),
         (("-o", "{}/out.avi"), "cannot write a .avi file"),
+        (
+            ("-o", "{}/frames", "--crf", "20", "--codec", "vp9"),
+            "--codec and --crf do not apply to PNG frames",
+        ),
         (("-o", "{}/frames.d/"), "leave out .d"),
-        (("-o", "{}/frames", "--crf", "20"), "--codec and --crf do not apply to PNG frames: leave them out"),
+        (("-o", "{}/frames", "--crf", "20"), "--crf does not apply to PNG frames: leave it out"),
         (("-o", "{}/out.webm", "--codec", "h264"), "cannot hold"),
     ],
 )

@@ -33,12 +33,15 @@ def test_sensible_rate(candidates: tuple[Fraction | None, ...], expected: Fracti
 @pytest.mark.parametrize(
     ("size", "short_side", "expected"),
     [
-        ((1920, 1080), 256, (455, 256)),
-        ((1080, 1920), 256, (256, 455)),
+        ((1920, 1080), 256, (456, 256)),
+        ((1080, 1920), 256, (256, 456)),
         ((7, 5), None, (7, 5)),
         ((3, 2), 1, (2, 1)),
         ((10000, 1), 1, (10000, 1)),
         ((64, 64), 100, (100, 100)),
+        ((853, 480), 240, (426, 240)),
+        ((853, 480), 480, (853, 480)),
+        ((1920, 1080), 255, (453, 255)),
     ],
 )
 def test_scaled_size(size: tuple[int, int], short_side: int | None, expected: tuple[int, int]) -> None:
