@@ -39,7 +39,7 @@ def as_json(results: Sequence[ClipResult], sweep: Sweep, engine: Engine) -> dict
 def _options(sweep: Sweep, engine: Engine) -> dict[str, Any]:
     """What all settings share, and the settings; what each of them sets itself is not shared."""
     shared = asdict(sweep.options)
-    for name in ("rate", "router", "allocation", "budget"):
+    for name in ("rate", "router", "allocation", "budget", "frames"):
         del shared[name]
     shared["segment_frames"] = sweep.segment_frames(engine)
     shared["limit_frames"] = sweep.limit_frames
