@@ -128,7 +128,9 @@ def test_options_named_in_the_text_exist(path: Path) -> None:
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if path.name != "LOG.md"], ids=named)
 def test_options_named_alone_exist(path: Path) -> None:
     """Options between backticks without their command. (The log also names options that have gone.)"""
-    known = {"--version"}.union(*map(option_names, GROUP.commands))
+    known = {"--version", "--install-completion", "--show-completion"}.union(
+        *map(option_names, GROUP.commands)
+    )
     for span in re.findall(r"`([^`\n]*)`", path.read_text("utf-8")):
         for option in re.findall(r"(?:^| )(--[a-z][a-z-]*)", span) if span.startswith("--") else ():
             assert option in known, span

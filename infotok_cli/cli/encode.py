@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, cast
@@ -313,7 +314,7 @@ def encode(
 
 def _check_source(source: Path) -> None:
     """Raise InputError unless there is a file, or a folder of pictures."""
-    if source.is_dir() and source != Path():
+    if os.path.isdir(source) and source != Path():
         from infotok_cli.video.picture_folder import numbered_pictures
 
         numbered_pictures(source)

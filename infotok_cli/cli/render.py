@@ -188,12 +188,15 @@ _KEYS = {
 
 
 def json_values(report: Any) -> dict[str, Any]:
-    """Fields of a report, a dataclass, under the keys that they have in every command's JSON."""
-    return {
-        key: value
-        for field in dataclasses.fields(report)
-        for key, value in _json_items(field.name, getattr(report, field.name))
-    }
+    """Fields of a report, a dataclass, under the keys that they have in every command's JSON.
+
+    Fields that share a key, such as all kinds of warnings, are one list.
+    """
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(report):
+        for key, value in _json_items(field.name, getattr(report, field.name)):
+            values[key] = [*values[key], *value] if key in values else value
+    return values
 
 
 def _json_items(name: str, value: Any) -> Iterator[tuple[str, Any]]:
