@@ -57,6 +57,7 @@ def cut(
     \b
     Examples:
       infotok cut film.itk --start 60 --end 90 -o scene.itk
+      infotok cut film.itk --end 10 -o - | infotok decode - -o - | player
     """
     with _opened([source], output, overwrite, as_json) as ((given,), target):
         from infotok_cli.itk.edit import cut_file

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, cast
@@ -205,6 +206,7 @@ def encode(
       infotok encode clip.mp4                              # writes clip.itk
       infotok encode clip.mp4 -o small.itk --rate 0.25
       infotok encode clip.mp4 --target-size 100k
+      infotok encode frames/ --fps 25                      # numbered pictures
       infotok encode film.mkv --start 60 --end 90 --short-side 256
       camera | infotok encode - -o - | infotok decode - -o - | player
     """
@@ -280,7 +282,7 @@ def encode(
 
 def _check_source(source: Path) -> None:
     """Raise InputError unless there is a file, or a folder of pictures."""
-    if source.is_dir() and source != Path():
+    if os.path.isdir(source) and source != Path():
         from infotok_cli.video.picture_folder import numbered_pictures
 
         numbered_pictures(source)

@@ -55,7 +55,7 @@ class FileInput:
     def size_bytes(self) -> int:
         """Bytes of the file, or of a folder's pictures; InputError when it has disappeared."""
         try:
-            if self.path.is_dir():
+            if os.path.isdir(self.path):
                 return sum(path.stat().st_size for _, path in numbered_pictures(self.path))
             return self.path.stat().st_size
         except OSError as error:
@@ -68,7 +68,7 @@ class FileInput:
 
         A folder is a video of numbered pictures, `fps` in a second; UsageError for `fps` of anything else.
         """
-        if self.path.is_dir():
+        if os.path.isdir(self.path):
             if skip_bad:
                 raise UsageError(
                     "`skip_bad` does not go with a folder of pictures",
