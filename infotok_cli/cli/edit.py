@@ -61,6 +61,7 @@ def cut(
     Examples:
       infotok cut film.itk --start 60 --end 90 -o scene.itk
       infotok cut film.itk --start 1:00 --duration 30s -o scene.itk
+      infotok cut film.itk --end 10 -o - | infotok decode - -o - | player
     """
     until = options.end_of(start, end, duration)
     with _opened([source], output, overwrite, as_json) as ((given,), target):

@@ -228,6 +228,7 @@ def encode(
       infotok encode clip.mp4                              # writes clip.itk
       infotok encode clip.mp4 -o small.itk --rate 0.25
       infotok encode clip.mp4 --target-size 100k
+      infotok encode frames/ --fps 25                      # numbered pictures
       infotok encode film.mkv --start 60 --end 90 --short-side 256
       camera | infotok encode - -o - | infotok decode - -o - | player
     """

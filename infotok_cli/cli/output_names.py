@@ -29,7 +29,7 @@ def itk_output(source: Path, output: str | None, *, overwrite: bool) -> Path:
     if output is None:
         return beside(source, ".itk", overwrite=overwrite)
     target = Path(output)
-    if target.is_dir():
+    if os.path.isdir(target):
         return target / f"{source.stem}.itk"
     if output.endswith(("/", os.sep)):
         raise OutputError("is not a folder that exists", way_out="create it first", where=output)
