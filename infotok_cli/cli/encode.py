@@ -288,7 +288,7 @@ def encode(
             model, device, kernels, precision=precision, deterministic=deterministic, compiled=compile_blocks
         )
         if read_from is source:
-            expected = forecast_file(source, engine, wanted)
+            expected = forecast_file(source, engine, wanted, fps=pace)
             if dry_run:
                 print_out(render.forecast_text(expected, str(target), as_json=as_json))
                 return

@@ -88,6 +88,12 @@ class FileInput:
             )
         return open_video(self.path, survey=True, audio=audio, skip_bad=self.skip_bad)
 
+    def glimpse(self) -> VideoReader:
+        """Open it for what its container and first frame tell, without a look at all packets."""
+        if os.path.isdir(self.path):
+            return FolderReader(self.path, self.fps)
+        return open_video(self.path)
+
 
 @dataclass(frozen=True)
 class StreamInput:

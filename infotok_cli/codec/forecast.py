@@ -18,7 +18,6 @@ from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.container.header import Header
 from infotok_cli.errors import UsageError
 from infotok_cli.model.engine import Engine
-from infotok_cli.video.reader import open_video
 
 BASE_BYTES = 400_000_000
 """Memory of the program and the packaged model, whatever is encoded."""
@@ -57,16 +56,18 @@ class Forecast:
     precision: str
 
 
-def forecast_file(source: Place, engine: Engine, options: EncodeOptions) -> Forecast:
+def forecast_file(
+    source: Place, engine: Engine, options: EncodeOptions, *, fps: Fraction | None = None
+) -> Forecast:
     """What `encode_file` would do with the same arguments; reads no more of the video than its first frame.
 
     Raises what that would raise before its first segment, and UsageError for a stream, which it would use up.
     """
-    given = input_of(source)
+    given = input_of(source, fps=fps)
     if isinstance(given, StreamInput):
         raise UsageError("a dry run would use up the pipe", way_out="save it to a file first")
     check_masking(engine, options)
-    with open_video(given.path) as video:
+    with given.glimpse() as video:
         header = replace(make_header(video, engine, options), has_times=False)
         make_planner(options, header, engine.loaded.fits, str(engine.loaded.path))
         job = EncodeJob(video=video, engine=engine, options=options, header=header, is_live=False)

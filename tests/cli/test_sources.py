@@ -31,7 +31,7 @@ def frames(run: Run, encoded: Path) -> Path:
 def test_what_decode_writes_is_encoded_again(run: Run, frames: Path) -> None:
     report = json.loads(run("encode", frames, "--json").stdout)
     assert report["output"] == str(frames.with_suffix(".itk"))
-    assert (report["frames"], report["frame_rate"], report["has_times"]) == (20, "30/1", False)
+    assert (report["frames"], report["frame_rate"], report["frame_times"]) == (20, "30/1", False)
     assert report["input_bytes"] == sum(path.stat().st_size for path in frames.iterdir())
     target = frames.with_name("b.itk")
     words = ("--fps", "30000/1001", "--start", 0.1, "--end", 0.2, "--short-side", 20, "--json")

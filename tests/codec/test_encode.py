@@ -95,7 +95,7 @@ def test_places_are_paths_of_any_kind_or_streams(engine: Engine, tmp_path: Path)
     stream = io.BytesIO()
     with source.open("rb") as file:
         report = encode_file(file, stream, engine, EncodeOptions(rate=1))
-    assert (report.input, report.output, report.input_bytes) == ("standard input", "standard output", None)
+    assert (report.input, report.output, report.input_bytes) == (str(source), "standard output", None)
     assert decode_file(str(tmp_path / "a.itk"), str(tmp_path / "frames") + "/", engine).frames == 8
     assert len(list((tmp_path / "frames").iterdir())) == 8
     with pytest.raises(TypeError, match="a str, a path or a binary stream to read, not int"):
