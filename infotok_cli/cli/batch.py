@@ -31,13 +31,13 @@ def batch(
         list[str],
         typer.Argument(
             metavar="INPUTS...",
-            help="Folders, globs, videos, lists (.txt), tables (.csv, .parquet) with a column path; URLs of these.",
+            help="Folders, globs, videos, lists (.txt), tables (.csv, .parquet) with a column path, or URLs.",
             show_default=False,
         ),
     ],
     *,
-    output: Annotated[
-        Path,
+    output_name: Annotated[
+        str,  # a Path would lose a slash of a URL
         typer.Option(
             "--output",
             "-o",
@@ -147,7 +147,7 @@ def batch(
     from infotok_cli.itk.find_weights import find_model
 
     part = Shard() if missing and shard is None else choose_shard(shard, os.environ)
-    _check_folder(output)
+    output = _folder(output_name)
     check_pyarrow()
     weights = find_model(model)
     run = RunSettings(
@@ -189,15 +189,15 @@ def batch(
         raise typer.Exit(exit_codes.SOME_FAILED)
 
 
-def _check_folder(output: Path) -> None:
+def _folder(name: str) -> Path:
+    """The output folder, which may have to be made; UsageError for what cannot be one."""
     from infotok_cli.batch.remote import is_url
 
-    if is_url(str(output)):
-        raise UsageError(
-            "is a URL, and outputs are local files", way_out="name a folder with -o", where=str(output)
-        )
-    if output.exists() and not output.is_dir():
-        raise UsageError("is not a folder", way_out="name a folder with -o", where=str(output))
+    if is_url(name):
+        raise UsageError("is a URL, and outputs are local files", way_out="name a folder with -o", where=name)
+    if os.path.lexists(name) and not os.path.isdir(name):
+        raise UsageError("is not a folder", way_out="name a folder with -o", where=name)
+    return Path(name)
 
 
 def _list(work: Work, folder: Path) -> None:

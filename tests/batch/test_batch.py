@@ -26,7 +26,9 @@ NAMES = ["a/0.itk", "a/1.itk", "b/2.itk", "top.itk"]
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*.itk"))}
+    """Finished .itk files by their path below the folder; a kill may leave hidden, unfinished ones."""
+    paths = [path for path in sorted(folder.rglob("*.itk")) if not path.name.startswith(".")]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
 def stats(path: Path) -> list[dict[str, Any]]:
