@@ -14,6 +14,7 @@ from infotok_cli.batch.ahead_videos import Begun, begun_ahead
 from infotok_cli.batch.items import Item, Refused
 from infotok_cli.batch.outputs import Row, row_of
 from infotok_cli.batch.plan import Work
+from infotok_cli.batch.remote import is_url
 from infotok_cli.batch.results import Failures, write_stats
 from infotok_cli.batch.run_file import RunSettings, fix_run, make_folder
 from infotok_cli.batch.shards import Shard
@@ -158,11 +159,13 @@ def _encoded(
                 "is not what was written", way_out="check the disk, and run again", where=str(target)
             )
     except Exception as error:  # one file of many: the rest goes on
-        return _failed(item, _reason(error, spelled))
+        return _failed(item, _reason(error, item, spelled))
     return replace(row, ms=milliseconds)
 
 
-def _reason(error: Exception, spelled: Callable[[str], str]) -> str:
+def _reason(error: Exception, item: Item, spelled: Callable[[str], str]) -> str:
+    if isinstance(error, InputError) and is_url(item.source):  # it names the temporary copy
+        return InputError(error.what, way_out=error.way_out, where=item.source).text(spelled)
     if isinstance(error, InfotokError):
         return error.text(spelled)
     if isinstance(error, OSError) and error.strerror:

@@ -32,9 +32,11 @@ def write_stats(path: Path, rows: Sequence[Row]) -> None:
 
     took = _times(path)
     kept = [
-        replace(row, ms=took.get((row.id, row.sha256))) if row.status == "skipped" else row for row in rows
+        replace(row, ms=took.get((_utf8(row.id), row.sha256))) if row.status == "skipped" else row
+        for row in rows
     ]
-    ordered = sorted(map(asdict, kept), key=lambda row: (row["id"], row["source"]))
+    plain = [{name: _utf8(value) for name, value in asdict(row).items()} for row in kept]
+    ordered = sorted(plain, key=lambda row: (row["id"], row["source"]))
     table = pyarrow.Table.from_pylist(ordered, schema=_schema(pyarrow))
     with atomic_path(path, overwrite=True) as temporary:
         try:
@@ -43,6 +45,11 @@ def write_stats(path: Path, rows: Sequence[Row]) -> None:
             raise OutputError(
                 f"cannot be written ({error.strerror or error})", way_out="check the disk", where=str(path)
             ) from error
+
+
+def _utf8(value: Any) -> Any:
+    """The value; a text, such as the name of a file, without what UTF-8 cannot hold."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _times(path: Path) -> dict[tuple[str, str | None], float | None]:

@@ -181,13 +181,20 @@ def test_parquet_by_url_and_videos_by_url(run: Run, clips: Path) -> None:
     memory.store.clear()
     memory.put(str(clips / "a" / "0.mp4"), "/bucket/x/0.mp4")
     memory.put(str(clips / "a" / "1.mp4"), "/bucket/x/1.mp4")
+    with memory.open("/bucket/x/bad.mp4", "wb") as file:
+        file.write(b"nothing")
     table = pyarrow.table(
-        {"path": ["x/0.mp4", "memory://bucket/x/1.mp4", "x/gone.mp4", None], "n": [1, 2, 3, 4]}
+        {
+            "path": ["x/0.mp4", "memory://bucket/x/1.mp4", "x/gone.mp4", None, "x/bad.mp4"],
+            "n": [1, 2, 3, 4, 5],
+        }
     )
     with memory.open("/bucket/videos.parquet", "wb") as file:
         parquet.write_table(table, file)
     result = run("memory://bucket/videos.parquet", "-o", "out", "--deterministic", code=6)
     assert "memory://bucket/x/gone.mp4: does not exist" in result.stderr
+    assert "memory://bucket/x/bad.mp4: is not a video" in result.stderr
+    memory.rm("/bucket/x/bad.mp4")
     run("clips", "-o", "local", "--deterministic")
     local, made = outputs(Path("local")), outputs(Path("out"))
     assert made == {"x/0.itk": local["a/0.itk"], "bucket/x/1.itk": local["a/1.itk"]}
@@ -237,6 +244,18 @@ def test_a_bad_input_among_others_is_a_failure(run: Run, clips: Path) -> None:
     result = run("bad.csv", "gone", "clips", "-o", "out", code=6)
     assert set(failures(Path("out/failures.jsonl"))) == {"bad.csv", "gone"}
     assert "4 encoded, 0 there already, 2 failed" in result.stderr
+
+
+def test_names_that_are_not_utf8(run: Run, clips: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.mp4")
+    (clips / "a" / "0.mp4").rename(clips / name)
+    (clips / os.fsdecode(b"bad\xe9.mp4")).write_bytes(b"nothing")
+    for encoded in (4, 0):
+        result = run("clips", "-o", "out", code=6)
+        assert f"{encoded} encoded, {4 - encoded} there already, 1 failed" in result.stderr
+        assert Path("out", name).with_suffix(".itk").exists()
+        row = next(row for row in stats(Path("out/stats.parquet")) if row["id"] == "caf\\udce9.mp4")
+        assert row["ms"] > 0
 
 
 def test_no_space_left_for_one_file(run: Run, clips: Path, monkeypatch: pytest.MonkeyPatch) -> None:
