@@ -199,6 +199,29 @@ def test_python_blocks_run(typing_place: Path, document: str) -> None:
     exec(compile("\n".join(code), document, "exec"), {"__name__": "typed"})
 
 
+def test_the_trip_of_datasets_runs(
+    typing_place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a folder of clips to tokens: the Python block, then the lines, but for those of a cluster."""
+    pytest.importorskip("pyarrow")
+    (tmp_path / "clips" / "a").mkdir(parents=True)
+    for name in ("0.mp4", "a/1.mp4", "a/2.mp4"):
+        (tmp_path / "clips" / name).write_bytes((typing_place / INPUTS[0]).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INFOTOK_MODEL", str(typing_place / "tiny.safetensors"))
+    found = list(blocks((ROOT / "docs" / "DATASETS.md").read_text("utf-8")))
+    for code in [code for kind, code in found if kind == "python"]:
+        exec(compile(code, "DATASETS.md", "exec"), {"__name__": "typed"})
+    lines = [words for kind, code in found if not kind for words in typed_lines(code)]
+    run = [words for words in lines if not any("://" in word or "$" in word for word in words)]
+    assert len(run) >= 5
+    for words in run:
+        assert main(words) == 0, words
+    names = ["0.itk", "a/1.itk", "a/2.itk"]
+    for folder in ("tokens", "tokens-2"):
+        assert sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*.itk")) == names
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=named)
 def test_links_lead_somewhere(path: Path) -> None:
     text = path.read_text("utf-8")

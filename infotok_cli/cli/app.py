@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from infotok_cli.cli import (
+    batch,
     decode,
     demo,
     doctor,
@@ -51,7 +52,7 @@ DEBUG_VARIABLE = "INFOTOK_DEBUG"
 _PRINTERS = ("click", "typer", "rich")
 
 _PANELS = {
-    "Video to tokens and back": (encode, decode),
+    "Video to tokens and back": (encode, decode, batch),
     "Work on .itk files, without a model": (reports, edit, flat),
     "Show what it does": (view, report),
     "Models": (train, evaluate),

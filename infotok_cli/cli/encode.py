@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
-from infotok_cli.cli import options, quantities
+from infotok_cli.cli import encode_options, options
 from infotok_cli.cli.output import detail, print_out, tell, warn
 from infotok_cli.cli.output_names import check_itk_name, itk_output
 from infotok_cli.cli.pipes import input_of, is_piped, output_of, reader_may_leave
 from infotok_cli.errors import UsageError
-from infotok_cli.routers import ROUTERS, AllocationName
 
 HIGHEST_FPS = 1000
 LARGEST_PART = 1_000_000
@@ -57,93 +56,18 @@ def encode(
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = False,
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            "--rate",
-            parser=quantities.share("--rate"),
-            metavar="R",
-            help="Token rate, 0.125 to 1: the share of positions (4 frames of 8x8 pixels) that get a token.",
-            show_default="0.5",
-            rich_help_panel=options.BUDGET_PANEL,
-        ),
-    ] = None,
-    calibrated_rate: Annotated[
-        float | None,
-        typer.Option(
-            "--calibrated-rate",
-            parser=quantities.share("--calibrated-rate"),
-            metavar="R",
-            help="Average rate over typical footage, usually 0.25 or 0.5: hard segments get more, easy ones "
-            "less, each on its own.",
-            rich_help_panel=options.BUDGET_PANEL,
-        ),
-    ] = None,
-    max_tokens: Annotated[
-        int | None,
-        typer.Option(
-            "--max-tokens",
-            parser=quantities.whole("--max-tokens"),
-            metavar="N",
-            help="At most N tokens in the file.",
-            rich_help_panel=options.BUDGET_PANEL,
-        ),
-    ] = None,
-    tokens_per_second: Annotated[
-        float | None,
-        typer.Option(
-            "--tokens-per-second",
-            parser=quantities.number("--tokens-per-second"),
-            metavar="N",
-            help="N tokens per second of video, on average.",
-            rich_help_panel=options.BUDGET_PANEL,
-        ),
-    ] = None,
-    bitrate: Annotated[
-        float | None,
-        typer.Option(
-            "--bitrate",
-            parser=quantities.bits("--bitrate"),
-            metavar="BITS",
-            help="File size in bits per second of video, such as 100k.",
-            rich_help_panel=options.BUDGET_PANEL,
-        ),
-    ] = None,
-    target_size: Annotated[
-        float | None,
-        typer.Option(
-            "--target-size",
-            parser=quantities.size("--target-size"),
-            metavar="BYTES",
-            help="A file of at most BYTES, such as 500k, 1.5M or 64KiB.",
-            rich_help_panel=options.BUDGET_PANEL,
-        ),
-    ] = None,
-    target_psnr: Annotated[
-        float | None,
-        typer.Option(
-            "--target-psnr",
-            parser=quantities.number("--target-psnr", units=("db",)),
-            metavar="DB",
-            help="The fewest tokens expected to give this mean PSNR (24 to 28, usually).",
-            rich_help_panel=options.BUDGET_PANEL,
-        ),
-    ] = None,
+    rate: encode_options.Rate = None,
+    calibrated_rate: encode_options.CalibratedRate = None,
+    max_tokens: encode_options.MaxTokens = None,
+    tokens_per_second: encode_options.TokensPerSecond = None,
+    bitrate: encode_options.Bitrate = None,
+    target_size: encode_options.TargetSize = None,
+    target_psnr: encode_options.TargetPsnr = None,
     start: options.Start = None,
     end: options.End = None,
     duration: options.Duration = None,
     frames: options.Frames = None,
-    short_side: Annotated[
-        int | None,
-        typer.Option(
-            "--short-side",
-            parser=quantities.whole("--short-side", units=("p", "px", "pixels")),
-            metavar="PIXELS",
-            help="Resize to this many pixels on the shorter side.",
-            show_default="the size of INPUT",
-            rich_help_panel=options.SELECTION_PANEL,
-        ),
-    ] = None,
+    short_side: encode_options.ShortSide = None,
     fps: Annotated[
         str | None,
         typer.Option(
@@ -162,53 +86,11 @@ def encode(
             rich_help_panel=options.SELECTION_PANEL,
         ),
     ] = False,
-    no_audio: Annotated[
-        bool,
-        typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=options.SELECTION_PANEL),
-    ] = False,
-    router: Annotated[
-        str,
-        typer.Option(
-            "--router",
-            metavar="|".join(ROUTERS),
-            help="What decides: "
-            + "; ".join(f"{name} {router.help}" for name, router in ROUTERS.items())
-            + ".",
-            rich_help_panel=options.TOKENS_PANEL,
-        ),
-    ] = "fast",
-    allocation: Annotated[
-        str | None,
-        typer.Option(
-            "--allocation",
-            metavar="block|position",
-            help="What gets tokens: blocks of 2x2x2 positions, or single positions (for comparison).",
-            show_default="block; position with --router elastic",
-            rich_help_panel=options.TOKENS_PANEL,
-        ),
-    ] = None,
-    segment_frames: Annotated[
-        int | None,
-        typer.Option(
-            "--segment-frames",
-            parser=quantities.whole("--segment-frames"),
-            metavar="N",
-            help="Frames per segment, each coded on its own: a multiple of 4, at most 64.",
-            show_default="the model's",
-            rich_help_panel=options.TOKENS_PANEL,
-        ),
-    ] = None,
-    refine: Annotated[
-        int,
-        typer.Option(
-            "--refine",
-            parser=quantities.whole("--refine"),
-            metavar="N",
-            help="Improve the tokens against what the decoder will show, in N steps: better pictures, "
-            "slightly larger files, much slower encoding. 8 steps give most of the gain.",
-            rich_help_panel=options.TOKENS_PANEL,
-        ),
-    ] = 0,
+    no_audio: encode_options.NoAudio = False,
+    router: encode_options.Router = "fast",
+    allocation: encode_options.Allocation = None,
+    segment_frames: encode_options.SegmentFrames = None,
+    refine: encode_options.Refine = 0,
     model: options.Model = None,
     device: options.Device = "auto",
     kernels: options.Kernels = None,
@@ -232,31 +114,26 @@ def encode(
       infotok encode film.mkv --start 60 --end 90 --short-side 256
       camera | infotok encode - -o - | infotok decode - -o - | player
     """
-    from infotok_cli.codec.options import DEFAULT_RATE, EncodeOptions, check_source
+    from infotok_cli.codec.options import check_source
 
-    budget = options.one_budget(
-        rate,
-        {
-            "calibrated-rate": calibrated_rate,
-            "max-tokens": max_tokens,
-            "tokens-per-second": tokens_per_second,
-            "bitrate": bitrate,
-            "target-size": target_size,
-            "target-psnr": target_psnr,
-        },
-    )
-    wanted = EncodeOptions(
-        rate=DEFAULT_RATE if rate is None else rate,
-        budget=budget,
-        router=router,  # checked there, as all the others
-        allocation=cast("AllocationName | None", allocation),
+    wanted = encode_options.asked_for(
+        rate=rate,
+        calibrated_rate=calibrated_rate,
+        max_tokens=max_tokens,
+        tokens_per_second=tokens_per_second,
+        bitrate=bitrate,
+        target_size=target_size,
+        target_psnr=target_psnr,
+        start=start,
+        end=end,
+        duration=duration,
+        frames=frames,
         short_side=short_side,
+        no_audio=no_audio,
+        router=router,
+        allocation=allocation,
         segment_frames=segment_frames,
         refine=refine,
-        start_seconds=start,
-        end_seconds=options.end_of(start, end, duration),
-        frames=frames,
-        audio=not no_audio,
     )
     if is_piped(source) and output is None:
         raise UsageError("a pipe has no name to make one from", way_out="name the output with -o")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from infotok_cli.errors import InputError, ModelError, OutputError, UsageError
 
 INTERNAL_ERROR = 1
+SOME_FAILED = 6
+"""A batch went on without some of its files."""
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 """What a shell reports for a program whose reader went away: 128 + SIGPIPE."""
@@ -17,6 +19,7 @@ MEANINGS: dict[int, str] = {
     InputError.exit_code: "input missing, damaged or of the wrong kind",
     ModelError.exit_code: "model missing, or not the one the file was made with",
     OutputError.exit_code: "output exists or cannot be written",
+    SOME_FAILED: "some files of a batch failed",
     INTERRUPTED: "interrupted",
     BROKEN_PIPE: "the reader of a pipe went away",
     TERMINATED: "terminated",
