@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,8 +20,8 @@ Format = Annotated[
     str | None,
     typer.Option(
         "--format",
-        metavar="npz|npy|jsonl|safetensors|memmap",
-        help="Format of the file of ids; memmap is a folder of plain arrays.",
+        metavar="npz|npy|jsonl|safetensors",
+        help="Format of the file of ids.",
         show_default="by the suffix, else npz",
         rich_help_panel=options.OUTPUT_PANEL,
     ),
@@ -66,16 +65,14 @@ def export(
       infotok export clip.itk                      # writes clip.npz
       infotok export clip.itk --format jsonl
       infotok export clip.itk -o clip.safetensors
-      infotok export clip.itk --format memmap      # the folder clip.memmap
     """
-    from infotok_cli.itk.flat_files import DEFAULT_FORMAT, MEMMAP, flat_format
-    from infotok_cli.itk.flat_folder import check_folder
+    from infotok_cli.itk.flat_files import DEFAULT_FORMAT, flat_format
 
     target = _target(source, output, f".{format_name or 'npz'}")
     write_to = output_of(target, as_json)
-    kind = flat_format(target, format_name or (None if write_to is target else DEFAULT_FORMAT))
+    flat_format(target, format_name or (None if write_to is target else DEFAULT_FORMAT))
     if write_to is target:
-        (check_folder if kind == MEMMAP else options.check_file_output)(target, overwrite)
+        options.check_file_output(target, overwrite)
     with reader_may_leave(), seekable(source, MAGIC) as given:
         from infotok_cli.itk.flat import export_file
 
@@ -112,30 +109,29 @@ def import_(
       infotok import clip.npz                      # writes clip.itk
       infotok import ids.jsonl -o made.itk
     """
-    from infotok_cli.itk.flat_files import MEMMAP, flat_format
+    from infotok_cli.itk.flat_files import flat_format
 
     if format_name is None and is_piped(source):
         raise UsageError("a pipe has no suffix that says what it holds", way_out="name its --format")
-    is_folder = flat_format(source, format_name) == MEMMAP
-    target = _target(source, output, ".itk", is_folder=is_folder)
+    flat_format(source, format_name)
+    target = _target(source, output, ".itk")
     write_to = output_of(target, as_json)
     if write_to is target:
         options.check_file_output(target, overwrite)
-    with reader_may_leave(), nullcontext(source) if is_folder else seekable(source) as given:
+    with reader_may_leave(), seekable(source) as given:
         from infotok_cli.itk.flat import import_file
 
         report = import_file(given, write_to, format_name, model=model, overwrite=overwrite)
     _show(report, as_json)
 
 
-def _target(source: Path, output: Path | None, suffix: str, *, is_folder: bool = False) -> Path:
+def _target(source: Path, output: Path | None, suffix: str) -> Path:
     """The output, which is not the input; raises InputError and UsageError for names that will not do."""
     if is_piped(source):
         if output is None:
             raise UsageError("a pipe has no name to make one from", way_out="name the output with -o")
         return output
-    if not is_folder:
-        options.check_input(source)
+    options.check_input(source)
     target = output or source.with_suffix(suffix)
     options.check_distinct(source, target)
     return target

@@ -74,7 +74,7 @@ def export(
 ) -> FlatReport:
     """Write tokens as flat ids that other programs read, see docs/FORMAT.md.
 
-    format: npz, npy, jsonl, safetensors or memmap, which is a folder; None takes the suffix of `target`.
+    format: npz, npy, jsonl or safetensors; None takes the suffix of `target`.
     model: name or path of the weights that made the file, where its ids are coded and it is no packaged one.
     Raises InputError, UsageError, ModelError, OutputError, and TypeError for what names no file.
     """

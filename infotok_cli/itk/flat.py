@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +20,10 @@ from infotok_cli.container.writer import ItkWriter
 from infotok_cli.entropy.flat_ids import MAX_TOKEN_IDS, Flat, FlatSegment, flatten, unflatten
 from infotok_cli.entropy.token_ids import codebook_size
 from infotok_cli.entropy.token_net import TokenNet
-from infotok_cli.errors import InputError, OutputError, UsageError
+from infotok_cli.errors import InputError, OutputError
 from infotok_cli.files import write_all
 from infotok_cli.itk.find_weights import token_net_for
-from infotok_cli.itk.flat_files import DEFAULT_FORMAT, FORMATS, MEMMAP, flat_format
-from infotok_cli.itk.flat_folder import read_folder, write_folder
+from infotok_cli.itk.flat_files import DEFAULT_FORMAT, FORMATS, flat_format
 from infotok_cli.itk.tokens import pack_tokens, unpack_tokens
 from infotok_cli.places import Output, PathName, Place, Source, Spooled, output_of, source_name
 
@@ -62,8 +61,6 @@ def export_file(
     """
     output = output_of(target, overwrite=overwrite)
     kind = flat_format(output.name, format_name or (DEFAULT_FORMAT if output.is_stream else None))
-    if kind == MEMMAP and output.is_stream:
-        raise UsageError("`format` memmap is a folder, which no stream can take", way_out="name a folder")
     tokens = ids = 0
 
     def sequences(reader: ItkReader) -> Iterator[Flat]:
@@ -84,11 +81,13 @@ def export_file(
                 where=reader.name,
             )
         net = token_net_for(reader.header, model)
-        header = plain_header(reader.header)
-        if kind == MEMMAP:
-            size_bytes = write_folder(Path(output.name), overwrite, header, sequences(reader))
-        else:
-            size_bytes = _write_file(output, kind, header, sequences(reader))
+        with _seekable(output) as stream:
+            try:
+                FORMATS[kind].write(stream, plain_header(reader.header), sequences(reader))
+                stream.flush()
+            except OSError as error:  # reading raises InputError
+                raise _unwritable(output, error) from error
+            size_bytes = stream.tell()
         return FlatReport(
             input=source_name(source),
             output=output.name,
@@ -99,17 +98,6 @@ def export_file(
             size_bytes=size_bytes,
             left_out=left_out(reader),
         )
-
-
-def _write_file(output: Output, kind: str, header: Header, sequences: Iterable[Flat]) -> int:
-    """Write what is one file; returns its bytes."""
-    with _seekable(output) as stream:
-        try:
-            FORMATS[kind].write(stream, header, sequences)
-            stream.flush()
-        except OSError as error:  # reading raises InputError
-            raise _unwritable(output, error) from error
-        return stream.tell()
 
 
 @contextmanager
@@ -168,8 +156,7 @@ def import_file(
     kind = flat_format(str(source), format_name)
     output = output_of(target, overwrite=overwrite)
     tokens = ids = 0
-    read = read_folder if kind == MEMMAP else FORMATS[kind].read
-    with _named(source), read(_path_of(source)) as (head, sequences):
+    with _named(source), FORMATS[kind].read(_path_of(source)) as (head, sequences):
         header = unpack_header(head)
         net = token_net_for(header, model)
         with output.opened() as stream:

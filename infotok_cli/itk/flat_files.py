@@ -27,14 +27,11 @@ from infotok_cli.errors import InputError, UsageError
 DEFAULT_FORMAT = "npz"
 """What a stream gets where nobody says."""
 
-MEMMAP = "memmap"
-"""The format that is a folder."""
-
 FLAT_VERSION = "infotok flat ids 1"
 CHARACTERS_PER_ID = 7
 """Of a line of .jsonl: at most five digits, a comma and a blank."""
 CHARACTERS_BESIDE_IDS = 4096
-EXPORT_AGAIN = "export the .itk file again"
+_EXPORT_AGAIN = "export the .itk file again"
 
 _LIBRARY_ERRORS: tuple[type[Exception], ...] = (
     OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, RuntimeError, OverflowError,
@@ -52,20 +49,20 @@ class FlatFormat:
 
 
 def flat_format(path: str | Path, name: str | None) -> str:
-    """A key of `FORMATS`, or `MEMMAP`: `name`, or that of the suffix of `path`; UsageError for others."""
+    """One of the keys of `FORMATS`: `name`, or that of the suffix of `path`; UsageError if there is none."""
     suffix = Path(path).suffix
     kind = suffix[1:].lower() if name is None else name
-    if kind not in FORMATS and kind != MEMMAP:
+    if kind not in FORMATS:
         what = f"suffix {suffix!r}" if name is None else f"`format` {name!r}"
         raise UsageError(
             f"{what} is not a format of flat ids",
-            way_out=f"choose {', '.join((*FORMATS, MEMMAP))}",
+            way_out=f"choose {', '.join(FORMATS)}",
             where=str(path) if name is None else "",
         )
     return kind
 
 
-def facts_of(header: Header) -> dict[str, Any]:
+def _facts(header: Header) -> dict[str, Any]:
     """What a reader of the ids may want to know without taking the header apart."""
     return {
         "format": FLAT_VERSION,
@@ -88,7 +85,7 @@ def _whole(sequences: Iterable[Flat]) -> tuple[Flat, NDArray[np.int64]]:
 
 def _write_npz(stream: BinaryIO, header: Header, sequences: Iterable[Flat]) -> None:
     ids, offsets = _whole(sequences)
-    facts = np.frombuffer(json.dumps(facts_of(header)).encode(), np.uint8)
+    facts = np.frombuffer(json.dumps(_facts(header)).encode(), np.uint8)
     np.savez(stream, ids=ids, offsets=offsets, header=facts)
 
 
@@ -103,31 +100,31 @@ def _write_safetensors(stream: BinaryIO, header: Header, sequences: Iterable[Fla
     from safetensors.numpy import save
 
     ids, offsets = _whole(sequences)
-    stream.write(save({"ids": ids, "offsets": offsets}, {"header": json.dumps(facts_of(header))}))
+    stream.write(save({"ids": ids, "offsets": offsets}, {"header": json.dumps(_facts(header))}))
 
 
 def _write_jsonl(stream: BinaryIO, header: Header, sequences: Iterable[Flat]) -> None:
-    stream.write(json.dumps(facts_of(header)).encode() + b"\n")
+    stream.write(json.dumps(_facts(header)).encode() + b"\n")
     for number, flat in enumerate(sequences):
         stream.write(json.dumps({"segment": number, "ids": flat.tolist()}).encode() + b"\n")
 
 
 @contextmanager
 def _read_npz(path: Path) -> Iterator[Content]:
-    with refused("npz"):
+    with _refused("npz"):
         with zipfile.ZipFile(path) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise InputError("is compressed", way_out=EXPORT_AGAIN)
+                raise InputError("is compressed", way_out=_EXPORT_AGAIN)
         with np.load(path, allow_pickle=False) as arrays:
             facts, ids, offsets = arrays["header"], arrays["ids"], arrays["offsets"]
     if facts.dtype != np.uint8 or facts.ndim != 1:
-        raise InputError(f"header is {facts.dtype} {facts.shape}", way_out=EXPORT_AGAIN)
-    yield head_of(facts.tobytes()), _split(ids, offsets)
+        raise InputError(f"header is {facts.dtype} {facts.shape}", way_out=_EXPORT_AGAIN)
+    yield _head(facts.tobytes()), _split(ids, offsets)
 
 
 @contextmanager
 def _read_npy(path: Path) -> Iterator[Content]:
-    with refused("npy"):
+    with _refused("npy"):
         ids = np.load(path, mmap_mode="r", allow_pickle=False)
     yield split_file(_checked(ids))
 
@@ -136,19 +133,19 @@ def _read_npy(path: Path) -> Iterator[Content]:
 def _read_safetensors(path: Path) -> Iterator[Content]:
     from safetensors import SafetensorError, safe_open
 
-    with refused("safetensors", SafetensorError), safe_open(path, framework="np") as file:
+    with _refused("safetensors", SafetensorError), safe_open(path, framework="np") as file:
         text = (file.metadata() or {}).get("header", "")
         ids, offsets = file.get_tensor("ids"), file.get_tensor("offsets")
-    yield head_of(text.encode()), _split(ids, offsets)
+    yield _head(text.encode()), _split(ids, offsets)
 
 
 @contextmanager
 def _read_jsonl(path: Path) -> Iterator[Content]:
-    with refused("jsonl"):
+    with _refused("jsonl"):
         file = path.open("rb")
     with file:
-        with refused("jsonl"):
-            head = head_of(_line(file, CHARACTERS_BESIDE_IDS))
+        with _refused("jsonl"):
+            head = _head(_line(file, CHARACTERS_BESIDE_IDS))
         header = unpack_header(head)
         limit = CHARACTERS_BESIDE_IDS + CHARACTERS_PER_ID * header.positions()
         yield head, _json_lines(file, limit)
@@ -157,7 +154,7 @@ def _read_jsonl(path: Path) -> Iterator[Content]:
 def _json_lines(file: BinaryIO, limit: int) -> Iterator[Flat]:
     number = 0
     while True:
-        with refused("jsonl"):
+        with _refused("jsonl"):
             line = _line(file, limit)
             if not line:
                 return
@@ -167,10 +164,10 @@ def _json_lines(file: BinaryIO, limit: int) -> Iterator[Flat]:
                 or row.get("segment") != number
                 or not isinstance(row.get("ids"), list)
             ):
-                raise InputError(f"line {number + 2} is not segment {number}", way_out=EXPORT_AGAIN)
+                raise InputError(f"line {number + 2} is not segment {number}", way_out=_EXPORT_AGAIN)
             ids = np.array(row["ids"])
             if ids.ndim != 1 or ids.dtype != np.int64 or int(ids.min()) < 0 or int(ids.max()) > 0xFFFF:
-                raise InputError(f"line {number + 2} has ids outside 0..65535", way_out=EXPORT_AGAIN)
+                raise InputError(f"line {number + 2} has ids outside 0..65535", way_out=_EXPORT_AGAIN)
         yield ids.astype(np.uint16)
         number += 1
 
@@ -178,19 +175,19 @@ def _json_lines(file: BinaryIO, limit: int) -> Iterator[Flat]:
 def _line(file: BinaryIO, limit: int) -> bytes:
     line = file.readline(limit + 1)
     if len(line) > limit:
-        raise InputError(f"has a line of more than {limit} bytes", way_out=EXPORT_AGAIN)
+        raise InputError(f"has a line of more than {limit} bytes", way_out=_EXPORT_AGAIN)
     return line
 
 
-def head_of(text: bytes) -> bytes:
+def _head(text: bytes) -> bytes:
     """HEAD payload of the facts that stand beside the ids."""
-    with refused("header"):
+    with _refused("header"):
         facts = json.loads(text)
         if not isinstance(facts, dict) or facts.get("format") != FLAT_VERSION:
-            raise InputError(f"its header does not say {FLAT_VERSION!r}", way_out=EXPORT_AGAIN)
+            raise InputError(f"its header does not say {FLAT_VERSION!r}", way_out=_EXPORT_AGAIN)
         head = bytes.fromhex(facts["head"])
     if len(head) > MAX_HEAD_BYTES:
-        raise InputError(f"has a header of {len(head)} bytes", way_out=EXPORT_AGAIN)
+        raise InputError(f"has a header of {len(head)} bytes", way_out=_EXPORT_AGAIN)
     return head
 
 
@@ -198,18 +195,18 @@ def _split(ids: NDArray[Any], offsets: NDArray[Any]) -> list[Flat]:
     flat = _checked(ids)
     starts = np.flatnonzero(flat == SEGMENT)
     if not np.array_equal(offsets, np.append(starts, len(flat))) or not len(starts) or starts[0]:
-        raise InputError("offsets are not where segments start", way_out=EXPORT_AGAIN)
+        raise InputError("offsets are not where segments start", way_out=_EXPORT_AGAIN)
     return np.split(flat, starts[1:])
 
 
 def _checked(ids: NDArray[Any]) -> Flat:
     if not isinstance(ids, np.ndarray) or ids.dtype != np.uint16 or ids.ndim != 1:
-        raise InputError("ids are not a list of uint16", way_out=EXPORT_AGAIN)
+        raise InputError("ids are not a list of uint16", way_out=_EXPORT_AGAIN)
     return ids
 
 
 @contextmanager
-def refused(kind: str, *more: type[Exception]) -> Iterator[None]:
+def _refused(kind: str, *more: type[Exception]) -> Iterator[None]:
     """Turn whatever a library says about a broken file into an InputError of one line."""
     try:
         yield
@@ -217,7 +214,7 @@ def refused(kind: str, *more: type[Exception]) -> Iterator[None]:
         raise InputError("does not exist", way_out="check the name") from error
     except (*_LIBRARY_ERRORS, *more) as error:
         reason = str(error).split("\n")[0][:200] or type(error).__name__
-        raise InputError(f"cannot be read as {kind} ({reason})", way_out=EXPORT_AGAIN) from error
+        raise InputError(f"cannot be read as {kind} ({reason})", way_out=_EXPORT_AGAIN) from error
 
 
 FORMATS = {
