@@ -31,6 +31,7 @@ RANKS = {
     "infotok_cli.allocation": 2,
     "infotok_cli.itk": 2,
     "infotok_cli.model": 3,
+    "infotok_cli.data": 3,
     "infotok_cli.codec": 4,
     "infotok_cli.train": 5,
     "infotok_cli.evaluate": 5,
@@ -66,7 +67,14 @@ LIBRARIES = {
     "constriction": {"infotok_cli.entropy"},
     "safetensors": {"infotok_cli.model", "infotok_cli.train", "infotok_cli.itk"},
     "google_crc32c": {"infotok_cli.container"},
-    "torch": {"infotok_kernels", "infotok_cli.model", "infotok_cli.train", "infotok_cli.bench"},
+    "pyarrow": {"infotok_cli.itk"},
+    "torch": {
+        "infotok_kernels",
+        "infotok_cli.model",
+        "infotok_cli.data",
+        "infotok_cli.train",
+        "infotok_cli.bench",
+    },
 }
 
 
