@@ -154,8 +154,14 @@ def atomic_folder(path: str | Path, overwrite: bool, may_replace: Callable[[Path
     another one only with `overwrite` and where `may_replace` says that it is of the kind that is written.
     Raises OutputError as `atomic_path` does.
     """
-    target = Path(os.path.realpath(path))
-    _check_folder(path, target, overwrite, may_replace)
+    try:
+        target = Path(os.path.realpath(path))
+        _check_folder(path, target, overwrite, may_replace)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(
+            f"is not a usable folder ({reason})", way_out="choose another", where=_name(path)
+        ) from error
     if not target.parent.is_dir():
         raise OutputError(
             f"folder {_name(target.parent)} does not exist", way_out="create it first", where=_name(path)

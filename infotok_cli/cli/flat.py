@@ -219,13 +219,14 @@ def _export_flat(
 def _show_training(report: TrainingReport, as_json: bool) -> None:
     for line in report.skipped:
         print_err(f"infotok: warning: left out: {line}")
+    from infotok_cli.cli.render import counted, sized
+
     if report.lost_segments:
-        print_err(f"infotok: warning: {report.lost_segments} segments were lost before, and have no tokens")
+        lost = counted(report.lost_segments, "segment")
+        print_err(f"infotok: warning: left out: {lost} that a repair could not save")
     if as_json:
         print_out(json.dumps(dataclasses.asdict(report)))
         return
-    from infotok_cli.cli.render import counted, sized
-
     print_err(
         f"{sized(report.output, report.size_bytes)}: {counted(report.tokens, 'token')} in "
         f"{counted(report.segments, 'segment')} of {counted(report.videos, 'video')}, as {report.format}"

@@ -223,6 +223,7 @@ def test_what_is_refused(videos: Path, tmp_path: Path) -> None:
     for options in ({"marks": ["step"]}, {"id_offset": 1}, {"document": "video"}):
         assert "does not go with" in refused(UsageError, videos, format="webdataset", **options)
     assert "does not go with" in refused(UsageError, videos, shard_size=1000)
+    assert "is not a usable folder" in refused(OutputError, videos, out="a\0b")
     assert "would replace the input" in refused(UsageError, videos, out=videos, overwrite=True)
     (videos / "other.itk").write_bytes(itk_bytes([Plan(8)], itk_header(model_sha256=bytes(32))))
     assert "is of model made 000000000000, files before it of made" in refused(InputError, videos)

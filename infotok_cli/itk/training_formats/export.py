@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -161,9 +162,9 @@ def _place(kind: TrainingFormat, target: Path, overwrite: bool) -> AbstractConte
 
 def _check_apart(files: list[VideoFile], target: Path) -> None:
     """Raise UsageError when an input is the output or lies in it."""
-    where = target.resolve()
+    where = os.path.realpath(target) if "\0" not in str(target) else str(target)
     for file in files:
-        if file.path.resolve().is_relative_to(where):
+        if Path(os.path.realpath(file.path)).is_relative_to(where):
             raise UsageError(
                 f"would replace the input {file.path}", way_out="name another output", where=str(target)
             )
