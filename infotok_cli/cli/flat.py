@@ -11,6 +11,7 @@ import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import print_err, print_out
+from infotok_cli.cli.pipes import PIPE
 from infotok_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -159,6 +160,8 @@ def export(
         return
     if output is None:
         raise UsageError("has no name to write to", way_out="give one with -o", where=f"--format {asked}")
+    if output == PIPE:
+        raise UsageError(f"--format {asked} does not go through a pipe", way_out="name an output with -o")
     from infotok_cli.itk.training_formats.export import export_training
     from infotok_cli.itk.training_formats.sequences import parse_marks
 

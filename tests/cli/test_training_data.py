@@ -43,6 +43,7 @@ def test_damaged_files_are_left_out(run: Run, encoded: Path) -> None:
     ("words", "code", "message"),
     [
         (("{}", "--format", "megatron"), 2, "give one with -o"),
+        (("{}", "-o", "-", "--format", "megatron"), 2, "does not go through a pipe"),
         (("{}", "{}", "-o", "{}.npz"), 2, "flat ids are of one file, and 2 are given"),
         (("{}", "-o", "{}.npz", "--marks", "step"), 2, "--marks is for training data"),
         (("{}", "-o", "{}.npz", "--skip-bad"), 2, "--skip-bad is for training data"),
