@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from infotok_cli.itk.flat import FlatReport
     from infotok_cli.itk.token_file import TokenFile, TokenSegment
     from infotok_cli.itk.token_file import TokenFile as open
+    from infotok_cli.itk.training_formats.export import TrainingReport, export_training
 
 __version__ = "0.1.0"
 
@@ -48,6 +49,7 @@ __all__ = [
     "OutputError",
     "TokenFile",
     "TokenSegment",
+    "TrainingReport",
     "UsageError",
     "__version__",
     "concat",
@@ -55,6 +57,7 @@ __all__ = [
     "decode",
     "encode",
     "export",
+    "export_training",
     "import_",
     "load",
     "open",
@@ -74,6 +77,7 @@ _PLACES = {
     "infotok_cli.itk.files": ("concat", "cut", "export", "import_", "repair"),
     "infotok_cli.itk.flat": ("FlatReport",),
     "infotok_cli.itk.token_file": ("TokenFile", "TokenSegment"),
+    "infotok_cli.itk.training_formats.export": ("TrainingReport", "export_training"),
 }
 _API = {name: (module, name) for module, names in _PLACES.items() for name in names}
 _API["open"] = ("infotok_cli.itk.token_file", "TokenFile")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
+import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -142,3 +144,90 @@ def _exists(path: str | Path) -> OutputError:
 def _name(path: str | Path) -> str:
     text = str(path)
     return text if text.isprintable() else repr(text)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path, overwrite: bool, may_replace: Callable[[Path], bool]) -> Iterator[Path]:
+    """Lend an empty temporary folder beside `path`, which takes that name when the block ends well.
+
+    On any exception it is removed and what stood at `path` stays as it was. An empty folder is replaced,
+    another one only with `overwrite` and where `may_replace` says that it is of the kind that is written.
+    Raises OutputError as `atomic_path` does.
+    """
+    try:
+        target = Path(os.path.realpath(path))
+        _check_folder(path, target, overwrite, may_replace)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(
+            f"is not a usable folder ({reason})", way_out="choose another", where=_name(path)
+        ) from error
+    if not target.parent.is_dir():
+        raise OutputError(
+            f"folder {_name(target.parent)} does not exist", way_out="create it first", where=_name(path)
+        )
+    temporary = target.parent / f".infotok-{secrets.token_hex(8)}"
+    try:
+        temporary.mkdir()
+    except OSError as error:
+        raise OutputError(
+            f"cannot write into folder {_name(target.parent)} ({error.strerror})",
+            way_out="choose another",
+            where=_name(path),
+        ) from error
+    try:
+        yield temporary
+        try:
+            _publish_folder(temporary, target, overwrite)
+        except FileExistsError as error:
+            raise _exists(path) from error
+        except OSError as error:
+            raise OutputError(
+                f"cannot be finished ({error.strerror})", way_out="check the disk", where=_name(path)
+            ) from error
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _check_folder(
+    path: str | Path, target: Path, overwrite: bool, may_replace: Callable[[Path], bool]
+) -> None:
+    if not os.path.lexists(target):
+        return
+    if not target.is_dir():
+        raise OutputError(
+            "is a file, and a folder is to be written", way_out="choose another name", where=_name(path)
+        )
+    if any(target.iterdir()):
+        if not overwrite:
+            raise _exists(path)
+        if not may_replace(target):
+            raise OutputError(
+                "is a folder with other things in it", way_out="choose another name", where=_name(path)
+            )
+
+
+def _publish_folder(temporary: Path, target: Path, overwrite: bool) -> None:
+    """Flush all files to disk and give the folder its name; what stood there is removed afterwards.
+
+    FileExistsError if a folder that may not be replaced has appeared meanwhile.
+    """
+    for file in temporary.iterdir():
+        with open(file, "rb") as opened:
+            os.fsync(opened.fileno())
+    try:
+        os.rename(temporary, target)  # takes the place of an empty folder, too
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        if not overwrite:
+            raise FileExistsError(target) from error
+        old = target.parent / f".infotok-{secrets.token_hex(8)}"
+        os.rename(target, old)
+        try:
+            os.rename(temporary, target)
+        except BaseException:
+            os.rename(old, target)
+            raise
+        shutil.rmtree(old, ignore_errors=True)

@@ -164,18 +164,34 @@ def runnable(words: list[str], folder: Path) -> bool:
     )
 
 
-def test_the_lines_of_readme_and_usage_run(typing_place: Path) -> None:
-    """In the order in which they are read, with -y as earlier lines may have made the same file."""
+def run_lines(document: str, folder: Path) -> list[str]:
+    """Run the lines of a document in their order, with -y as earlier ones may have made the same file."""
     run = []
-    for document in ("README.md", "docs/USAGE.md"):
-        for _, code in blocks((ROOT / document).read_text("utf-8")):
-            for words in typed_lines(code):
-                if runnable(words, typing_place):
-                    again = ["-y"] if "-y" in option_names(words[0]) else []
-                    assert main([*words, *again]) == 0, words
-                    run.append(words[0])
+    for _, code in blocks((ROOT / document).read_text("utf-8")):
+        for words in typed_lines(code):
+            if runnable(words, folder):
+                again = ["-y"] if "-y" in option_names(words[0]) else []
+                assert main([*words, *again]) == 0, words
+                run.append(words[0])
+    return run
+
+
+def test_the_lines_of_readme_and_usage_run(typing_place: Path) -> None:
+    run = run_lines("README.md", typing_place) + run_lines("docs/USAGE.md", typing_place)
     assert set(run) >= {"encode", "decode", "inspect", "stats"}
     assert {"clip.itk", "back.mp4"} <= {path.name for path in typing_place.iterdir()}
+
+
+def test_the_page_on_training_data_runs(typing_place: Path) -> None:
+    """Its lines, then its Python, which reads what they wrote."""
+    assert run_lines("docs/TRAINING_DATA.md", typing_place).count("export") == 4
+    run_python("docs/TRAINING_DATA.md")
+
+
+def run_python(document: str) -> None:
+    code = [code for kind, code in blocks((ROOT / document).read_text("utf-8")) if kind == "python"]
+    assert code
+    exec(compile("\n".join(code), document, "exec"), {"__name__": "typed"})
 
 
 def test_the_examples_of_help_run(typing_place: Path) -> None:
@@ -192,11 +208,9 @@ def test_the_examples_of_help_run(typing_place: Path) -> None:
 
 @pytest.mark.parametrize("document", ["README.md", "docs/USAGE.md", "docs/PYTHON.md"])
 def test_python_blocks_run(typing_place: Path, document: str) -> None:
-    code = [code for kind, code in blocks((ROOT / document).read_text("utf-8")) if kind == "python"]
-    assert code
     for name in ("clip.itk", "clip.mkv", "small.itk"):
         (typing_place / name).unlink(missing_ok=True)
-    exec(compile("\n".join(code), document, "exec"), {"__name__": "typed"})
+    run_python(document)
 
 
 def test_the_trip_of_datasets_runs(

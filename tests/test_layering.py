@@ -32,6 +32,7 @@ RANKS = {
     "infotok_cli.allocation": 2,
     "infotok_cli.itk": 2,
     "infotok_cli.model": 3,
+    "infotok_cli.data": 3,
     "infotok_cli.codec": 4,
     "infotok_cli.train": 5,
     "infotok_cli.evaluate": 5,
@@ -65,12 +66,18 @@ LIBRARIES = {
     "matplotlib": {"infotok_cli.evaluate"},
     "PIL": {"infotok_cli.view"},
     "imageio_ffmpeg": {"infotok_cli.evaluate"},
-    "pyarrow": {"infotok_cli.batch"},
+    "pyarrow": {"infotok_cli.itk", "infotok_cli.batch"},
     "fsspec": {"infotok_cli.batch"},
     "constriction": {"infotok_cli.entropy"},
     "safetensors": {"infotok_cli.model", "infotok_cli.train", "infotok_cli.itk"},
     "google_crc32c": {"infotok_cli.container"},
-    "torch": {"infotok_kernels", "infotok_cli.model", "infotok_cli.train", "infotok_cli.bench"},
+    "torch": {
+        "infotok_kernels",
+        "infotok_cli.model",
+        "infotok_cli.data",
+        "infotok_cli.train",
+        "infotok_cli.bench",
+    },
 }
 
 

@@ -1,4 +1,4 @@
-"""`infotok export` and `infotok import`: the tokens of an .itk file as flat ids. Neither runs a model."""
+"""`infotok export` and `infotok import`: tokens as flat ids or training data. Neither runs a model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infotok_cli.cli import options
+from infotok_cli.cli import options, quantities
 from infotok_cli.cli.output import print_out, tell, warn
 from infotok_cli.cli.pipes import is_piped, output_of, reader_may_leave, seekable
 from infotok_cli.container.layout import MAGIC
@@ -15,12 +15,16 @@ from infotok_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from infotok_cli.itk.flat import FlatReport
+    from infotok_cli.itk.training_formats.export import TrainingReport
+
+FLAT_FORMATS = "npz|npy|jsonl|safetensors"
+SEQUENCES_PANEL = "Sequences (megatron and memmap)"
 
 Format = Annotated[
     str | None,
     typer.Option(
         "--format",
-        metavar="npz|npy|jsonl|safetensors",
+        metavar=FLAT_FORMATS,
         help="Format of the file of ids.",
         show_default="by the suffix, else npz",
         rich_help_panel=options.OUTPUT_PANEL,
@@ -35,7 +39,14 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    source: options.ItkFile,
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILES...",
+            help="Files made by 'infotok encode'; for training data several, or folders of them.",
+            show_default=False,
+        ),
+    ],
     *,
     output: Annotated[
         Path | None,
@@ -43,29 +54,160 @@ def export(
             "--output",
             "-o",
             metavar="OUT",
-            help="The file to write; - is standard output.",
+            help="The file, - for standard output, or for training data the folder (parquet: file) to write.",
             show_default="FILE with the suffix of the format",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
-    format_name: Format = None,
+    format_name: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="npz, npy, jsonl or safetensors: flat ids of one file. "
+            "megatron, memmap, parquet or webdataset: training data of many.",
+            show_default="by the suffix, else npz",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None,
+    marks: Annotated[
+        str | None,
+        typer.Option(
+            "--marks",
+            metavar="A,B",
+            help="Ids between tokens: step, skip, segment-end, video-end.",
+            show_default="none",
+            rich_help_panel=SEQUENCES_PANEL,
+        ),
+    ] = None,
+    id_offset: Annotated[
+        int,
+        typer.Option(
+            "--id-offset",
+            parser=quantities.whole("--id-offset"),
+            metavar="N",
+            help="Add N to every id; int32 where 16 bits do not hold it.",
+            rich_help_panel=SEQUENCES_PANEL,
+        ),
+    ] = 0,
+    document: Annotated[
+        str | None,
+        typer.Option(
+            "--document",
+            metavar="video|segment",
+            help="What a document is.",
+            show_default="video",
+            rich_help_panel=SEQUENCES_PANEL,
+        ),
+    ] = None,
+    shard_size: Annotated[
+        float | None,
+        typer.Option(
+            "--shard-size",
+            parser=quantities.size("--shard-size"),
+            metavar="BYTES",
+            help="About how much a tar of webdataset holds.",
+            show_default="1G",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None,
+    skip_bad: Annotated[
+        bool,
+        typer.Option(
+            "--skip-bad",
+            help="Training data: leave damaged files out, with a warning each.",
+            rich_help_panel=options.SELECTION_PANEL,
+        ),
+    ] = False,
     model: options.Model = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write the tokens as flat ids, for other programs.
+    """Write the tokens for other programs: flat ids of a file, or training data of many.
 
-    One sequence of uint16 per segment: ids below 64,000 are tokens, those above are runs of dropped
-    positions and marks (docs/FORMAT.md). 'infotok import' makes the same .itk file again, byte for byte,
-    but for sound and frame times, which are left out.
+    Flat ids are one sequence of uint16 per segment: ids below 64,000 are tokens, those above are runs of
+    dropped positions and marks (docs/FORMAT.md). 'infotok import' makes the same .itk file again, byte for
+    byte, but for sound and frame times, which are left out.
+
+    Training data (docs/TRAINING_DATA.md) goes one way: files, folders and their sources in one data set.
 
     \b
     Examples:
       infotok export clip.itk                      # writes clip.npz
       infotok export clip.itk --format jsonl
       infotok export clip.itk -o clip.safetensors
+      infotok export clip.itk -o train --format megatron --marks step,video-end
     """
+    for source in sources:
+        if not is_piped(source) and not source.is_dir():
+            options.check_input(source)
+    format_name = format_name or _format_of_suffix(output)
+    asked = _training_format(format_name)
+    only_training = {
+        "--marks": marks, "--id-offset": id_offset, "--document": document, "--shard-size": shard_size,
+        "--skip-bad": skip_bad,
+    }  # fmt: skip
+    if not asked:
+        for name in (name for name, value in only_training.items() if value):
+            raise UsageError(
+                f"{name} is for training data", way_out="add --format megatron, say, or leave it out"
+            )
+        if len(sources) > 1:
+            raise UsageError(
+                f"flat ids are of one file, and {len(sources)} are given",
+                way_out="export them one by one, or choose --format megatron, say",
+            )
+        _export_flat(sources[0], output, format_name, model=model, overwrite=overwrite, as_json=as_json)
+        return
+    if output is None:
+        raise UsageError("has no name to write to", way_out="give one with -o", where=f"--format {asked}")
+    if is_piped(output):
+        raise UsageError(f"--format {asked} does not go through a pipe", way_out="name an output with -o")
+    from infotok_cli.itk.training_formats.export import export_training
+    from infotok_cli.itk.training_formats.sequences import parse_marks
+
+    report = export_training(
+        sources,
+        output,
+        asked,
+        marks=parse_marks(marks or ""),
+        id_offset=id_offset,
+        document=document,
+        shard_size=None if shard_size is None else int(shard_size),
+        model=model,
+        skip_bad=skip_bad,
+        overwrite=overwrite,
+    )
+    _show_training(report, as_json)
+
+
+def _format_of_suffix(output: Path | None) -> str | None:
+    """The one training format that a suffix names."""
+    return "parquet" if output is not None and output.suffix.lower() == ".parquet" else None
+
+
+def _training_format(name: str | None) -> str | None:
+    """The name itself if it is one of training data; UsageError if it is none at all."""
+    if name is None or name in FLAT_FORMATS.split("|"):
+        return None
+    from infotok_cli.itk.training_formats.export import TRAINING_FORMATS
+
+    if name not in TRAINING_FORMATS:
+        known = [*FLAT_FORMATS.split("|"), *TRAINING_FORMATS]
+        raise UsageError(f"--format {name!r} is unknown", way_out=f"choose {', '.join(known)}")
+    return name
+
+
+def _export_flat(
+    source: Path,
+    output: Path | None,
+    format_name: str | None,
+    *,
+    model: str | None,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
     from infotok_cli.itk.flat_files import DEFAULT_FORMAT, flat_format
 
     target = _target(source, output, f".{format_name or 'npz'}")
@@ -78,6 +220,27 @@ def export(
 
         report = export_file(given, write_to, format_name, model=model, overwrite=overwrite)
     _show(report, as_json)
+
+
+def _show_training(report: TrainingReport, as_json: bool) -> None:
+    for line in report.skipped:
+        warn(f"left out: {line}")
+    from infotok_cli.cli.render import counted, sized
+
+    if report.lost_segments:
+        lost = counted(report.lost_segments, "segment")
+        warn(f"left out: {lost} that a repair could not save")
+    if as_json:
+        import json
+
+        from infotok_cli.cli.render import json_values
+
+        print_out(json.dumps(json_values(report)))
+        return
+    tell(
+        f"{sized(report.output, report.size_bytes)}: {counted(report.tokens, 'token')} in "
+        f"{counted(report.segments, 'segment')} of {counted(report.videos, 'video')}, as {report.format}"
+    )
 
 
 def import_(

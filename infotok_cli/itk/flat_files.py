@@ -7,8 +7,10 @@ No pickle is read, and nothing compressed is unpacked.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -32,6 +34,7 @@ CHARACTERS_PER_ID = 7
 """Of a line of .jsonl: at most five digits, a comma and a blank."""
 CHARACTERS_BESIDE_IDS = 4096
 _EXPORT_AGAIN = "export the .itk file again"
+_CHANGED = "export the .itk file again, or leave the checksum out if the ids were changed on purpose"
 
 _LIBRARY_ERRORS: tuple[type[Exception], ...] = (
     OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, RuntimeError, OverflowError,
@@ -85,7 +88,7 @@ def _whole(sequences: Iterable[Flat]) -> tuple[Flat, NDArray[np.int64]]:
 
 def _write_npz(stream: BinaryIO, header: Header, sequences: Iterable[Flat]) -> None:
     ids, offsets = _whole(sequences)
-    facts = np.frombuffer(json.dumps(_facts(header)).encode(), np.uint8)
+    facts = np.frombuffer(json.dumps(_facts(header) | _checksum(ids)).encode(), np.uint8)
     np.savez(stream, ids=ids, offsets=offsets, header=facts)
 
 
@@ -100,13 +103,16 @@ def _write_safetensors(stream: BinaryIO, header: Header, sequences: Iterable[Fla
     from safetensors.numpy import save
 
     ids, offsets = _whole(sequences)
-    stream.write(save({"ids": ids, "offsets": offsets}, {"header": json.dumps(_facts(header))}))
+    stream.write(
+        save({"ids": ids, "offsets": offsets}, {"header": json.dumps(_facts(header) | _checksum(ids))})
+    )
 
 
 def _write_jsonl(stream: BinaryIO, header: Header, sequences: Iterable[Flat]) -> None:
     stream.write(json.dumps(_facts(header)).encode() + b"\n")
     for number, flat in enumerate(sequences):
-        stream.write(json.dumps({"segment": number, "ids": flat.tolist()}).encode() + b"\n")
+        row = {"segment": number, "ids": flat.tolist(), "crc32": _crc32(flat)}
+        stream.write(json.dumps(row).encode() + b"\n")
 
 
 @contextmanager
@@ -119,7 +125,7 @@ def _read_npz(path: Path) -> Iterator[Content]:
             facts, ids, offsets = arrays["header"], arrays["ids"], arrays["offsets"]
     if facts.dtype != np.uint8 or facts.ndim != 1:
         raise InputError(f"header is {facts.dtype} {facts.shape}", way_out=_EXPORT_AGAIN)
-    yield _head(facts.tobytes()), _split(ids, offsets)
+    yield _checked_head(facts.tobytes(), ids), _split(ids, offsets)
 
 
 @contextmanager
@@ -136,7 +142,7 @@ def _read_safetensors(path: Path) -> Iterator[Content]:
     with _refused("safetensors", SafetensorError), safe_open(path, framework="np") as file:
         text = (file.metadata() or {}).get("header", "")
         ids, offsets = file.get_tensor("ids"), file.get_tensor("offsets")
-    yield _head(text.encode()), _split(ids, offsets)
+    yield _checked_head(text.encode(), ids), _split(ids, offsets)
 
 
 @contextmanager
@@ -168,7 +174,10 @@ def _json_lines(file: BinaryIO, limit: int) -> Iterator[Flat]:
             ids = np.array(row["ids"])
             if ids.ndim != 1 or ids.dtype != np.int64 or int(ids.min()) < 0 or int(ids.max()) > 0xFFFF:
                 raise InputError(f"line {number + 2} has ids outside 0..65535", way_out=_EXPORT_AGAIN)
-        yield ids.astype(np.uint16)
+            flat = ids.astype(np.uint16)
+            if row.get("crc32", _crc32(flat)) != _crc32(flat):
+                raise InputError(f"line {number + 2} has other ids than its checksum", way_out=_CHANGED)
+        yield flat
         number += 1
 
 
@@ -177,6 +186,23 @@ def _line(file: BinaryIO, limit: int) -> bytes:
     if len(line) > limit:
         raise InputError(f"has a line of more than {limit} bytes", way_out=_EXPORT_AGAIN)
     return line
+
+
+def _checksum(ids: Flat) -> dict[str, str]:
+    return {"ids_sha256": hashlib.sha256(ids.astype("<u2").data).hexdigest()}
+
+
+def _crc32(ids: Flat) -> int:
+    return zlib.crc32(ids.astype("<u2").data)
+
+
+def _checked_head(text: bytes, ids: NDArray[Any]) -> bytes:
+    """HEAD payload of the facts beside `ids`, which are those of the checksum, if there is one."""
+    head = _head(text)
+    facts = json.loads(text)
+    if facts.get("ids_sha256", "") not in ("", _checksum(_checked(ids))["ids_sha256"]):
+        raise InputError("its ids are not those of its checksum", way_out=_CHANGED)
+    return head
 
 
 def _head(text: bytes) -> bytes:

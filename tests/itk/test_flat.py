@@ -17,6 +17,7 @@ from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import InputError, UsageError
 from infotok_cli.itk.flat import export_file, import_file
 from infotok_cli.itk.flat_files import FORMATS
+from infotok_cli.itk.tokens import unpack_tokens
 from make_golden import GOLDEN
 from make_itk import Plan, itk_bytes, itk_header
 
@@ -92,6 +93,7 @@ def test_other_programs_read_them(itk: Path) -> None:
     assert np.array_equal(tensors["ids"], ids)
     assert np.array_equal(tensors["offsets"], offsets)
     first, *rows = itk.with_suffix(".jsonl").read_text().splitlines()
+    assert len(facts.pop("ids_sha256")) == 64
     assert json.loads(first) == facts
     assert [value for row in rows for value in json.loads(row)["ids"]] == ids.tolist()
     whole = np.load(itk.with_suffix(".npy"))
@@ -122,6 +124,43 @@ def test_broken_files_are_refused(itk: Path, kind: str) -> None:
     for data in (b"\0" * 4000, b"\xff" * 4000, b"[" * 4000, b"{}\n" * 10, itk.read_bytes()):
         path.write_bytes(data)
         refused(path)
+
+
+@pytest.mark.parametrize("kind", ["npz", "safetensors", "jsonl"])
+def test_changed_ids_are_noticed(itk: Path, kind: str) -> None:
+    """Any token is valid: the checksum alone tells, where it was not left out on purpose."""
+    path = itk.with_suffix(f".{kind}")
+    export_file(itk, path)
+    with ItkReader(itk) as reader:
+        token = int(unpack_tokens(reader, next(iter(reader.segments())), None)[1][0])
+    whole, other = path.read_bytes(), (token + 1) % 64_000
+    if kind == "jsonl":
+        first, row, *rest = path.read_text().splitlines()
+        values = json.loads(row)
+        values["ids"] = [other if value == token else value for value in values["ids"]]
+        path.write_text("\n".join([first, json.dumps(values), *rest]) + "\n")
+    elif kind == "npz":
+        with np.load(path) as arrays:
+            values = dict(arrays)
+        values["ids"][values["ids"] == token] = other
+        np.savez(path, **values)
+    else:
+        old, new = token.to_bytes(2, "little"), other.to_bytes(2, "little")
+        at = len(whole) - whole[::-1].index(old[::-1]) - 2
+        path.write_bytes(whole[:at] + new + whole[at + 2 :])
+    assert "checksum" in refused(path)
+    if kind == "jsonl":
+        del values["crc32"]
+        path.write_text("\n".join([first, json.dumps(values), *rest]) + "\n")
+    elif kind == "npz":
+        facts = json.loads(values["header"].tobytes())
+        del facts["ids_sha256"]
+        values["header"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+        np.savez(path, **values)
+    else:
+        return
+    import_file(path, itk.with_name("changed.itk"))
+    assert itk.with_name("changed.itk").read_bytes() != itk.read_bytes()
 
 
 def test_pickles_and_compressed_arrays_are_not_opened(itk: Path) -> None:
