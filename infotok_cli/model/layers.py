@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from infotok_cli.config import ModelConfig
 from infotok_kernels import window_attention
@@ -82,8 +81,7 @@ class Stack(nn.Module):
             Block(config, shift=(i % 2) * (config.window // 2)) for i in range(blocks)
         )
 
-    def forward(self, x: Tensor, *, recompute: bool = False) -> Tensor:
-        """recompute: keep no block's activations for its gradient, but run it a second time there."""
+    def forward(self, x: Tensor) -> Tensor:
         for block in self.blocks:
-            x = checkpoint(block, x, use_reentrant=False) if recompute else block(x)
+            x = block(x)
         return x
