@@ -49,7 +49,11 @@ def test_damaged_files_are_left_out(run: Run, encoded: Path) -> None:
         (("{}", "-o", "{}.npz", "--skip-bad"), 2, "--skip-bad is for training data"),
         (("{}", "-o", "{}.d", "--format", "megatron", "--marks", "stop"), 2, "--marks has 'stop'"),
         (("{}", "-o", "{}.d", "--format", "megatron", "--id-offset", "-1"), 2, "--id-offset -1"),
-        (("{}", "-o", "{}.d", "--format", "webdataset", "--shard-size", "big"), 2, "is not a number: give bytes"),
+        (
+            ("{}", "-o", "{}.d", "--format", "webdataset", "--shard-size", "big"),
+            2,
+            "is not a number: give bytes",
+        ),
         (("{}", "-o", "{}.d", "--format", "webdataset", "--marks", "step"), 2, "take megatron or memmap"),
         (("{}", "-o", "{}.d", "--format", "csv"), 2, "safetensors, megatron, memmap, parquet, webdataset"),
         (("{}", "-o", "{}", "--format", "megatron", "-y"), 2, "would replace the input"),
