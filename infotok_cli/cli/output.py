@@ -66,7 +66,7 @@ def print_out(text: str) -> None:
 def unwritable_stdout(error: OSError) -> OutputError:
     """The OutputError for an `error` met in writing to stdout."""
     return OutputError(
-        f"cannot be written: {error.strerror}", way_out="check the disk", where="standard output"
+        f"cannot be written ({error.strerror})", way_out="check the disk", where="standard output"
     )
 
 

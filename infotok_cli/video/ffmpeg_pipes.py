@@ -15,7 +15,7 @@ from infotok_cli.files import PatientInput, write_all
 
 def unwritable(name: str, error: OSError) -> OutputError:
     """What to say of an `error` of the system met in writing to `name`."""
-    return OutputError(f"cannot be written: {error.strerror or error}", way_out="check the disk", where=name)
+    return OutputError(f"cannot be written ({error.strerror or error})", way_out="check the disk", where=name)
 
 
 class _Called:

@@ -223,9 +223,9 @@ def test_a_full_disk_leaves_no_frame_cache(spawn: Spawn, clip: Path, tmp_path: P
     [
         (0, ["encode", "-", "-o", "{}.2"], 3, "standard input: cannot be read (Bad file descriptor)"),
         (0, ["decode", "-", "-o", "{}.mkv"], 3, "standard input: cannot be read (Bad file descriptor)"),
-        (1, ["inspect", "{}"], 5, "standard output: cannot be written: Bad file descriptor"),
-        (1, ["encode", "--help"], 5, "standard output: cannot be written: Bad file descriptor"),
-        (1, ["decode", "{}", "-o", "-"], 5, "standard output: cannot be written: Bad file descriptor"),
+        (1, ["inspect", "{}"], 5, "standard output: cannot be written (Bad file descriptor)"),
+        (1, ["encode", "--help"], 5, "standard output: cannot be written (Bad file descriptor)"),
+        (1, ["decode", "{}", "-o", "-"], 5, "standard output: cannot be written (Bad file descriptor)"),
         (2, ["repair", "{}", "-o", "{}.2"], 0, None),
     ],
 )

@@ -217,7 +217,7 @@ def test_odd_size_that_a_codec_cannot_write(tmp_path: Path) -> None:
 
 def test_folder_that_is_not_there(tmp_path: Path) -> None:
     path = tmp_path / "none" / "out.mp4"
-    with pytest.raises(OutputError, match=f"{path}: cannot be written: No such file"):
+    with pytest.raises(OutputError, match=f"{path}: cannot be written \\(No such file"):
         VideoWriter(path, 64, 64, Fraction(25))
 
 
