@@ -40,9 +40,9 @@ def encode(
         typer.Option(
             "--output",
             "-o",
-            metavar="OUT.itk|FOLDER/",
-            help="The file to write, or a folder for it; - is standard output.",
-            show_default="INPUT with the suffix .itk",
+            metavar="OUT.itk",
+            help="The file, or a folder for it; - is stdout.",
+            show_default="INPUT as .itk",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
@@ -52,7 +52,7 @@ def encode(
         bool,
         typer.Option(
             "--dry-run",
-            help="Write nothing: print what would be done, and the tokens, bytes and memory it would take.",
+            help="Write nothing: print the tokens, bytes and memory it would take.",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = False,
@@ -68,6 +68,11 @@ def encode(
     duration: options.Duration = None,
     frames: options.Frames = None,
     short_side: encode_options.ShortSide = None,
+    no_audio: encode_options.NoAudio = False,
+    router: encode_options.Router = "fast",
+    allocation: encode_options.Allocation = None,
+    segment_frames: encode_options.SegmentFrames = None,
+    refine: encode_options.Refine = 0,
     fps: Annotated[
         str | None,
         typer.Option(
@@ -75,7 +80,7 @@ def encode(
             metavar="N",
             help="Pictures per second of a folder, such as 25 or 30000/1001.",
             show_default="30",
-            rich_help_panel=options.SELECTION_PANEL,
+            rich_help_panel=options.INPUT_PANEL,
         ),
     ] = None,
     skip_bad: Annotated[
@@ -83,14 +88,9 @@ def encode(
         typer.Option(
             "--skip-bad",
             help="Encode a damaged or truncated video up to the damage.",
-            rich_help_panel=options.SELECTION_PANEL,
+            rich_help_panel=options.INPUT_PANEL,
         ),
     ] = False,
-    no_audio: encode_options.NoAudio = False,
-    router: encode_options.Router = "fast",
-    allocation: encode_options.Allocation = None,
-    segment_frames: encode_options.SegmentFrames = None,
-    refine: encode_options.Refine = 0,
     model: options.Model = None,
     device: options.Device = "auto",
     kernels: options.Kernels = None,

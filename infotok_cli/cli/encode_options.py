@@ -90,7 +90,7 @@ ShortSide = Annotated[
         "--short-side",
         parser=quantities.whole("--short-side", units=("p", "px", "pixels")),
         metavar="PIXELS",
-        help="Resize to this many pixels on the shorter side.",
+        help="Pixels of the shorter side, to resize to.",
         show_default="the size of INPUT",
         rich_help_panel=options.SELECTION_PANEL,
     ),

@@ -20,6 +20,7 @@ OUTPUT_PANEL = "Output"
 BUDGET_PANEL = "How many tokens (at most one of these)"
 TOKENS_PANEL = "Where tokens go"
 SELECTION_PANEL = "What is read"
+INPUT_PANEL = "Damaged videos and folders of pictures"
 MODEL_PANEL = "How the model runs"
 MESSAGES_PANEL = "What is said"
 
@@ -49,7 +50,7 @@ Start = Annotated[
     typer.Option(
         "--start",
         metavar="TIME",
-        help="Start at this time: seconds, 1:30 or 0:01:30.5.",
+        help="Start at this time, such as 90 or 1:30.",
         parser=quantities.seconds("--start"),
         show_default="the beginning",
         rich_help_panel=SELECTION_PANEL,
