@@ -66,7 +66,9 @@ def write_decoded(
     film = Film(folder / f"{name}.mp4")
     original = Film(folder / "source.mp4") if with_source and source is not None else None
     decoded = (f for part in decoded_segments(reader, engine, wanted, film.lost) for f in part)
-    sources: Iterator[Frame] | None = None if source is None else source_frames(source, reader.header, total)
+    sources: Iterator[Frame] | None = (
+        None if source is None else source_frames(source, reader.header, range(total))
+    )
     ticks = list(shown_ticks(reader, wanted, [])) or list(wanted)
     with ExitStack() as stack:
         writer = stack.enter_context(_writer(film.path, reader))

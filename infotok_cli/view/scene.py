@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +16,15 @@ from infotok_cli.codec.load_engine import check_model
 from infotok_cli.colour import BT709
 from infotok_cli.config import PATCH
 from infotok_cli.container.reader import ItkReader
-from infotok_cli.errors import InputError, UsageError
+from infotok_cli.errors import UsageError
 from infotok_cli.evaluate.anchors import anchor_writer, check_anchor
 from infotok_cli.itk.frame_times import frame_at, frame_range
 from infotok_cli.itk.tokens import unpack_keep_map
 from infotok_cli.metrics import psnr
 from infotok_cli.model.engine import Engine
-from infotok_cli.video.reader import open_video
 from infotok_cli.video.video_info import Frame
 from infotok_cli.view.drawing import Pane, Picture, Timeline, compose, heat_over, legend
+from infotok_cli.view.report_source import source_frames
 
 SHORTEST, TALLEST = 256, 540
 """Rows of a pane: smaller pictures are enlarged, larger ones shrunk."""
@@ -174,7 +173,7 @@ class Scene:
         others = [("source", self._wish.source)] if self._wish.source is not None else []
         if self._rival is not None:
             others.append((self._rival.label, self._rival.path))
-        streams = [self._frames_of(path, wanted) for _, path in others]
+        streams = [source_frames(path, self._reader.header, wanted) for _, path in others]
         for number, frame in zip(wanted, decoded, strict=True):
             pictures = [next(stream) for stream in streams]
             source = pictures[0] if pictures else None
@@ -193,33 +192,10 @@ class Scene:
         """Of the file without its sound, which no pane shows."""
         return self._reader.size_bytes - int(self._reader.index.column("audio_length").sum())
 
-    def _frames_of(self, path: Path, wanted: range) -> Iterator[Frame]:
-        """These frames of another video of the same pictures, at the size of the file."""
-        header = self._reader.header
-        shape = (header.height, header.width, 3)
-        with open_video(path) as video:
-            same = (video.info.height, video.info.width, 3) == shape
-            frames = video.frames(short_side=None if same else min(shape[:2]))
-            given = 0
-            for frame in islice(frames, wanted.start, wanted.stop):
-                if frame.shape != shape:
-                    raise InputError(
-                        f"is {frame.shape[1]}x{frame.shape[0]}, the file {shape[1]}x{shape[0]}",
-                        way_out="give the video that was encoded",
-                        where=str(path),
-                    )
-                given += 1
-                yield frame
-        if given < len(wanted):
-            raise InputError(
-                f"has no frame {wanted.start + given}, which the file has",
-                way_out="give the video that was encoded, from its start",
-                where=str(path),
-            )
-
     def _encoded_by_rival(self, folder: Path) -> _Rival:
         """The source by an ordinary codec in at most the bytes of the file, by the lowest CRF that fits."""
-        assert self._wish.source is not None
+        source = self._wish.source
+        assert source is not None
         assert self._wish.against is not None
         anchor = check_anchor(self._wish.against)
         header = self._reader.header
@@ -227,7 +203,7 @@ class Scene:
         def size_at(crf: int) -> int:
             target = folder / f"{crf}.mkv"
             if not target.exists():
-                frames = self._frames_of(self._wish.source or target, range(self._reader.total_frames))
+                frames = source_frames(source, header, range(self._reader.total_frames))
                 writer = anchor_writer(
                     anchor, crf, target, size=(header.width, header.height), rate=self.rate, colour=BT709
                 )

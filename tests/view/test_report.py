@@ -297,7 +297,7 @@ def test_what_cannot_be_shown_is_refused(clip: MadeClip, tmp_path: Path, run: Ru
     page = tmp_path / "page.html"
     other = "other.itk: is 96x64, 8 frames in 0.400 s, but low.itk is 96x64, 40 frames"
     cases: list[tuple[int, str, list[object]]] = [
-        (3, "short.mkv: has 5 frames, the file 40: give", [clip.low, "--source", tmp_path / "short.mkv"]),
+        (3, "short.mkv: has no frame 5, which the file has", [clip.low, "--source", tmp_path / "short.mkv"]),
         (3, "wide.mkv: is 128x64, the file 96x64: give", [clip.low, "--source", tmp_path / "wide.mkv"]),
         (3, other, [clip.low, tmp_path / "other.itk"]),
         (3, "damaged.itk", [tmp_path / "damaged.itk"]),
