@@ -8,6 +8,8 @@ EVAL_CLIPS ?= clips/eval
 OUT ?= runs/small.safetensors
 MINUTES ?= 60
 FUZZ_SECONDS ?= 1200
+# Test processes; each takes one thread, as test models are too small for two.
+WORKERS ?= 2
 
 # For machines that bring their own torch and triton: make test-gpu GPU_PYTHON=python3
 GPU_PYTHON ?= $(BIN)/python
@@ -41,7 +43,7 @@ fmt: setup ## format the code
 	$(BIN)/ruff check --fix .
 
 test: setup ## all tests that need no GPU
-	$(BIN)/pytest -m "not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not gpu"
 
 fuzz: setup ## look for files that break the reader, for FUZZ_SECONDS
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[fuzz]"
