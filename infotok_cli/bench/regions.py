@@ -32,7 +32,7 @@ NETWORK: tuple[Place, ...] = (
     (layers, "window_attention", "attention"),
     (nn.Linear, "forward", "linear"),
     (layers.RmsNorm, "forward", "norm, activation"),
-    (layers, "_gelu", "norm, activation"),
+    (nn.functional, "gelu", "norm, activation"),
     (nn.GELU, "forward", "norm, activation"),
     (tokenizer, "fsq_encode", "FSQ"),
     (tokenizer, "ids_to_codes", "FSQ"),
