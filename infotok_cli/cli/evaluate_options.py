@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,12 +12,20 @@ from infotok_cli.atomic import atomic_output
 from infotok_cli.cli.options import check_file_output
 from infotok_cli.config import MIN_RATE
 from infotok_cli.errors import OutputError, UsageError
-from infotok_cli.evaluate.anchors import check_anchor
+from infotok_cli.evaluate.anchors import (
+    ANCHORS,
+    LONGEST_KEYINT,
+    check_anchor,
+    with_keyframes,
+)
 from infotok_cli.evaluate.plots import check_plot, plot_curves
-from infotok_cli.evaluate.results import AnchorSetting, ClipResult, Setting, as_csv
+from infotok_cli.evaluate.results import AnchorSetting, ClipResult, Setting, Wanted, as_csv
 from infotok_cli.routers import ALLOCATIONS, ROUTERS
 
 ALL_ANCHORS = "x264,x265,svt-av1"
+
+SEGMENT = "segment"
+"""As a distance of keyframes: the length of a segment of ours."""
 
 Name = TypeVar("Name", bound=str)
 
@@ -84,6 +92,30 @@ def parse_anchors(anchors: str, crfs: str) -> list[AnchorSetting]:
             )
     points = [AnchorSetting(anchor=anchor.name, crf=crf) for anchor in chosen for crf in grid or anchor.crfs]
     return list(dict.fromkeys(points))
+
+
+def parse_keyint(text: str, anchors: str) -> int | None:
+    """Most frames from keyframe to keyframe, None for `segment`; UsageError for others or without anchors."""
+    if not anchors:
+        raise UsageError("--anchors-keyint needs --anchors", way_out="name some, or leave it out")
+    if text == SEGMENT:
+        return None
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= LONGEST_KEYINT):
+        raise UsageError(
+            f"--anchors-keyint {text!r} is no number of frames",
+            way_out=f"give 1 to {LONGEST_KEYINT}, or {SEGMENT} for the length of a segment",
+        )
+    return int(text)
+
+
+def also_with_keyframes(settings: Sequence[Wanted], frames: int) -> list[Wanted]:
+    """`settings`, and after them every anchor's again with a keyframe at least every `frames` frames."""
+    keyed = [
+        replace(wanted, anchor=with_keyframes(ANCHORS[wanted.anchor], frames).name)
+        for wanted in settings
+        if isinstance(wanted, AnchorSetting) and wanted.anchor in ANCHORS
+    ]
+    return list(dict.fromkeys([*settings, *keyed]))
 
 
 def to_text(document: dict[str, object]) -> str:

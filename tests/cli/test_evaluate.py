@@ -98,6 +98,21 @@ def test_earlier_results_are_taken_in(run: Run, clips: Path, tmp_path: Path) -> 
     assert "x264" not in shorter.stdout
 
 
+def test_anchors_also_with_keyframes_as_often_as_ours(run: Run, clips: Path, tmp_path: Path) -> None:
+    out = tmp_path / "eval.json"
+    arguments = ["eval", clips / "0.mkv", "--rates", "0.5", "--segment-frames", "4", "--anchors"]
+    told = run(*arguments, "x264", "--crfs", "20,40", "--anchors-keyint", "segment", "-o", out).stdout
+    assert "x264-keyint4" in told
+    rows = [row for row in read(out)["clips"] if row["model"] is None]
+    assert [(row["codec"], row["crf"]) for row in rows] == [
+        ("x264", 20), ("x264", 40), ("x264-keyint4", 20), ("x264-keyint4", 40),
+    ]  # fmt: skip
+    assert rows[2]["size_bytes"] > rows[0]["size_bytes"]
+    # By its name and by number, without the encoder's own curve and with it.
+    run(*arguments, "x264-keyint3,x264", "--crfs", "30", "--anchors-keyint", "2", "-o", out, "-y")
+    assert [row["codec"] for row in read(out)["clips"][1:]] == ["x264-keyint3", "x264", "x264-keyint2"]
+
+
 def test_segment_lengths_do_not_mix(run: Run, clips: Path, tmp_path: Path) -> None:
     long, both = tmp_path / "long.json", tmp_path / "both.json"
     clip = clips / "0.mkv"
@@ -165,6 +180,9 @@ def test_calibrated_rates_are_a_curve(run: Run, clips: Path, model_file: Path, t
         (2, ["--routers", "slow"], "--routers 'slow' is unknown"),
         (2, ["--anchors", "vp8"], "--anchors 'vp8' is unknown: choose x264"),
         (2, ["--crfs", "20"], "--crfs needs --anchors"),
+        (2, ["--anchors-keyint", "8"], "--anchors-keyint needs --anchors"),
+        (2, ["--anchors", "x264", "--anchors-keyint", "0"], "--anchors-keyint '0' is no number of frames"),
+        (2, ["--anchors", "x264", "--anchors-keyint", "often"], "or segment for the length of a segment"),
         (2, ["--anchors", "x264", "--crfs", "a"], "--crfs 'a' is not a list of whole numbers"),
         (2, ["--anchors", "all", "--crfs", "20,60"], "choose 0 to 51, as x264 takes"),
         (2, ["--resume"], "--resume needs --output"),
