@@ -169,6 +169,15 @@ def evaluate(
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
+    compare_csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--compare-csv",
+            metavar="OUT.csv",
+            help="Write a row per pair of curves and metric: differences and their intervals.",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None,
     plot_path: Annotated[
         Path | None,
         typer.Option(
@@ -178,6 +187,14 @@ def evaluate(
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published",
+            help="Draw what others published of their tokenizers into the plot too (on other clips).",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = False,
     earlier: Annotated[
         list[Path] | None,
         typer.Option(
@@ -227,7 +244,7 @@ def evaluate(
     points = parse_settings(rates, routers, allocations, calibrated=calibrated)
     settings: list[Wanted] = [*points, *parse_anchors(anchors, crfs)]
     keyint = parse_keyint(anchors_keyint, anchors) if anchors_keyint else None
-    targets = Targets(output, csv_path, plot_path)
+    targets = Targets(output, csv_path, plot_path, compare_csv, published)
     targets.check(overwrite=yes, resume=resume)
     shared = EncodeOptions(
         short_side=short_side,

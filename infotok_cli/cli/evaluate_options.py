@@ -18,6 +18,8 @@ from infotok_cli.evaluate.anchors import (
     check_anchor,
     with_keyframes,
 )
+from infotok_cli.evaluate.compare import compare
+from infotok_cli.evaluate.comparison_csv import comparisons_as_csv
 from infotok_cli.evaluate.plots import check_plot, plot_curves
 from infotok_cli.evaluate.results import AnchorSetting, ClipResult, Setting, Wanted, as_csv
 from infotok_cli.routers import ALLOCATIONS, ROUTERS
@@ -130,6 +132,9 @@ class Targets:
     results: Path | None
     csv: Path | None
     plot: Path | None
+    compare_csv: Path | None = None
+    published: bool = False
+    """Whether results of others are in the plot."""
 
     @property
     def journal(self) -> Path | None:
@@ -146,12 +151,14 @@ class Targets:
             raise UsageError(
                 f"--output {self.results} is where measurements are listed", way_out="choose a .json file"
             )
+        if self.published and self.plot is None:
+            raise UsageError("--published needs --plot", way_out="name a picture, or leave it out")
         if self.plot is not None:
             check_plot(self.plot)
         resumes = resume and self.journal is not None and self.journal.exists()
         if self.results is not None:
             check_file_output(self.results, overwrite or resumes)
-        for path in (self.csv, self.plot):
+        for path in (self.csv, self.compare_csv, self.plot):
             if path is None:
                 continue
             if resume and not overwrite and path.exists():
@@ -176,5 +183,8 @@ class Targets:
         if self.csv is not None:
             with atomic_output(self.csv, overwrite=True) as stream:
                 stream.write(as_csv(rows).encode())
+        if self.compare_csv is not None:
+            with atomic_output(self.compare_csv, overwrite=True) as stream:
+                stream.write(comparisons_as_csv(compare(rows)).encode())
         if self.plot is not None:
-            plot_curves(rows, self.plot, overwrite=True)
+            plot_curves(rows, self.plot, overwrite=True, published=self.published)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from infotok_cli.cli.output import print_err
 from infotok_cli.evaluate.bootstrap import LEVEL, Interval
-from infotok_cli.evaluate.compare import Comparison, Matched, compare, match
+from infotok_cli.evaluate.compare import Comparison, Matched, compare, match, reference_curve
 from infotok_cli.evaluate.results import ClipResult
 from infotok_cli.evaluate.summary import Summary, summarize
 
@@ -74,7 +74,7 @@ def show(rows: Sequence[ClipResult]) -> None:
         console.print(matched_table(matched))
     pairs = compare(rows)
     if pairs:
-        reference = next((row.curve for row in summaries if row.setting is None), summaries[0].curve)
+        reference = reference_curve(rows)
         console.print(f"\nBits for the same quality, against {reference} (BD-rate, mean over clips)")
         console.print(comparison_table(pairs, reference))
         if all(row.bd_rate_interval is None for row in pairs):

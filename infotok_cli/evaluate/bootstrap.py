@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 
-RESAMPLES = 2000
+RESAMPLES = 1000
 SEED = 18
 LEVEL = 0.95
 """Probability that an interval is to hold; half of the rest is cut off at each end."""

@@ -76,6 +76,13 @@ def curves(results: Sequence[ClipResult]) -> dict[str, dict[ClipKey, list[ClipRe
     return gathered
 
 
+def reference_curve(results: Sequence[ClipResult]) -> str:
+    """The curve that tables and plots compare with: the first anchor's, or the first if there are none."""
+    names = curve_names(results)
+    anchors = [name for key, name in names.items() if key.model is None]
+    return next(iter(anchors or names.values()))
+
+
 def compare(results: Sequence[ClipResult]) -> list[Comparison]:
     """Every curve against every other, for every metric that all rows have."""
     gathered = curves(results)
