@@ -49,10 +49,11 @@ def difference(reference: Rows, test: Rows, metric: str) -> Difference | None:
     rates = np.linspace(low, high, RATES)
     one, other = (qualities_at(mean, rates) for mean in means)
     value = other - one
-    ends = (None, None) if len(clips) < LEAST_CLIPS else _band(curves, rates)
+    ends = None if len(clips) < LEAST_CLIPS else _band(curves, rates)
     if signed(metric, 1) < 0:
-        value, ends = -value, tuple(None if end is None else -end for end in reversed(ends))
-    return Difference(bpp=np.exp(rates), value=value, low=ends[0], high=ends[1], clips=len(clips))
+        value, ends = -value, None if ends is None else (-ends[1], -ends[0])
+    low_end, high_end = ends or (None, None)
+    return Difference(bpp=np.exp(rates), value=value, low=low_end, high=high_end, clips=len(clips))
 
 
 def _band(curves: Sequence[Values], rates: Values) -> tuple[Values, Values]:

@@ -124,19 +124,22 @@ def _draw_published(panel: Axes, lines: dict[str, list[Summary]]) -> None:
     """PSNR over BPP16: ours by the nominal figure and by the bits of whole files, and published results."""
     ours = {name: points for name, points in lines.items() if points[0].setting is not None}
     for number, (name, points) in enumerate(ours.items()):
-        style = {"color": f"C{list(lines).index(name) % 10}", "markersize": 4}
+        colour, marker = f"C{list(lines).index(name) % 10}", MARKERS[number % len(MARKERS)]
         qualities = [point.psnr_db for point in points]
-        marker = MARKERS[number % len(MARKERS)]
-        nominal = [point.bpp16_nominal for point in points]
-        panel.plot(nominal, qualities, "-", marker=marker, label=f"{name}, nominal", **style)
-        real = [BPP16_PER_BPP * point.bpp for point in points]
-        panel.plot(real, qualities, ":", marker=marker, fillstyle="none", label=f"{name}, real bits", **style)
-    names = dict.fromkeys((point.tokenizer, point.clips) for point in PUBLISHED)
-    for number, (tokenizer, clips) in enumerate(names):
-        points = [point for point in PUBLISHED if (point.tokenizer, point.clips) == (tokenizer, clips)]
+        nominal = [point.bpp16_nominal or math.nan for point in points]
         panel.plot(
-            [point.bpp16 for point in points],
-            [point.psnr_db for point in points],
+            nominal, qualities, "-", marker=marker, markersize=4, color=colour, label=f"{name}, nominal"
+        )
+        real = [BPP16_PER_BPP * point.bpp for point in points]
+        panel.plot(
+            real, qualities, ":", marker=marker, markersize=4, color=colour, fillstyle="none",
+            label=f"{name}, real bits",
+        )  # fmt: skip
+    for number, (tokenizer, clips) in enumerate(dict.fromkeys((p.tokenizer, p.clips) for p in PUBLISHED)):
+        reported = [point for point in PUBLISHED if (point.tokenizer, point.clips) == (tokenizer, clips)]
+        panel.plot(
+            [point.bpp16 for point in reported],
+            [point.psnr_db for point in reported],
             MARKERS[-1 - number],
             color="black",
             fillstyle="none",
