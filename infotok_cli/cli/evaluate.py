@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -66,6 +67,17 @@ def evaluate(
             metavar="N,N,...",
             help="CRFs of every anchor, separated by commas.",
             show_default="a grid of nine for each",
+            rich_help_panel=COMPARE_PANEL,
+        ),
+    ] = "",
+    anchors_keyint: Annotated[
+        str,
+        typer.Option(
+            "--anchors-keyint",
+            metavar="N",
+            help="Measure every anchor also with a keyframe at least every N frames; segment: as often as "
+            "ours.",
+            show_default="each encoder's own only",
             rich_help_panel=COMPARE_PANEL,
         ),
     ] = "",
@@ -157,6 +169,15 @@ def evaluate(
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
+    compare_csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--compare-csv",
+            metavar="OUT.csv",
+            help="Write a row per pair of curves and metric: differences and their intervals.",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None,
     plot_path: Annotated[
         Path | None,
         typer.Option(
@@ -166,6 +187,14 @@ def evaluate(
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published",
+            help="Draw what others published of their tokenizers into the plot too (on other clips).",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = False,
     earlier: Annotated[
         list[Path] | None,
         typer.Option(
@@ -187,9 +216,17 @@ def evaluate(
     \b
     Examples:
       infotok eval clips/ --anchors all --jobs 2 -o runs/eval.json --plot runs/eval.png
+      infotok eval clips/ --anchors x264 --anchors-keyint segment
       infotok eval clips/ --rates 0.5 --seconds 2
     """
-    from infotok_cli.cli.evaluate_options import Targets, parse_anchors, parse_settings, to_text
+    from infotok_cli.cli.evaluate_options import (
+        Targets,
+        also_with_keyframes,
+        parse_anchors,
+        parse_keyint,
+        parse_settings,
+        to_text,
+    )
     from infotok_cli.cli.evaluate_view import Watch, show
     from infotok_cli.codec.load_engine import load_engine
     from infotok_cli.codec.options import EncodeOptions
@@ -206,7 +243,8 @@ def evaluate(
         raise UsageError(f"--seconds {seconds:g} leaves nothing to measure", way_out="give more than 0")
     points = parse_settings(rates, routers, allocations, calibrated=calibrated)
     settings: list[Wanted] = [*points, *parse_anchors(anchors, crfs)]
-    targets = Targets(output, csv_path, plot_path)
+    keyint = parse_keyint(anchors_keyint, anchors) if anchors_keyint else None
+    targets = Targets(output, csv_path, plot_path, compare_csv, published)
     targets.check(overwrite=yes, resume=resume)
     shared = EncodeOptions(
         short_side=short_side,
@@ -225,9 +263,11 @@ def evaluate(
         vmaf_program=find_ffmpeg() if vmaf else None,
     )
     engine = load_engine(model, device, kernels)
+    if anchors_keyint:
+        sweep = replace(sweep, settings=also_with_keyframes(settings, keyint or sweep.segment_frames(engine)))
     check_settings(sweep, engine)  # before a journal is begun, or begun anew
     journal = Journal.open(targets.journal, resume=resume) if targets.journal else None
-    with Watch(len(found) * len(settings)) as watch:
+    with Watch(len(found) * len(sweep.settings)) as watch:
         measured = run_sweep(sweep, engine, journal=journal, jobs=jobs, progress=watch.advance)
     rows = merged(measured, before)
     strangers = {row.clip_key for row in before} - {row.clip_key for row in measured}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,12 +12,22 @@ from infotok_cli.atomic import atomic_output
 from infotok_cli.cli.options import check_file_output
 from infotok_cli.config import MIN_RATE
 from infotok_cli.errors import OutputError, UsageError
-from infotok_cli.evaluate.anchors import check_anchor
+from infotok_cli.evaluate.anchors import (
+    ANCHORS,
+    LONGEST_KEYINT,
+    check_anchor,
+    with_keyframes,
+)
+from infotok_cli.evaluate.compare import compare
+from infotok_cli.evaluate.comparison_csv import comparisons_as_csv
 from infotok_cli.evaluate.plots import check_plot, plot_curves
-from infotok_cli.evaluate.results import AnchorSetting, ClipResult, Setting, as_csv
+from infotok_cli.evaluate.results import AnchorSetting, ClipResult, Setting, Wanted, as_csv
 from infotok_cli.routers import ALLOCATIONS, ROUTERS
 
 ALL_ANCHORS = "x264,x265,svt-av1"
+
+SEGMENT = "segment"
+"""As a distance of keyframes: the length of a segment of ours."""
 
 Name = TypeVar("Name", bound=str)
 
@@ -86,6 +96,30 @@ def parse_anchors(anchors: str, crfs: str) -> list[AnchorSetting]:
     return list(dict.fromkeys(points))
 
 
+def parse_keyint(text: str, anchors: str) -> int | None:
+    """Most frames from keyframe to keyframe, None for `segment`; UsageError for others or without anchors."""
+    if not anchors:
+        raise UsageError("--anchors-keyint needs --anchors", way_out="name some, or leave it out")
+    if text == SEGMENT:
+        return None
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= LONGEST_KEYINT):
+        raise UsageError(
+            f"--anchors-keyint {text!r} is no number of frames",
+            way_out=f"give 1 to {LONGEST_KEYINT}, or {SEGMENT} for the length of a segment",
+        )
+    return int(text)
+
+
+def also_with_keyframes(settings: Sequence[Wanted], frames: int) -> list[Wanted]:
+    """`settings`, and after them every anchor's again with a keyframe at least every `frames` frames."""
+    keyed = [
+        replace(wanted, anchor=with_keyframes(ANCHORS[wanted.anchor], frames).name)
+        for wanted in settings
+        if isinstance(wanted, AnchorSetting) and wanted.anchor in ANCHORS
+    ]
+    return list(dict.fromkeys([*settings, *keyed]))
+
+
 def to_text(document: dict[str, object]) -> str:
     """JSON text of a run's results, as it is written to a file and to stdout."""
     return json.dumps(document, indent=1)
@@ -98,6 +132,9 @@ class Targets:
     results: Path | None
     csv: Path | None
     plot: Path | None
+    compare_csv: Path | None = None
+    published: bool = False
+    """Whether results of others are in the plot."""
 
     @property
     def journal(self) -> Path | None:
@@ -114,12 +151,14 @@ class Targets:
             raise UsageError(
                 f"--output {self.results} is where measurements are listed", way_out="choose a .json file"
             )
+        if self.published and self.plot is None:
+            raise UsageError("--published needs --plot", way_out="name a picture, or leave it out")
         if self.plot is not None:
             check_plot(self.plot)
         resumes = resume and self.journal is not None and self.journal.exists()
         if self.results is not None:
             check_file_output(self.results, overwrite or resumes)
-        for path in (self.csv, self.plot):
+        for path in (self.csv, self.compare_csv, self.plot):
             if path is None:
                 continue
             if resume and not overwrite and path.exists():
@@ -144,5 +183,8 @@ class Targets:
         if self.csv is not None:
             with atomic_output(self.csv, overwrite=True) as stream:
                 stream.write(as_csv(rows).encode())
+        if self.compare_csv is not None:
+            with atomic_output(self.compare_csv, overwrite=True) as stream:
+                stream.write(comparisons_as_csv(compare(rows)).encode())
         if self.plot is not None:
-            plot_curves(rows, self.plot, overwrite=True)
+            plot_curves(rows, self.plot, overwrite=True, published=self.published)

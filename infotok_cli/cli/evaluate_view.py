@@ -12,11 +12,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from infotok_cli.cli.output import print_err
-from infotok_cli.evaluate.compare import Comparison, Matched, compare, match
+from infotok_cli.evaluate.bootstrap import LEVEL, Interval
+from infotok_cli.evaluate.compare import Comparison, Matched, compare, match, reference_curve
 from infotok_cli.evaluate.results import ClipResult
 from infotok_cli.evaluate.summary import Summary, summarize
 
 WIDE_COLUMNS = 120
+
+INTERVAL = f"{LEVEL:.0%}"
+"""Heading of intervals."""
 
 
 class Watch:
@@ -70,9 +74,11 @@ def show(rows: Sequence[ClipResult]) -> None:
         console.print(matched_table(matched))
     pairs = compare(rows)
     if pairs:
-        reference = next((row.curve for row in summaries if row.setting is None), summaries[0].curve)
+        reference = reference_curve(rows)
         console.print(f"\nBits for the same quality, against {reference} (BD-rate, mean over clips)")
         console.print(comparison_table(pairs, reference))
+        if all(row.bd_rate_interval is None for row in pairs):
+            console.print("There are no intervals: one clip says nothing of how clips differ.")
 
 
 def summary_table(summaries: Sequence[Summary]) -> Table:
@@ -84,6 +90,7 @@ def summary_table(summaries: Sequence[Summary]) -> Table:
         *(["clips"] if unlike else []),
         "kept",
         "PSNR dB",
+        "±",
         "SSIM",
         "MS-SSIM",
         *(["VMAF"] if has_vmaf else []),
@@ -96,6 +103,7 @@ def summary_table(summaries: Sequence[Summary]) -> Table:
             *([str(row.clips)] if unlike else []),
             _number(row.token_rate, "{:.4f}"),
             f"{row.psnr_db:.2f}",
+            f"{row.psnr_db_deviation:.2f}",
             f"{row.ssim:.4f}",
             f"{row.ms_ssim:.4f}",
             *([_number(row.vmaf, "{:.1f}")] if has_vmaf else []),
@@ -141,21 +149,29 @@ def matched_table(matched: Sequence[Matched]) -> Table:
 
 
 def comparison_table(pairs: Sequence[Comparison], reference: str) -> Table:
-    """A row per curve and metric, against one of the curves."""
-    table = _table(["curve", "quality"], ["bits", "±", "quality", "tokens", "clips", "overlap"])
+    """A row per curve and metric, against one of the curves; behind a difference its interval."""
+    columns = ["bits", INTERVAL, "±", "quality", INTERVAL, "tokens", INTERVAL, "clips", "overlap"]
+    table = _table(["curve", "metric"], columns)
     for row in pairs:
         if row.reference == reference:
             table.add_row(
                 row.test,
                 row.metric,
                 f"{row.bd_rate_percent:+.1f} %",
+                _interval(row.bd_rate_interval, "{:+.1f}"),
                 f"{row.bd_rate_deviation:.1f}",
                 _number(row.bd_quality, "{:+.3g}"),
+                _interval(row.bd_quality_interval, "{:+.3g}"),
                 _number(row.bd_token_percent, "{:+.1f} %"),
-                str(row.clips),
+                _interval(row.bd_token_interval, "{:+.1f}"),
+                f"{row.clips}/{row.of_clips}",
                 f"{row.overlap:.0%}",
             )
     return table
+
+
+def _interval(interval: Interval | None, form: str) -> str:
+    return "–" if interval is None else f"{form.format(interval.low)} to {form.format(interval.high)}"
 
 
 def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:

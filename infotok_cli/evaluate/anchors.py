@@ -8,7 +8,8 @@ our model, is measured once for all models, and serves BD-rates, which need a cu
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -85,11 +86,37 @@ ANCHORS: dict[str, Anchor] = {
 """By name; the ones with -psnr give up what is tuned to the eye for squared error."""
 
 
+LONGEST_KEYINT = 100_000
+"""Frames from one keyframe to the next, at most."""
+
+_KEYINT_NAME = re.compile(r"(?P<anchor>.+)-keyint(?P<frames>[1-9]\d{0,5})", re.ASCII)
+
+
+def with_keyframes(anchor: Anchor, frames: int) -> Anchor:
+    """`anchor` with a keyframe at least every `frames` frames, at all of which decoding can start.
+
+    No frame refers across a keyframe (closed GOPs), as none of ours does across a cut between segments.
+    Encoders still put further keyframes at scene cuts.
+    """
+    options = (*anchor.options, ("g", str(frames)), ("flags", "+cgop"))
+    return replace(anchor, name=f"{anchor.name}-keyint{frames}", options=options)
+
+
+def find_anchor(name: str) -> Anchor:
+    """The anchor of this name, such as x264 or, `with_keyframes`, x264-keyint32; UsageError for others."""
+    keyed = _KEYINT_NAME.fullmatch(name)
+    anchor = ANCHORS.get(keyed["anchor"] if keyed else name)
+    if anchor is None or (keyed and int(keyed["frames"]) > LONGEST_KEYINT):
+        raise UsageError(
+            f"`anchors` {name!r} is unknown",
+            way_out=f"choose {', '.join(ANCHORS)}, or one of them with keyframes, such as x264-keyint32",
+        )
+    return with_keyframes(anchor, int(keyed["frames"])) if keyed else anchor
+
+
 def check_anchor(name: str) -> Anchor:
     """The anchor of this name; UsageError for an unknown one, or one whose encoder is not there."""
-    anchor = ANCHORS.get(name)
-    if anchor is None:
-        raise UsageError(f"`anchors` {name!r} is unknown", way_out=f"choose {', '.join(ANCHORS)}")
+    anchor = find_anchor(name)
     try:
         encoder = anchor.encoder
     except UsageError:

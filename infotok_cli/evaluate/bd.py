@@ -64,14 +64,22 @@ def bd_quality(reference: Sequence[Point], test: Sequence[Point]) -> Delta | Non
 
 def quality_at(curve: Sequence[Point], rate: float) -> float | None:
     """Quality of a curve at a rate, between its points; None outside of them."""
-    points = rising(curve)
-    where = float(np.log(rate))
-    if len(points) == 0 or not points[0, 0] <= where <= points[-1, 0]:
-        return None
-    if len(points) == 1:
-        return float(points[0, 1])
+    value = float(qualities_at(rising(curve), np.log([rate]))[0])
+    return None if np.isnan(value) else value
+
+
+def qualities_at(points: Values, log_rates: Values) -> Values:
+    """Qualities `[M]` of a curve `[N, 2]` as `rising` gives it at log rates `[M]`, NaN beyond its ends."""
+    values = np.full(len(log_rates), np.nan)
+    if len(points) == 0:
+        return values
     x, y = points.T
-    return float(_values(x, y, slopes(x, y), np.array([where]))[0])
+    inside = (log_rates >= x[0]) & (log_rates <= x[-1])
+    if len(points) == 1:
+        values[inside] = y[0]
+    elif inside.any():
+        values[inside] = _values(x, y, slopes(x, y), log_rates[inside])
+    return values
 
 
 def rising(curve: Iterable[Point]) -> Values:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from infotok_cli.evaluate.bd import Delta, Point, bd_quality, bd_rate, quality_at
-from infotok_cli.evaluate.results import METRICS, ClipKey, ClipResult, Setting, curve_key, curve_names
+from infotok_cli.evaluate.bd import Point, bd_quality, bd_rate, quality_at
+from infotok_cli.evaluate.bootstrap import Interval, Values, mean_interval
+from infotok_cli.evaluate.metric_table import measured, signed
+from infotok_cli.evaluate.results import ClipKey, ClipResult, Setting, curve_key, curve_names
 from infotok_cli.evaluate.summary import setting_of
 
 
@@ -20,15 +24,22 @@ class Comparison:
     test: str
     metric: str
     clips: int
+    of_clips: int
+    """Clips that both curves have; where they reach no common quality there is no BD-rate."""
     bd_rate_percent: float
     """Bits that `test` needs beyond those of `reference` at equal quality; -50 is half of them."""
     bd_rate_deviation: float
     """Standard deviation over clips."""
+    bd_rate_interval: Interval | None
+    """Of `bd_rate_percent`, paired by clip; None for a single clip, as the other intervals."""
     bd_quality: float | None
-    """Quality that `test` has beyond `reference` at equal bits, in units of the metric; over the clips where
-    they share bits as well, None if there are none."""
+    """What `test` has of the metric beyond `reference` at equal bits (of a distance less is better);
+    over the clips where they share bits as well, None if there are none."""
+    bd_quality_deviation: float | None
+    bd_quality_interval: Interval | None
     bd_token_percent: float | None
     """As `bd_rate_percent`, tokens in place of bits; None unless both curves are ours."""
+    bd_token_interval: Interval | None
     overlap: float
     """Mean over clips of the share of the shorter curve's quality range that both curves cover."""
 
@@ -65,10 +76,17 @@ def curves(results: Sequence[ClipResult]) -> dict[str, dict[ClipKey, list[ClipRe
     return gathered
 
 
+def reference_curve(results: Sequence[ClipResult]) -> str:
+    """The curve that tables and plots compare with: the first anchor's, or the first if there are none."""
+    names = curve_names(results)
+    anchors = [name for key, name in names.items() if key.model is None]
+    return next(iter(anchors or names.values()))
+
+
 def compare(results: Sequence[ClipResult]) -> list[Comparison]:
     """Every curve against every other, for every metric that all rows have."""
     gathered = curves(results)
-    metrics = [name for name in METRICS if all(getattr(row, name) is not None for row in results)]
+    metrics = [metric.key for metric in measured(results)]
     found = []
     for metric in metrics:
         for reference in gathered:
@@ -82,35 +100,54 @@ def compare(results: Sequence[ClipResult]) -> list[Comparison]:
 def _compare(
     gathered: dict[str, dict[ClipKey, list[ClipResult]]], reference: str, test: str, metric: str
 ) -> Comparison | None:
-    rates: list[Delta] = []
-    qualities: list[float] = []
-    tokens: list[Delta | None] = []
-    for clip in gathered[reference].keys() & gathered[test].keys():
-        one, other = gathered[reference][clip], gathered[test][clip]
-        rate = bd_rate(_points(one, metric), _points(other, metric))
-        quality = bd_quality(_points(one, metric), _points(other, metric))
-        if rate is None:
-            continue
-        rates.append(rate)
-        if quality is not None:
-            qualities.append(quality.value)
-        ours = all(row.token_rate is not None for row in [*one, *other])
-        token_points = [_points(rows, metric, lambda row: row.token_rate or 0) for rows in (one, other)]
-        tokens.append(bd_rate(*token_points) if ours else None)
-    if not rates:
+    # In the order of the rows, so that resamples are the same every time.
+    shared = [clip for clip in gathered[reference] if clip in gathered[test]]
+    pairs = [(gathered[reference][clip], gathered[test][clip]) for clip in shared]
+    by_clip = np.array([_deltas(one, other, metric) for one, other in pairs], np.float64).reshape(-1, 4)
+    rates, qualities, tokens, overlaps = by_clip.T
+    compared = np.isfinite(rates)
+    if not compared.any():
         return None
-    counted = [delta.value for delta in tokens if delta is not None]
+    tokens_too = bool(np.isfinite(tokens[compared]).all())
     return Comparison(
         reference=reference,
         test=test,
         metric=metric,
-        clips=len(rates),
-        bd_rate_percent=float(np.mean([delta.value for delta in rates])),
-        bd_rate_deviation=float(np.std([delta.value for delta in rates])),
-        bd_quality=float(np.mean(qualities)) if qualities else None,
-        bd_token_percent=float(np.mean(counted)) if len(counted) == len(rates) else None,
-        overlap=float(np.mean([delta.overlap for delta in rates])),
+        clips=int(compared.sum()),
+        of_clips=len(shared),
+        bd_rate_percent=float(np.nanmean(rates)),
+        bd_rate_deviation=float(np.nanstd(rates)),
+        bd_rate_interval=mean_interval(rates),
+        bd_quality=_present(np.mean, qualities),
+        bd_quality_deviation=_present(np.std, qualities),
+        bd_quality_interval=mean_interval(qualities),
+        bd_token_percent=float(np.nanmean(tokens)) if tokens_too else None,
+        bd_token_interval=mean_interval(tokens) if tokens_too else None,
+        overlap=float(np.nanmean(overlaps)),
     )
+
+
+def _deltas(one: list[ClipResult], other: list[ClipResult], metric: str) -> tuple[float, float, float, float]:
+    """BD-rate, BD-quality, BD-rate in tokens and overlap of one clip's curves; NaN for what there is not."""
+    rate = bd_rate(_points(one, metric), _points(other, metric))
+    if rate is None:
+        return (math.nan,) * 4
+    quality = bd_quality(_points(one, metric), _points(other, metric))
+    tokens = None
+    if all(row.token_rate is not None for row in [*one, *other]):
+        tokens = bd_rate(*(_points(rows, metric, lambda row: row.token_rate or 0) for rows in (one, other)))
+    return (
+        rate.value,
+        math.nan if quality is None else signed(metric, quality.value),
+        math.nan if tokens is None else tokens.value,
+        rate.overlap,
+    )
+
+
+def _present(figure: Callable[[Values], np.floating[Any]], values: Values) -> float | None:
+    """A figure of the values that are not NaN, None if all are."""
+    present = values[np.isfinite(values)]
+    return float(figure(present)) if len(present) else None
 
 
 def match(results: Sequence[ClipResult]) -> list[Matched]:
@@ -163,4 +200,4 @@ def _is_anchor(clips: dict[ClipKey, list[ClipResult]]) -> bool:
 def _points(
     rows: Iterable[ClipResult], metric: str, rate: Callable[[ClipResult], float] = lambda row: row.bpp
 ) -> list[Point]:
-    return [(rate(row), getattr(row, metric)) for row in rows]
+    return [(rate(row), signed(metric, getattr(row, metric))) for row in rows]

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from infotok_cli import __version__
+from infotok_cli.evaluate import bootstrap
 from infotok_cli.evaluate.compare import compare, match
 from infotok_cli.evaluate.results import SCHEMA, SCHEMA_VERSION, ClipResult
 from infotok_cli.evaluate.summary import summarize
@@ -29,6 +30,7 @@ def as_json(results: Sequence[ClipResult], sweep: Sweep, engine: Engine) -> dict
         "backend": engine.runtime.backend,
         "vmaf_model": MODEL if sweep.vmaf_program else None,
         "options": _options(sweep, engine),
+        "bootstrap": bootstrap.settings(),
         "summary": [asdict(row) for row in summarize(results)],
         "matched": [asdict(row) for row in match(results)],
         "comparisons": [asdict(row) for row in compare(results)],

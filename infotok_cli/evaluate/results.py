@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,9 +26,6 @@ READABLE_VERSIONS = (1, 2)
 
 DEFAULT_SEGMENT_FRAMES = 32
 """What rows had that do not say it, unless their file does; names of curves leave it out."""
-
-METRICS: dict[str, str] = {"psnr_db": "PSNR dB", "ssim": "SSIM", "ms_ssim": "MS-SSIM", "vmaf": "VMAF"}
-"""Fields of a row that are qualities, and how they are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,8 +195,13 @@ def _segment_frames(document: dict[str, Any]) -> int:
 def as_csv(results: Sequence[ClipResult]) -> str:
     """A header and a row per clip and setting; seam figures as columns `seams.*`, one list left out."""
     rows = [_flat(result) for result in results]
+    return csv_text(rows, list(rows[0]) if rows else [])
+
+
+def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """A header and a line per row."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from infotok_cli.evaluate.results import ClipResult, Setting, curve_key, curve_names
+from infotok_cli.evaluate.spread import Spread, spread_over_clips
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,8 @@ class Summary:
     seam_flicker: float | None
     step_flicker: float | None
     inside_flicker: float | None
+    spread: dict[str, Spread]
+    """Of bits per pixel and of each metric, by field of a row."""
 
 
 def setting_of(row: ClipResult) -> Setting | None:
@@ -106,6 +109,7 @@ def _summary(curve: str, rows: list[ClipResult]) -> Summary:
         seam_flicker=mean(lambda row: row.seams.seam_flicker),
         step_flicker=mean(lambda row: row.seams.step_flicker),
         inside_flicker=mean(lambda row: row.seams.inside_flicker),
+        spread=spread_over_clips(rows),
     )
 
 

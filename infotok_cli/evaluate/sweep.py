@@ -10,7 +10,7 @@ from pathlib import Path
 from infotok_cli.allocation.budgets import check_fit
 from infotok_cli.codec.load_engine import check_masking
 from infotok_cli.codec.options import EncodeOptions
-from infotok_cli.evaluate.anchors import ANCHORS, check_size
+from infotok_cli.evaluate.anchors import check_size, find_anchor
 from infotok_cli.evaluate.clips import clip_sha256, end_after
 from infotok_cli.evaluate.journal import MEASURING_CODE, Journal, code_sha256, key_of
 from infotok_cli.evaluate.measure import anchor_encoder
@@ -101,7 +101,7 @@ def _plan(sweep: Sweep, engine: Engine) -> list[Task]:
             options = replace(options, end_seconds=end_after(clip, sweep.limit_frames))
         for wanted in sweep.settings:
             if isinstance(wanted, AnchorSetting):
-                check_size(ANCHORS[wanted.anchor], size, str(clip))
+                check_size(find_anchor(wanted.anchor), size, str(clip))
                 chosen = options
             else:
                 chosen = wanted.applied_to(options)
@@ -118,7 +118,7 @@ def _key(
     if isinstance(wanted, AnchorSetting):
         kept = ("start_seconds", "end_seconds", "short_side")
         facts |= {name: getattr(options, name) for name in kept}
-        facts |= {"encoder": anchor_encoder(ANCHORS[wanted.anchor]), "crf": wanted.crf}
+        facts |= {"encoder": anchor_encoder(find_anchor(wanted.anchor)), "crf": wanted.crf}
         facts["code"] = code_sha256(*MEASURING_CODE)
         return key_of({**facts, "codec": wanted.anchor})
     facts |= {"weights": engine.loaded.sha256, "options": asdict(options), "codec": "infotok"}

@@ -16,7 +16,7 @@ from types import FrameType
 from infotok_cli.codec.load_engine import load_engine
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.errors import InfotokError
-from infotok_cli.evaluate.anchors import ANCHORS
+from infotok_cli.evaluate.anchors import find_anchor
 from infotok_cli.evaluate.measure import measure_anchor, measure_clip
 from infotok_cli.evaluate.results import ClipResult, Setting, Wanted
 from infotok_cli.model.engine import Engine
@@ -43,7 +43,7 @@ def measure_task(task: Task, engine: Engine) -> ClipResult:
     """Do one measurement here."""
     if isinstance(task.wanted, Setting):
         return measure_clip(task.clip, engine, task.options, task.vmaf_program)
-    anchor, crf = ANCHORS[task.wanted.anchor], task.wanted.crf
+    anchor, crf = find_anchor(task.wanted.anchor), task.wanted.crf
     return measure_anchor(
         task.clip,
         anchor,

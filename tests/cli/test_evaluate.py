@@ -39,8 +39,9 @@ def test_one_number_or_many(run: Run, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "eval.json"
     arguments = ["eval", clips, "--rates", "1,0.5", "--routers", "fast,fixed", "--segment-frames", "4"]
     result = run(
-        *arguments, "--anchors", "x264,svt-av1", "--crfs", "20,40", "-o", out, "--csv", tmp_path / "a.csv"
-    )
+        *arguments, "--anchors", "x264,svt-av1", "--crfs", "20,40", "-o", out, "--csv", tmp_path / "a.csv",
+        "--compare-csv", tmp_path / "pairs.csv",
+    )  # fmt: skip
     for text in ("tiny fast", "tiny fixed", "crf 40", "MS-SSIM", "flicker at cuts", "BD-rate"):
         assert text in result.stdout
     document = read(out)
@@ -61,6 +62,10 @@ def test_one_number_or_many(run: Run, clips: Path, tmp_path: Path) -> None:
     # An untrained model may have no curve at all, ordinary codecs have.
     assert {"x264", "svt-av1"} <= {row["test"] for row in document["comparisons"]}
     assert all(row["seams"]["seams"] == 2 for row in document["clips"])
+    assert document["bootstrap"] == {"resamples": 1000, "seed": 18, "level": 0.95}
+    pairs = list(csv.DictReader((tmp_path / "pairs.csv").open()))
+    assert [row["test"] for row in pairs] == [row["test"] for row in document["comparisons"]]
+    assert all(row["spread"]["psnr_db"]["interval"] for row in document["summary"])
     rows = list(csv.DictReader((tmp_path / "a.csv").open()))
     assert [float(row["psnr_db"]) for row in rows] == [row["psnr_db"] for row in document["clips"]]
     assert (tmp_path / "eval.jsonl").read_text().count("\n") == 14
@@ -96,6 +101,21 @@ def test_earlier_results_are_taken_in(run: Run, clips: Path, tmp_path: Path) -> 
     shorter = run("eval", clips / "0.mkv", "--rates", "0.5", "--limit-frames", "4", "--with", anchors)
     assert "2 clips of --with are left out" in shorter.stderr
     assert "x264" not in shorter.stdout
+
+
+def test_anchors_also_with_keyframes_as_often_as_ours(run: Run, clips: Path, tmp_path: Path) -> None:
+    out = tmp_path / "eval.json"
+    arguments = ["eval", clips / "0.mkv", "--rates", "0.5", "--segment-frames", "4", "--anchors"]
+    told = run(*arguments, "x264", "--crfs", "20,40", "--anchors-keyint", "segment", "-o", out).stdout
+    assert "x264-keyint4" in told
+    rows = [row for row in read(out)["clips"] if row["model"] is None]
+    assert [(row["codec"], row["crf"]) for row in rows] == [
+        ("x264", 20), ("x264", 40), ("x264-keyint4", 20), ("x264-keyint4", 40),
+    ]  # fmt: skip
+    assert rows[2]["size_bytes"] > rows[0]["size_bytes"]
+    # By its name and by number, without the encoder's own curve and with it.
+    run(*arguments, "x264-keyint3,x264", "--crfs", "30", "--anchors-keyint", "2", "-o", out, "-y")
+    assert [row["codec"] for row in read(out)["clips"][1:]] == ["x264-keyint3", "x264", "x264-keyint2"]
 
 
 def test_segment_lengths_do_not_mix(run: Run, clips: Path, tmp_path: Path) -> None:
@@ -165,8 +185,13 @@ def test_calibrated_rates_are_a_curve(run: Run, clips: Path, model_file: Path, t
         (2, ["--routers", "slow"], "--routers 'slow' is unknown"),
         (2, ["--anchors", "vp8"], "--anchors 'vp8' is unknown: choose x264"),
         (2, ["--crfs", "20"], "--crfs needs --anchors"),
+        (2, ["--anchors-keyint", "8"], "--anchors-keyint needs --anchors"),
+        (2, ["--anchors", "x264", "--anchors-keyint", "0"], "--anchors-keyint '0' is no number of frames"),
+        (2, ["--anchors", "x264", "--anchors-keyint", "often"], "or segment for the length of a segment"),
         (2, ["--anchors", "x264", "--crfs", "a"], "--crfs 'a' is not a list of whole numbers"),
         (2, ["--anchors", "all", "--crfs", "20,60"], "choose 0 to 51, as x264 takes"),
+        (2, ["--published"], "--published needs --plot"),
+        (5, ["--compare-csv", "none/a.csv"], "none does not exist: create it first"),
         (2, ["--resume"], "--resume needs --output"),
         (2, ["--seconds", "1", "--limit-frames", "4"], "give one of them"),
         (2, ["--seconds", "0"], "--seconds 0 leaves nothing"),

@@ -41,6 +41,20 @@ def test_curves_are_named_and_meet_at_rate_1(tmp_path: Path) -> None:
     assert "<!-- VMAF -->" not in (tmp_path / "without.svg").read_text()
 
 
+def test_published_results_are_marked_as_of_other_clips(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    plot_curves(ROWS, tmp_path / "field.svg", published=True)
+    text = (tmp_path / "field.svg").read_text()
+    for name in (
+        "small fast, nominal", "small fast, real bits", "Cosmos (TokenBench)", "VidTok (MCL-JCV, 256 rows)",
+        "published results are of other clips", "PSNR dB, difference from x264",
+    ):  # fmt: skip
+        assert f"<!-- {name} -->" in text
+    assert "x264, nominal" not in text
+    plot_curves(ROWS, tmp_path / "without.svg")
+    assert "Cosmos" not in (tmp_path / "without.svg").read_text()
+
+
 def test_only_curves_of_one_segment_length_meet_at_rate_1() -> None:
     short = [replace(row, segment_frames=16, bpp=row.bpp + 0.001) for row in ROWS[:3]]
     drawn = {name: [point.bpp for point in line] for name, line in plot_lines([*ROWS[:3], *short]).items()}
