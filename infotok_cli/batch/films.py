@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
-from itertools import chain, islice, pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -41,9 +41,6 @@ from infotok_cli.video.video_info import VideoInfo, scaled_size
 
 PART_GROUPS = 8
 """Groups in a part: 5 minutes at 456x256 and 30 frames per second."""
-
-FRAMES_BEFORE = 4
-"""Frames that are decoded before the first of a part, as de-interlacing looks at its neighbours."""
 
 HIGHEST_RATE = 240
 """Frames per second up to which a time between two frames tells them apart, whatever the clock."""
@@ -163,11 +160,13 @@ class _PartVideo:
         end_seconds: float | None = None,
         short_side: int | None = None,
     ) -> Iterator[TimedFrame]:
-        """Frames from the first one on; start and end are not looked at."""
-        skipped = min(FRAMES_BEFORE, self._first_frame)
-        between = Fraction(2 * (self._first_frame - skipped) - 1, 2) / self._video.info.frame_rate
-        frames = self._video.timed_frames(max(0.0, float(between)), None, short_side)
-        for frame in islice(frames, skipped, None):
+        """Frames from the first one on; start and end are not looked at.
+
+        What is sought is a time between two frames: a clock may be rounded, and what de-interlacing makes of
+        a frame depends on the one before it, which then is decoded too.
+        """
+        between = Fraction(2 * self._first_frame - 1, 2) / self._video.info.frame_rate
+        for frame in self._video.timed_frames(max(0.0, float(between)), None, short_side):
             self.first = self.first or digest_of(frame)
             self.last = frame
             yield frame
