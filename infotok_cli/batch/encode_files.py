@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from infotok_cli.batch.ahead_videos import begun_ahead
 from infotok_cli.batch.encode import checked_engine, encode_item, failed_row
-from infotok_cli.batch.items import Item, Refused, checked
+from infotok_cli.batch.items import Item, Refused, checked, refused
 from infotok_cli.batch.manifest import id_of
 from infotok_cli.batch.outputs import Row, row_of
 from infotok_cli.batch.results import check_pyarrow, table_of
@@ -75,10 +75,7 @@ class EncodeFiles:
         TypeError for what is no table with that column.
         """
         paths, ids = _columns(batch)
-        found = [
-            checked(Item(row, known or id_of(path), path))
-            for row, (path, known) in enumerate(zip(paths, ids, strict=True))
-        ]
+        found = [_item(row, path, known) for row, (path, known) in enumerate(zip(paths, ids, strict=True))]
         rows: dict[int, Row] = {
             item.row: failed_row(item, str(item.error)) for item in found if isinstance(item, Refused)
         }
@@ -90,6 +87,12 @@ class EncodeFiles:
             if name not in (*table.column_names, "path"):
                 table = table.append_column(name, batch.column(name))
         return table
+
+
+def _item(row: int, path: str, known: str) -> Item | Refused:
+    if not path:
+        return refused(Item(row, known, ""), f"{known or 'a row'} has no path", "fill it in")
+    return checked(Item(row, known or id_of(path), path))
 
 
 def _columns(batch: Any) -> tuple[list[str], list[str]]:

@@ -22,7 +22,7 @@ from infotok_cli.batch.films import Film, drop_parts, film_of, joined_row
 from infotok_cli.batch.items import Item
 from infotok_cli.batch.outputs import Row
 from infotok_cli.batch.plan import Work
-from infotok_cli.batch.ray_worker import Attempts, RayWorker, WorkerSettings, refusal_of
+from infotok_cli.batch.ray_worker import Attempts, RayWorker, WorkerSettings, checked_answer
 from infotok_cli.batch.remote import size_of
 from infotok_cli.batch.run_file import RunSettings, fix_run
 from infotok_cli.batch.shards import Shard
@@ -204,10 +204,7 @@ class _Crew:
         ) as tables:
             for table in tables:
                 for text in table.column("answer").to_pylist():
-                    answer: dict[str, Any] = json.loads(text)
-                    if "refused" in answer:
-                        raise refusal_of(answer)
-                    yield answer
+                    yield checked_answer(json.loads(text))
 
 
 def _blocks(tasks: Sequence[_Task]) -> Iterator[Any]:

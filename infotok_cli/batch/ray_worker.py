@@ -70,10 +70,12 @@ _REFUSALS: dict[str, type[InfotokError]] = {
 }
 
 
-def refusal_of(answer: dict[str, Any]) -> InfotokError:
-    """The error that a worker answered with which can do nothing at all."""
-    kind, what, way_out, where = answer["refused"]
-    return _REFUSALS[kind](what, way_out=way_out, where=where)
+def checked_answer(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer; raises the error of a worker that can do nothing at all."""
+    if "refused" in answer:
+        kind, what, way_out, where = answer["refused"]
+        raise _REFUSALS[kind](what, way_out=way_out, where=where)
+    return answer
 
 
 class Attempts:
