@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
@@ -53,7 +55,7 @@ def joined_cluster(address: str | None) -> Iterator[Any]:
     try:
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # Ray prints what workers died of
             yield ray
-    except (ray.exceptions.RayError, ConnectionError) as error:
+    except ray.exceptions.RayError as error:
         reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), "")
         raise InfotokError(
             f"the Ray cluster failed ({type(error).__name__}: {reason.strip()})",
@@ -71,7 +73,7 @@ def _join(ray: Any, address: str) -> None:
         wanted = {"runtime_env": {"env_vars": passed}} if passed else {}
         _check_reach(address)
     try:
-        with _silent_stderr():
+        with _silent_stderr(), _same_signals():
             ray.init(address=address, log_to_driver=False, logging_level="ERROR", **wanted)
     except Exception as error:  # each way to fail has its own kind
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -90,6 +92,18 @@ def _silent_stderr() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextmanager
+def _same_signals() -> Iterator[None]:
+    """Keep SIGTERM meaning what it did."""
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if is_main:
+            signal.signal(signal.SIGTERM, handler)
 
 
 _WAY_OUT = "give `address` the host:port of a running Ray cluster, or leave it out to start one here"
