@@ -7,6 +7,7 @@ The Python API loads what it needs on first use; docs/PYTHON.md shows it at work
     encode(source, target, model, options)   video to .itk, as `infotok encode`
     decode(source, target, model)            .itk to video, as `infotok decode`
     cut, concat, repair, export, import_     .itk files to others, without torch
+    EncodeFiles                              encodes the videos of a table; the class of a Ray Data actor
     EncodeOptions, Budget                    what an encode is asked to do
     InfotokError                             of what is raised; TypeError for what is no file or no frames
 """
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from infotok_cli.allocation.budgets import Budget
+    from infotok_cli.batch.encode_files import EncodeFiles
     from infotok_cli.codec.decode import DecodeReport
     from infotok_cli.codec.encode import EncodeReport
     from infotok_cli.codec.files import decode, encode
@@ -38,6 +40,7 @@ __all__ = [
     "Budget",
     "DecodeReport",
     "EditReport",
+    "EncodeFiles",
     "EncodeOptions",
     "EncodeReport",
     "FlatReport",
@@ -66,6 +69,7 @@ __all__ = [
 
 _PLACES = {
     "infotok_cli.allocation.budgets": ("Budget",),
+    "infotok_cli.batch.encode_files": ("EncodeFiles",),
     "infotok_cli.codec.decode": ("DecodeReport",),
     "infotok_cli.codec.encode": ("EncodeReport",),
     "infotok_cli.codec.files": ("decode", "encode"),

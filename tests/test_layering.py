@@ -68,6 +68,7 @@ LIBRARIES = {
     "imageio_ffmpeg": {"infotok_cli.evaluate"},
     "pyarrow": {"infotok_cli.itk", "infotok_cli.batch"},
     "fsspec": {"infotok_cli.batch"},
+    "ray": {"infotok_cli.batch"},
     "constriction": {"infotok_cli.entropy"},
     "safetensors": {"infotok_cli.model", "infotok_cli.train", "infotok_cli.itk"},
     "google_crc32c": {"infotok_cli.container"},

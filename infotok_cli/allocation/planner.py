@@ -150,6 +150,8 @@ class BudgetPlanner(Planner, ABC):
     """Of the value, plural."""
     limits: ClassVar[tuple[float, float] | None] = None
     """Least and greatest value; None: any positive number."""
+    by_group: ClassVar[bool] = False
+    """Whether what a group gets depends on no other group, so that groups may be encoded apart."""
     fitted: ClassVar[bool] = False
     """Whether it rests on what was fitted to error maps of blocks, see `has_fit`."""
 

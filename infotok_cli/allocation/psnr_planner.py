@@ -29,7 +29,7 @@ class TargetPsnrPlanner(BudgetPlanner):
     """
 
     name, unit = "target-psnr", "dB"
-    fitted = takes_trials = True
+    fitted = takes_trials = by_group = True
 
     def __init__(self, value: float, header: Header, fits: Fits) -> None:
         self.psnr_db = value

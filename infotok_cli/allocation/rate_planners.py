@@ -52,7 +52,7 @@ class CalibratedRatePlanner(BudgetPlanner):
 
     name, unit = "calibrated-rate", "tokens per position"
     limits = (MIN_RATE, 1.0)
-    fitted = alone = True
+    fitted = alone = by_group = True
 
     def __init__(self, value: float, header: Header, fits: Fits) -> None:
         self.rate, self.scale = value, fits.rate_scales[header.router]

@@ -34,7 +34,12 @@ def _entry(manifest: str, path: str, given: str) -> Entry:
         return given, ""
     folder = posixpath.dirname(manifest) if is_url(manifest) else os.path.dirname(manifest)
     source = path if is_url(path) else f"{folder}/{path}" if is_url(folder) else os.path.join(folder, path)
-    return given or posixpath.normpath(without_scheme(path)).lstrip("/"), source
+    return given or id_of(path), source
+
+
+def id_of(path: str) -> str:
+    """The id of a row without one: its path or URL, without what leads to it."""
+    return posixpath.normpath(without_scheme(path)).lstrip("/")
 
 
 def _lines(name: str) -> Iterator[Entry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -73,3 +74,14 @@ def fetch(url: str, target: Path) -> None:
     """Copy a file to a local one; raises InputError."""
     with opened(url) as source, target.open("wb") as file:
         shutil.copyfileobj(source, file, 1 << 20)
+
+
+def size_of(name: str) -> int:
+    """Bytes of a file, local or by URL; 0 where that is not known."""
+    try:
+        if not is_url(name):
+            return os.stat(name).st_size
+        with reached(name) as (system, path):
+            return int(system.size(path) or 0)
+    except (OSError, ValueError, InputError, UsageError):
+        return 0

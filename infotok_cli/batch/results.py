@@ -27,7 +27,6 @@ def write_stats(path: Path, rows: Sequence[Row]) -> None:
 
     The time that an encode took is kept from the table that stood there, where the output is the same.
     """
-    import pyarrow
     from pyarrow import parquet
 
     took = _times(path)
@@ -35,9 +34,7 @@ def write_stats(path: Path, rows: Sequence[Row]) -> None:
         replace(row, ms=took.get((_utf8(row.id), row.sha256))) if row.status == "skipped" else row
         for row in rows
     ]
-    plain = [{name: _utf8(value) for name, value in asdict(row).items()} for row in kept]
-    ordered = sorted(plain, key=lambda row: (row["id"], row["source"]))
-    table = pyarrow.Table.from_pylist(ordered, schema=_schema(pyarrow))
+    table = table_of(sorted(kept, key=lambda row: (_utf8(row.id), _utf8(row.source))))
     with atomic_path(path, overwrite=True) as temporary:
         try:
             parquet.write_table(table, temporary)
@@ -45,6 +42,14 @@ def write_stats(path: Path, rows: Sequence[Row]) -> None:
             raise OutputError(
                 f"cannot be written ({error.strerror or error})", way_out="check the disk", where=str(path)
             ) from error
+
+
+def table_of(rows: Sequence[Row]) -> Any:
+    """The rows as a table of pyarrow."""
+    import pyarrow
+
+    plain = [{name: _utf8(value) for name, value in asdict(row).items()} for row in rows]
+    return pyarrow.Table.from_pylist(plain, schema=_schema(pyarrow))
 
 
 def _utf8(value: Any) -> Any:

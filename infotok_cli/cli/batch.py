@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infotok_cli.cli import encode_options, exit_codes, options
+from infotok_cli.cli import encode_options, exit_codes, options, quantities
 from infotok_cli.cli.batch_progress import batch_progress
 from infotok_cli.cli.output import option_name, print_err, print_out, printable
 from infotok_cli.errors import UsageError
@@ -88,6 +88,26 @@ def batch(
             rich_help_panel=BATCH_PANEL,
         ),
     ] = False,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            metavar="local|ray",
+            parser=quantities.one_of("--engine", ("local", "ray")),
+            help="Encode in this process, or on a Ray cluster.",
+            rich_help_panel=BATCH_PANEL,
+        ),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            "--address",
+            metavar="HOST:PORT",
+            help="The Ray cluster to join, or auto.",
+            show_default="RAY_ADDRESS, else one is started here",
+            rich_help_panel=BATCH_PANEL,
+        ),
+    ] = None,
     rate: encode_options.Rate = None,
     calibrated_rate: encode_options.CalibratedRate = None,
     max_tokens: encode_options.MaxTokens = None,
@@ -146,6 +166,8 @@ def batch(
     from infotok_cli.batch.shards import Shard, array_expression, choose_shard
     from infotok_cli.itk.find_weights import find_model
 
+    if address is not None and engine != "ray":
+        raise UsageError("`address` goes with `engine` ray", way_out="give both, or leave it out")
     part = Shard() if missing and shard is None else choose_shard(shard, os.environ)
     output = _folder(output_name)
     check_pyarrow()
@@ -177,13 +199,24 @@ def batch(
             compiled=compile_blocks,
         )  # fmt: skip
 
-    from infotok_cli.batch.encode import encode_batch
-
     with batch_progress() as bar:
-        report = encode_batch(
-            work, output, run, load, bar,
-            shard=part, limit=limit, max_failures=max_failures, spelled=option_name,
-        )  # fmt: skip
+        if engine == "ray":
+            from infotok_cli.batch.ray_engine import RayOptions, encode_batch_on_ray
+
+            report = encode_batch_on_ray(
+                work, output, run,
+                RayOptions(
+                    weights=weights, device=device, kernels=kernels, compiled=compile_blocks, address=address
+                ),
+                bar, shard=part, limit=limit, max_failures=max_failures, spelled=option_name,
+            )  # fmt: skip
+        else:
+            from infotok_cli.batch.encode import encode_batch
+
+            report = encode_batch(
+                work, output, run, load, bar,
+                shard=part, limit=limit, max_failures=max_failures, spelled=option_name,
+            )  # fmt: skip
     _show(report, output, as_json)
     if report.failed:
         raise typer.Exit(exit_codes.SOME_FAILED)

@@ -7,6 +7,7 @@ waits for the first bytes, it is the segments of 2 seconds, or one if that is lo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -82,17 +83,23 @@ class _Ready:
     ends_group: bool
 
 
+def file_group_size(frames: int, height: int, width: int, *, refined: bool) -> int:
+    """Segments of this shape in a group of a file: as many as memory allows, and at least one."""
+    size = GROUP_POSITIONS // math.prod(token_grid(frames, height, width))
+    if refined:
+        size = min(size, GROUP_PIXEL_BYTES // (frames * height * width * 3))
+    return max(1, size)
+
+
 def group_size(job: EncodeJob) -> int:
     """Segments in a group: in a file as many as memory allows, in a stream as few as share well."""
     header, options = job.header, job.options
-    size = GROUP_POSITIONS // header.positions()
-    if options.refine:
-        size = min(size, GROUP_PIXEL_BYTES // (header.segment_frames * header.height * header.width * 3))
+    size = file_group_size(header.segment_frames, header.height, header.width, refined=bool(options.refine))
     if job.is_live:
         alone = options.budget is not None and options.budget.planner.alone
         shared = int(STREAM_GROUP_SECONDS * header.frame_rate / header.segment_frames)
-        size = 1 if alone else min(size, shared)
-    return max(1, size)
+        size = 1 if alone else max(1, min(size, shared))
+    return size
 
 
 def batch_size(job: EncodeJob) -> int:
