@@ -102,7 +102,7 @@ def report(
         bar.started(frames)
         bar.describe("decoding")
         made = make_report(wish, target, engine, overwrite=overwrite, written=bar.done)
-    for line in render.shortened(made.lost):
+    for line in render.shortened(made.notes):
         warn(line)
     published = made.published
     if as_json:

@@ -153,7 +153,7 @@ def view(
                     target, scene.moving(), scene.rate, overwrite=overwrite, written=bar.done
                 )
             number, what = wanted.start, f"{count} frames"
-    for line in render.shortened(scene.lost):
+    for line in render.shortened(scene.notes):
         warn(line)
     if as_json:
         import json

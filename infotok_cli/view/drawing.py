@@ -171,16 +171,17 @@ def legend(picture: Picture) -> Picture:
     draw = ImageDraw.Draw(view)
     height, width, _ = picture.shape
     text = max(10, min(height, width) // 20)
-    wide, high = max(24, width // 5), max(4, text // 2)
+    fewest, most, letters = "1 in 8", "all", font(text)
+    wide = max(width // 5, round(letters.getlength(f"{fewest}   {most}")))
+    high = max(4, text // 2)
     left, top = text // 2, height - high - round(1.9 * text)
     box = (0, top - text // 2, wide + text, height)
     view.paste(Image.blend(view.crop(box), Image.new("RGB", (box[2], box[3] - box[1])), 0.55), box[:2])
     colours = heat_colours(LOWEST ** (1 - np.linspace(0, 1, wide)))
     view.paste(Image.fromarray(np.repeat(colours[None], high, axis=0)), (left, top))
     below = top + high + text // 6
-    draw.text((left, below), "1 in 8", INK, font(text))
-    all_of = "all"
-    draw.text((left + wide - draw.textlength(all_of, font(text)), below), all_of, INK, font(text))
+    draw.text((left, below), fewest, INK, letters)
+    draw.text((left + wide - letters.getlength(most), below), most, INK, letters)
     return np.asarray(view)
 
 
@@ -212,6 +213,19 @@ def fitted(words: str, room: float, size: int) -> str:
     while len(line) > 1 and letters.getlength(line) > room:
         line = line[:-1]
     return line
+
+
+def wrapped(words: str, room: float, size: int) -> list[str]:
+    """The words in lines that fit into `room`, as far as blanks allow."""
+    letters = font(size)
+    lines = [""]
+    for word in words.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and letters.getlength(longer) > room:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def draw_timeline(

@@ -11,7 +11,7 @@ from typing import Any
 
 from infotok_cli.codec.load_engine import check_model
 from infotok_cli.container.reader import ItkReader
-from infotok_cli.errors import InputError, UsageError
+from infotok_cli.errors import UsageError
 from infotok_cli.itk.keep_maps import damaged_segments
 from infotok_cli.model.engine import Engine
 from infotok_cli.view.report_data import (
@@ -24,6 +24,7 @@ from infotok_cli.view.report_data import (
 )
 from infotok_cli.view.report_page import Page, Published, check_folder, publish
 from infotok_cli.view.report_videos import CRF, Film, write_decoded
+from infotok_cli.view.same_clip import check_same_clip, longer_source
 
 MOST_FILES = 9
 """A key for each."""
@@ -59,8 +60,8 @@ class Made:
     seconds: float
     psnr_db: tuple[float | None, ...]
     """Mean over frames of each file; None without a source."""
-    lost: tuple[str, ...]
-    """What could not be decoded, a line for each."""
+    notes: tuple[str, ...]
+    """What could not be decoded, and what else a person should know, a line for each thing."""
 
 
 def make_report(
@@ -83,7 +84,8 @@ def make_report(
         readers = [stack.enter_context(ItkReader(path, recover=report.skip_bad)) for path in report.files]
         for path, reader in zip(report.files, readers, strict=True):
             check_model(engine, reader.header, str(path))
-            _check_same_clip(path, reader, report.files[0], readers[0])
+            check_same_clip(path, reader, report.files[0], readers[0])
+        notes = longer_source(report.source, readers[0].total_frames)
         net = engine.loaded.token_net
         damaged = [damaged_segments(reader, net) if report.skip_bad else {} for reader in readers]
         facts = [read_facts(*one) for one in zip(report.files, readers, damaged, strict=True)]
@@ -108,7 +110,7 @@ def make_report(
         frames=data["frames"],
         seconds=data["seconds"],
         psnr_db=tuple(value["psnr"] for value in values),
-        lost=tuple(line for film in films for line in film.lost),
+        notes=(*notes, *(line for film in films for line in film.lost)),
     )
 
 
@@ -168,21 +170,3 @@ def _page(data: dict[str, Any], source: Path | None, films: Sequence[Film], orig
         videos={f"video-{key}": film.path for key, film in held.items()},
         posters={f"poster-{key}": film.poster for key, film in held.items()},
     )
-
-
-def _check_same_clip(path: Path, reader: ItkReader, first_path: Path, first: ItkReader) -> None:
-    """InputError for a file whose pictures cannot stand in the place of the first one's."""
-    facts = [
-        (one.header.width, one.header.height, one.total_frames, one.duration_seconds)
-        for one in (reader, first)
-    ]
-    if facts[0] != facts[1]:
-        here, there = (
-            f"{width}x{height}, {frames} frames in {float(seconds):.3f} s"
-            for width, height, frames, seconds in facts
-        )
-        raise InputError(
-            f"is {here}, but {first_path.name} is {there}",
-            way_out="give files of one clip",
-            where=str(path),
-        )

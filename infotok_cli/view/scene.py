@@ -26,6 +26,7 @@ from infotok_cli.model.engine import Engine
 from infotok_cli.video.video_info import Frame
 from infotok_cli.view.drawing import Pane, Picture, Sheet, Timeline, hatched, heat_over, legend
 from infotok_cli.view.report_source import source_frames
+from infotok_cli.view.same_clip import longer_source
 
 SHORTEST, TALLEST = 256, 540
 """Rows of a pane: smaller pictures are enlarged, larger ones shrunk."""
@@ -136,8 +137,8 @@ class _Rival:
 class Scene:
     """An .itk file ready to be viewed; reads its keep maps at once and decodes what is asked for."""
 
-    lost: list[str]
-    """What was found damaged so far, a line for each thing."""
+    notes: list[str]
+    """What was found damaged so far, and what else a person should know, a line for each thing."""
 
     def __init__(self, path: Path, reader: ItkReader, engine: Engine, wish: Wish, scratch: Path) -> None:
         """scratch: a folder for the encodes of `against`. With `skip_bad` the reader must recover.
@@ -149,7 +150,7 @@ class Scene:
         self._path, self._reader, self._engine, self._wish = path, reader, engine, wish
         damaged = damaged_segments(reader, engine.loaded.token_net) if wish.skip_bad else {}
         self.where = where_tokens_are(reader, damaged)
-        self.lost = noted_damage(reader)
+        self.notes = [*noted_damage(reader), *longer_source(wish.source, reader.total_frames)]
         self.seconds = float(reader.duration_seconds)
         self.timeline = self.where.timeline(self.seconds)
         self._rival = self._encoded_by_rival(scratch) if wish.against is not None else None
@@ -174,16 +175,7 @@ class Scene:
 
     def still(self) -> tuple[int, Picture]:
         """Number and view of the frame wished for, else of the most telling one."""
-        total, wish = self._reader.total_frames, self._wish
-        number = self.where.telling_frame() if wish.frame is None else wish.frame
-        if wish.at_seconds is not None:
-            number = min(frame_at(wish.at_seconds, self.rate), total - 1)
-            if wish.at_seconds > self.seconds:
-                raise UsageError(
-                    f"`at` {wish.at_seconds:g} is after the end", way_out=f"choose 0 to {self.seconds:.3f}"
-                )
-        if not 0 <= number < total:
-            raise UsageError(f"`frame` {number} is out of range", way_out=f"choose 0 to {total - 1}")
+        number = chosen_frame(self._reader, self.where, self._wish.frame, self._wish.at_seconds)
         return number, next(iter(self._views(range(number, number + 1))))
 
     def wanted(self) -> range:
@@ -214,7 +206,7 @@ class Scene:
 
     def _decoded(self, wanted: range) -> Iterator[Frame]:
         """The frames of the file, the next ones decoded while one is drawn."""
-        lost = self.lost if self._wish.skip_bad or self.where.lost else None
+        lost = self.notes if self._wish.skip_bad or self.where.lost else None
         with ahead(decoded_segments(self._reader, self._engine, wanted, lost)) as parts:
             for part in parts:
                 yield from part
@@ -257,6 +249,19 @@ class Scene:
         size = size_at(low)
         least = "" if size <= self._size_bytes else ", its smallest"
         return _Rival(f"{anchor.name} crf {low}{least} · {size_in_words(size)}", folder / f"{low}.mkv")
+
+
+def chosen_frame(reader: ItkReader, where: Where, frame: int | None, at_seconds: float | None) -> int:
+    """Number of the frame wished for, else of the most telling one; UsageError where it is not there."""
+    total, seconds = reader.total_frames, float(reader.duration_seconds)
+    number = where.telling_frame() if frame is None else frame
+    if at_seconds is not None:
+        if at_seconds > seconds:
+            raise UsageError(f"`at` {at_seconds:g} is after the end", way_out=f"choose 0 to {seconds:.3f}")
+        number = min(frame_at(at_seconds, total / reader.duration_seconds), total - 1)
+    if not 0 <= number < total:
+        raise UsageError(f"`frame` {number} is out of range", way_out=f"choose 0 to {total - 1}")
+    return number
 
 
 def panes_of(frame: Frame, where: Where, step: int, label: str) -> list[Pane]:
