@@ -9,8 +9,6 @@ import base64
 import dataclasses
 import io
 import json
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from browser import ARGUMENTS, find_chromium
 from infotok_cli.evaluate.results import SCHEMA, SCHEMA_VERSION
 from infotok_cli.itk.edit import repair_file
 from infotok_cli.itk.report import report_stats
@@ -33,10 +32,6 @@ from made_rows import anchor_row, our_row
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
 
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 WIDE, NARROW = {"width": 1400, "height": 900}, {"width": 400, "height": 800}
 
 Open = Callable[..., "Page"]
@@ -44,8 +39,7 @@ Open = Callable[..., "Page"]
 
 def chromium() -> str:
     """The browser of the system; fails where there is none."""
-    named = os.environ.get("INFOTOK_CHROMIUM")
-    found = named or shutil.which("chromium") or shutil.which("chromium-browser")
+    found = find_chromium()
     if found is None:
         pytest.fail("no Chromium: apt-get install chromium, or set INFOTOK_CHROMIUM to its path")
     return found
