@@ -11,10 +11,8 @@ from playwright.sync_api import sync_playwright
 
 from browser import ARGUMENTS, find_chromium
 
-SIZE = {"width": 1000, "height": 900}
+SIZE = {"width": 1000, "height": 950}
 SEEN = "#t=2.82&x=0.5&view=heat"
-COLOURS = 256
-"""Of the picture: a page has few of them."""
 
 
 def main() -> None:
@@ -37,7 +35,7 @@ def main() -> None:
         page.wait_for_timeout(500)
         page.screenshot(path=target)
         context.close()
-    Image.open(target).convert("RGB").quantize(COLOURS).save(target, optimize=True)
+    Image.open(target).convert("RGB").save(target, optimize=True)
 
 
 if __name__ == "__main__":
