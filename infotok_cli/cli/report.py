@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import print_err, print_out, printable, warn
+from infotok_cli.cli.output import print_out, printable, tell, warn
 from infotok_cli.errors import UsageError
 
 PAGES = (".html", ".htm")
@@ -65,6 +65,7 @@ def report(
     device: options.Device = "auto",
     kernels: options.Kernels = None,
     precision: options.Precision = "auto",
+    quiet: options.Quiet = False,
 ) -> None:
     """Make one page that plays source and decoded side by side and shows where tokens and bytes went.
 
@@ -124,7 +125,7 @@ def report(
         )
         return
     beside = "" if published.folder is None else f", with its videos in {printable(str(published.folder))}"
-    print_err(
+    tell(
         f"{printable(str(target))}: {size_in_words(published.size_bytes)}, {made.frames} frames of "
         f"{len(files)} file{'s' if len(files) != 1 else ''}{beside}: open it in a browser"
     )
