@@ -24,7 +24,7 @@ from infotok_cli.evaluate.results import SCHEMA, SCHEMA_VERSION
 from infotok_cli.itk.edit import repair_file
 from infotok_cli.itk.report import report_stats
 from infotok_cli.view import report_page
-from infotok_cli.view.drawing import heat_colours
+from infotok_cli.view.drawing import HATCH, heat_colours
 from infotok_cli.view.report import Report, make_report
 from made_clip import RATES, MadeClip, broken, made_clip
 from made_rows import anchor_row, our_row
@@ -439,7 +439,19 @@ def test_without_source_there_are_decoded_and_heat(clip: MadeClip, tmp_path: Pat
     click_plot(page, 0.5)
     wait_for_frame(page, 20)
     assert "lost" in (page.locator("#right").text_content() or "")
-    assert page.locator("#segments tr.lost").count() == 1
+    assert page.locator("#segments tr.lost td").nth(4).text_content() == "lost"
+    assert "1 of 5 segments lost" in (page.locator("#headline").text_content() or "")
+    # Stripes lie over both sides, decoded and heat, and nowhere else in time.
+    assert striped(plain) < 0.02
+    for side in (slice(0, 21), slice(24, 45)):
+        assert striped(pixels(page)[:, side]) > 0.05
+    page.keyboard.press("h")
+    assert striped(pixels(page)) > 0.05
+
+
+def striped(picture: NDArray[np.int64]) -> float:
+    """Share of the pixels that have about the colour of stripes."""
+    return float((np.abs(picture - HATCH).max(axis=-1) < 30).mean())
 
 
 def test_videos_beside_the_page_play_too(

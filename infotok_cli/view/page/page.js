@@ -202,6 +202,7 @@
       context.rect(0, 0, state.x * canvas.width, canvas.height);
       context.clip();
       fill(context, original || decoded);
+      if (isLost(frame) && !original) drawHatch();
       context.restore();
     }
     showLabels(frame);
