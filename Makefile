@@ -10,6 +10,7 @@ MINUTES ?= 60
 FUZZ_SECONDS ?= 1200
 # Test processes; each takes one thread, as test models are too small for two.
 WORKERS ?= 2
+SHOWN := runs/pictures
 
 # For machines that bring their own torch and triton: make test-gpu GPU_PYTHON=python3
 GPU_PYTHON ?= $(BIN)/python
@@ -17,7 +18,7 @@ GPU_SETUP := $(if $(filter $(BIN)/python,$(GPU_PYTHON)),setup)
 ON_GPU := TRITON_INTERPRET=0 PYTHONPATH=kernels:weights:tests/support:. $(GPU_PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check fmt test test-gpu fuzz bench bench-kernels profile train adopt eval golden wheel clean
+.PHONY: help setup demo check fmt test test-gpu fuzz bench bench-kernels profile pictures train adopt eval golden wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -65,6 +66,18 @@ bench-kernels: $(GPU_SETUP) ## test the kernels on a GPU, then time them; rows g
 
 profile: $(GPU_SETUP) ## where the time of an encode and a decode goes, on the GPU if there is one
 	$(ON_GPU) -m infotok_cli.bench.profile --operations
+
+pictures: setup ## the pictures of README and docs, from the demo's clip; needs Chromium
+	$(BIN)/infotok demo $(SHOWN) --rate 0.35
+	$(BIN)/infotok encode $(SHOWN)/sample.mp4 -o $(SHOWN)/full.itk --rate 1 -y
+	$(BIN)/infotok view $(SHOWN)/sample.itk --source $(SHOWN)/sample.mp4 -o docs/pictures/view.webp -y
+	$(BIN)/infotok view $(SHOWN)/sample.itk --source $(SHOWN)/sample.mp4 --against x264 --frame 84 \
+		-o docs/pictures/against.png -y
+	$(BIN)/infotok compare $(SHOWN)/sample.itk $(SHOWN)/full.itk --source $(SHOWN)/sample.mp4 --frame 84 \
+		-o docs/pictures/compare.png -y
+	$(BIN)/infotok report $(SHOWN)/sample.itk $(SHOWN)/full.itk --source $(SHOWN)/sample.mp4 \
+		-o $(SHOWN)/page.html -y
+	PYTHONPATH=tests/support $(BIN)/python tests/support/page_picture.py $(SHOWN)/page.html docs/pictures/report.png
 
 train: setup ## train on CLIPS for MINUTES into OUT (resumes from OUT's checkpoint)
 	$(BIN)/infotok train $(CLIPS) -o $(OUT) --minutes $(MINUTES)

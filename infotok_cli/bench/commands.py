@@ -61,8 +61,20 @@ def _widened(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate([picture, picture[:, ::-1][:, :spare]], axis=1)
 
 
-def run_command(arguments: list[str]) -> tuple[float, int, int]:
-    """Wall seconds, peak resident bytes and exit code of `infotok ARGUMENTS`."""
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """One command that has ended."""
+
+    wall_seconds: float
+    cpu_seconds: float
+    """Of all its threads; unlike wall seconds it hardly depends on what else the machine does."""
+    peak_bytes: int
+    """Largest resident memory."""
+    exit_code: int
+
+
+def run_command(arguments: list[str]) -> Ran:
+    """Run `infotok ARGUMENTS` in a process of its own."""
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, "-m", "infotok_cli", *arguments],
@@ -73,7 +85,12 @@ def run_command(arguments: list[str]) -> tuple[float, int, int]:
     process.returncode = os.waitstatus_to_exitcode(status)
     # Linux counts in KiB, macOS in bytes.
     unit = 1 if sys.platform == "darwin" else 1024
-    return time.perf_counter() - began, usage.ru_maxrss * unit, process.returncode
+    return Ran(
+        wall_seconds=time.perf_counter() - began,
+        cpu_seconds=usage.ru_utime + usage.ru_stime,
+        peak_bytes=usage.ru_maxrss * unit,
+        exit_code=process.returncode,
+    )
 
 
 def measure(clip: Path, folder: Path, model: str | None = None) -> Iterator[CommandTime]:
@@ -85,16 +102,16 @@ def measure(clip: Path, folder: Path, model: str | None = None) -> Iterator[Comm
     tokens, decoded = folder / "bench.itk", folder / "bench.mp4"
     options = ["--model", model] if model else []
     for name, source, target in (("encode", clip, tokens), ("decode", tokens, decoded)):
-        wall, peak, code = run_command([name, str(source), "-o", str(target), "-y", *options])
+        ran = run_command([name, str(source), "-o", str(target), "-y", *options])
         yield CommandTime(
             command=name,
             clip_seconds=round(seconds, 3),
             width=info.width,
             height=info.height,
-            wall_seconds=round(wall, 3),
-            speed=round(seconds / wall, 3),
-            peak_bytes=peak,
-            exit_code=code,
+            wall_seconds=round(ran.wall_seconds, 3),
+            speed=round(seconds / ran.wall_seconds, 3),
+            peak_bytes=ran.peak_bytes,
+            exit_code=ran.exit_code,
         )
 
 

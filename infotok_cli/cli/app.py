@@ -17,6 +17,7 @@ import typer
 
 from infotok_cli.cli import (
     batch,
+    compare,
     decode,
     demo,
     doctor,
@@ -54,7 +55,7 @@ _PRINTERS = ("click", "typer", "rich")
 _PANELS = {
     "Video to tokens and back": (encode, decode, batch),
     "Work on .itk files, without a model": (reports, edit, flat),
-    "Show what it does": (view, report),
+    "Show what it does": (view, report, compare),
     "Models": (train, evaluate),
     "Getting started": (demo, doctor),
 }

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -76,7 +80,26 @@ def demo(
     print_err(render.decode_line(decode_file(tokens, decoded, engine, overwrite=True)))
     psnr = pooled_psnr_db(sample, decoded)
     print_out(f"PSNR of {printable(str(decoded))} against {printable(str(sample))}: {psnr:.2f} dB")
-    print_out(f"Compare them side by side, or try: infotok inspect {printable(str(tokens))}")
+    print_out("\nTo see source and tokens side by side in a browser, type this and open the page it names:")
+    print_out(f"    {report_command(tokens, sample, model)}")
+
+
+def report_command(tokens: Path, sample: Path, model: str | None) -> str:
+    """What to type for a page of these files, in the shell that the demo was started from."""
+    chosen = [] if model is None else ["--model", model]
+    words = [*program(), "report", str(tokens), "--source", str(sample), *chosen, "-y"]
+    return shlex.join(words)
+
+
+def program() -> list[str]:
+    """How this program is called: by its name where the shell finds it, else by its path."""
+    called = sys.argv[0]
+    if os.path.basename(called) != "infotok":
+        return [sys.executable, "-m", "infotok_cli"]
+    found = shutil.which("infotok")
+    if found is not None and os.path.realpath(found) == os.path.realpath(called):
+        return ["infotok"]
+    return [called]
 
 
 def write_sample(path: Path) -> None:

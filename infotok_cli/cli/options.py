@@ -181,6 +181,14 @@ Verbose = Annotated[
         rich_help_panel=MESSAGES_PANEL,
     ),
 ]
+ShowBad = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad",
+        help="Show a damaged file too: what is lost is striped, and a good frame stands for it.",
+        rich_help_panel=SELECTION_PANEL,
+    ),
+]
 ItkFile = Annotated[
     Path, typer.Argument(metavar="FILE.itk", help="A file made by 'infotok encode'.", show_default=False)
 ]

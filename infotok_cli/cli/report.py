@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from infotok_cli.cli import options
-from infotok_cli.cli.output import print_err, print_out, printable
+from infotok_cli.cli.output import print_out, printable, tell, warn
 from infotok_cli.errors import UsageError
 
 PAGES = (".html", ".htm")
@@ -58,12 +58,14 @@ def report(
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
+    skip_bad: options.ShowBad = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     model: options.Model = None,
     device: options.Device = "auto",
     kernels: options.Kernels = None,
     precision: options.Precision = "auto",
+    quiet: options.Quiet = False,
 ) -> None:
     """Make one page that plays source and decoded side by side and shows where tokens and bytes went.
 
@@ -86,22 +88,23 @@ def report(
         options.check_distinct(path, target)
     options.check_file_output(target, overwrite)
 
+    from infotok_cli.cli import render
     from infotok_cli.cli.progress import progress
     from infotok_cli.codec.load_engine import load_engine
     from infotok_cli.container.reader import ItkReader
     from infotok_cli.view.report import Report, make_report
     from infotok_cli.view.scene import size_in_words
 
-    wish = Report(files=files, source=source, results=results)
-    with ItkReader(files[0]) as reader:
+    wish = Report(files=files, source=source, results=results, skip_bad=skip_bad)
+    with ItkReader(files[0], recover=skip_bad) as reader:
         frames = reader.total_frames * len(files)
     engine = load_engine(model, device, kernels, precision=precision)
     with progress() as bar:
         bar.started(frames)
         bar.describe("decoding")
         made = make_report(wish, target, engine, overwrite=overwrite, written=bar.done)
-    for line in made.lost:
-        print_err(f"infotok: {printable(line)}")
+    for line in render.shortened(made.notes):
+        warn(line)
     published = made.published
     if as_json:
         import json
@@ -122,7 +125,7 @@ def report(
         )
         return
     beside = "" if published.folder is None else f", with its videos in {printable(str(published.folder))}"
-    print_err(
+    tell(
         f"{printable(str(target))}: {size_in_words(published.size_bytes)}, {made.frames} frames of "
         f"{len(files)} file{'s' if len(files) != 1 else ''}{beside}: open it in a browser"
     )

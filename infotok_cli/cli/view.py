@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from infotok_cli.cli import options, quantities
-from infotok_cli.cli.output import print_out, printable, tell
+from infotok_cli.cli.output import print_out, printable, tell, warn
 from infotok_cli.errors import UsageError
 
 PANES_PANEL = "Panes"
@@ -79,6 +79,7 @@ def view(
     ] = None,
     start: options.Start = None,
     end: options.End = None,
+    skip_bad: options.ShowBad = False,
     model: options.Model = None,
     device: options.Device = "auto",
     kernels: options.Kernels = None,
@@ -117,6 +118,7 @@ def view(
 
     import tempfile
 
+    from infotok_cli.cli import render
     from infotok_cli.cli.progress import progress
     from infotok_cli.codec.load_engine import load_engine
     from infotok_cli.container.reader import ItkReader
@@ -124,9 +126,18 @@ def view(
     from infotok_cli.view.scene import Scene, Wish
 
     wish = Wish(
-        source=source, against=against, frame=frame, at_seconds=at, start_seconds=start, end_seconds=end
+        source=source,
+        against=against,
+        frame=frame,
+        at_seconds=at,
+        start_seconds=start,
+        end_seconds=end,
+        skip_bad=skip_bad,
     )
-    with ItkReader(source_file) as reader, tempfile.TemporaryDirectory(prefix="infotok-view-") as scratch:
+    with (
+        ItkReader(source_file, recover=skip_bad) as reader,
+        tempfile.TemporaryDirectory(prefix="infotok-view-") as scratch,
+    ):
         engine = load_engine(model, device, kernels, precision=precision)
         scene = Scene(source_file, reader, engine, wish, Path(scratch))
         if still:
@@ -142,6 +153,8 @@ def view(
                     target, scene.moving(), scene.rate, overwrite=overwrite, written=bar.done
                 )
             number, what = wanted.start, f"{count} frames"
+    for line in render.shortened(scene.notes):
+        warn(line)
     if as_json:
         import json
 

@@ -17,6 +17,7 @@ from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.stream import ItkStream
 from infotok_cli.errors import UsageError
 from infotok_cli.itk.frame_times import frame_range, frame_span
+from infotok_cli.itk.keep_maps import noted_damage
 from infotok_cli.itk.playback import Chunk, file_chunks, stream_chunks
 from infotok_cli.model.engine import Engine
 
@@ -99,8 +100,7 @@ def playing_reader(
 ) -> Iterator[Playback]:
     """Begin to decode an opened file; see `playing`."""
     named = lost if wanted.skip_bad else None
-    if reader.damage is not None:
-        lost.append(f"{reader.name} {reader.damage}: what is whole is shown")
+    lost += noted_damage(reader)
     check_model(engine, reader.header, reader.name)
     frames = frame_range(reader, wanted.start_seconds, wanted.end_seconds, wanted.frames)
     decoded = decoded_segments(reader, engine, frames, named)

@@ -31,7 +31,7 @@ from infotok_cli.errors import InputError
 from infotok_cli.places import Source
 from infotok_cli.sound import AudioPacket
 
-_SKIP = "'infotok decode --skip-bad' shows the rest"
+_SKIP = "--skip-bad of 'infotok decode', 'view' and 'report' shows the rest"
 
 
 class ItkReader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from infotok_cli.container.layout import LOST_FLAG
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import InputError
 from infotok_cli.itk.find_weights import token_net_for
-from infotok_cli.itk.tokens import unpack_keep_map, unpack_tokens
+from infotok_cli.itk.keep_maps import damaged_segments, keep_maps
 from infotok_cli.metrics import bits_per_pixel, bpp16
 from infotok_cli.places import Source
 
@@ -103,17 +104,8 @@ def verify_file(path: Source, model: str | None = None) -> None:
         ModelError: the token net is not to be had.
     """
     with ItkReader(path) as reader:
-        net = token_net_for(reader.header, model)
-        bad: list[str] = []
-        first: InputError | None = None
-        for number in range(len(reader.index)):
-            try:
-                segment = reader.read_segment(number)
-                if not segment.lost:
-                    unpack_tokens(reader, segment, net)
-            except InputError as error:
-                first = first or error
-                bad.append(reader.place(number))
+        damaged = damaged_segments(reader, token_net_for(reader.header, model))
+        bad, first = [reader.place(number) for number in damaged], next(iter(damaged.values()), None)
         if first is not None and len(bad) == 1:
             raise first
         if first is not None:
@@ -129,31 +121,33 @@ def verify_file(path: Source, model: str | None = None) -> None:
 def report_stats(path: Source) -> StatsReport:
     """As `report_file`, with a row per segment; decodes the keep maps, not the tokens."""
     with ItkReader(path) as reader:
-        header = reader.header
-        _, rows, columns = header.grid()
-        carried = np.zeros((rows, columns), np.int64)
-        steps, reports = 0, []
-        for segment in reader.segments():
-            grid = header.grid(segment.frames)
-            keep = np.zeros(grid, np.bool_) if segment.lost else unpack_keep_map(reader, segment)
-            carried += keep.sum(axis=0)
-            steps += grid[0]
-            reports.append(
-                SegmentReport(
-                    number=segment.number,
-                    start_seconds=reader.time_range_seconds(segment.number)[0],
-                    end_seconds=reader.time_range_seconds(segment.number)[1],
-                    frames=segment.counts.shown,
-                    positions=keep.size,
-                    tokens=segment.tokens,
-                    token_rate=segment.tokens / keep.size,
-                    map_bytes=len(segment.map_payload),
-                    token_bytes=len(segment.token_payload),
-                )
+        return stats_of(path, reader)
+
+
+def stats_of(path: Source, reader: ItkReader, damaged: Collection[int] = ()) -> StatsReport:
+    """`report_stats` of an opened file; the rows of the segments in `damaged` have no tokens."""
+    _, rows, columns = reader.header.grid()
+    carried = np.zeros((rows, columns), np.int64)
+    steps, reports = 0, []
+    for segment, keep in keep_maps(reader, damaged):
+        carried += keep.sum(axis=0)
+        steps += len(keep)
+        reports.append(
+            SegmentReport(
+                number=segment.number,
+                start_seconds=reader.time_range_seconds(segment.number)[0],
+                end_seconds=reader.time_range_seconds(segment.number)[1],
+                frames=segment.counts.shown,
+                positions=keep.size,
+                tokens=segment.tokens,
+                token_rate=segment.tokens / keep.size,
+                map_bytes=len(segment.map_payload),
+                token_bytes=len(segment.token_payload),
             )
-        return StatsReport(
-            file=_facts(path, reader), segments=tuple(reports), rate_over_frame=carried / max(1, steps)
         )
+    return StatsReport(
+        file=_facts(path, reader), segments=tuple(reports), rate_over_frame=carried / max(1, steps)
+    )
 
 
 def _facts(path: Source, reader: ItkReader) -> FileReport:

@@ -21,6 +21,9 @@ VIDEOS = (".mp4", ".webm", ".mkv", ".mov")
 CRF = {".webm": 24}
 DEFAULT_CRF = 18
 
+ANIMATION_QUALITY = 70
+"""Of WebP, 0 to 100."""
+
 SHORTEST_MS = 20
 """Of an animation's frame: browsers show shorter ones at a tenth of a second."""
 
@@ -87,4 +90,6 @@ def _animate(target: Path, views: Iterator[Picture], rate: Fraction) -> None:
     pictures = (Image.fromarray(view) for number, view in enumerate(views) if number % every == 0)
     first = next(pictures)
     duration = round(1000 * every / rate)
-    first.save(target, save_all=True, append_images=pictures, duration=duration, loop=0, quality=80)
+    first.save(
+        target, save_all=True, append_images=pictures, duration=duration, loop=0, quality=ANIMATION_QUALITY
+    )

@@ -11,9 +11,11 @@ from typing import Any
 
 from infotok_cli.codec.load_engine import check_model
 from infotok_cli.container.reader import ItkReader
-from infotok_cli.errors import InputError, UsageError
+from infotok_cli.errors import UsageError
+from infotok_cli.itk.keep_maps import damaged_segments
 from infotok_cli.model.engine import Engine
 from infotok_cli.view.report_data import (
+    FileFacts,
     clip_values,
     curve_values,
     file_values,
@@ -22,6 +24,7 @@ from infotok_cli.view.report_data import (
 )
 from infotok_cli.view.report_page import Page, Published, check_folder, publish
 from infotok_cli.view.report_videos import CRF, Film, write_decoded
+from infotok_cli.view.same_clip import check_same_clip, longer_source
 
 MOST_FILES = 9
 """A key for each."""
@@ -37,6 +40,8 @@ class Report:
     """The video that was encoded."""
     results: Path | None = None
     """A JSON file of `infotok eval`, for rate-distortion curves."""
+    skip_bad: bool = False
+    """Whether damaged segments are shown as lost ones, instead of InputError."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.files) <= MOST_FILES:
@@ -55,8 +60,8 @@ class Made:
     seconds: float
     psnr_db: tuple[float | None, ...]
     """Mean over frames of each file; None without a source."""
-    lost: tuple[str, ...]
-    """What could not be decoded, a line for each."""
+    notes: tuple[str, ...]
+    """What could not be decoded, and what else a person should know, a line for each thing."""
 
 
 def make_report(
@@ -76,15 +81,25 @@ def make_report(
     check_folder(target, overwrite)
     curves = None if report.results is None else curve_values(report.results, report.source)
     with ExitStack() as stack:
-        readers = [stack.enter_context(ItkReader(path)) for path in report.files]
+        readers = [stack.enter_context(ItkReader(path, recover=report.skip_bad)) for path in report.files]
         for path, reader in zip(report.files, readers, strict=True):
             check_model(engine, reader.header, str(path))
-            _check_same_clip(path, reader, report.files[0], readers[0])
-        facts = [read_facts(path, reader) for path, reader in zip(report.files, readers, strict=True)]
+            check_same_clip(path, reader, report.files[0], readers[0])
+        notes = longer_source(report.source, readers[0].total_frames)
+        net = engine.loaded.token_net
+        damaged = [damaged_segments(reader, net) if report.skip_bad else {} for reader in readers]
+        facts = [read_facts(*one) for one in zip(report.files, readers, damaged, strict=True)]
         poster = facts[0].where.telling_frame()
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="infotok-report-")))
         films, original = _films(
-            readers, engine, scratch, source=report.source, poster=poster, written=written
+            readers,
+            facts,
+            engine,
+            scratch,
+            source=report.source,
+            poster=poster,
+            skip_bad=report.skip_bad,
+            written=written,
         )
         values = [file_values(fact, film.psnrs or None) for fact, film in zip(facts, films, strict=True)]
         data = clip_values(readers[0], poster) | {"files": values, "source": None, "curves": curves}
@@ -95,17 +110,19 @@ def make_report(
         frames=data["frames"],
         seconds=data["seconds"],
         psnr_db=tuple(value["psnr"] for value in values),
-        lost=tuple(line for film in films for line in film.lost),
+        notes=(*notes, *(line for film in films for line in film.lost)),
     )
 
 
 def _films(
     readers: Sequence[ItkReader],
+    facts: Sequence[FileFacts],
     engine: Engine,
     folder: Path,
     *,
     source: Path | None,
     poster: int,
+    skip_bad: bool,
     written: Callable[[int], None],
 ) -> tuple[list[Film], Film | None]:
     """Videos of all files and, where there is one, of the source."""
@@ -118,7 +135,7 @@ def _films(
         done += 1
         written(done)
 
-    for number, reader in enumerate(readers, 1):
+    for number, (reader, fact) in enumerate(zip(readers, facts, strict=True), 1):
         film, beside = write_decoded(
             reader,
             engine,
@@ -127,6 +144,7 @@ def _films(
             source=source,
             with_source=number == 1,
             poster=poster,
+            skip_bad=skip_bad or bool(fact.where.lost),
             written=count,
         )
         films.append(film)
@@ -152,21 +170,3 @@ def _page(data: dict[str, Any], source: Path | None, films: Sequence[Film], orig
         videos={f"video-{key}": film.path for key, film in held.items()},
         posters={f"poster-{key}": film.poster for key, film in held.items()},
     )
-
-
-def _check_same_clip(path: Path, reader: ItkReader, first_path: Path, first: ItkReader) -> None:
-    """InputError for a file whose pictures cannot stand in the place of the first one's."""
-    facts = [
-        (one.header.width, one.header.height, one.total_frames, one.duration_seconds)
-        for one in (reader, first)
-    ]
-    if facts[0] != facts[1]:
-        here, there = (
-            f"{width}x{height}, {frames} frames in {float(seconds):.3f} s"
-            for width, height, frames, seconds in facts
-        )
-        raise InputError(
-            f"is {here}, but {first_path.name} is {there}",
-            way_out="give files of one clip",
-            where=str(path),
-        )

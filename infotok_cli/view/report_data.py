@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +19,10 @@ from infotok_cli.evaluate.clips import clip_sha256
 from infotok_cli.evaluate.plots import plot_lines
 from infotok_cli.evaluate.results import read_results
 from infotok_cli.itk.frame_times import shown_ticks
-from infotok_cli.itk.report import FileReport, StatsReport, report_stats
+from infotok_cli.itk.report import FileReport, StatsReport, stats_of
 from infotok_cli.metrics import PSNR_CAP, average_psnr
 from infotok_cli.view.drawing import HEAT_COLOURS, HEAT_SHARE, heat_colours
-from infotok_cli.view.scene import Where, size_in_words, where_tokens_are
+from infotok_cli.view.scene import Where, lost_in_words, numbers_in_words, where_tokens_are
 
 EIGHTHS = 8
 """Parts that a block is counted in; shares of the smaller blocks at the edges are whole eighths too."""
@@ -42,18 +40,11 @@ class FileFacts:
     path: Path
     where: Where
     stats: StatsReport
-    lost: tuple[int, ...]
-    """Numbers of the segments whose tokens were lost before the file was repaired."""
-    lost_steps: frozenset[int]
-    """Their latent steps, as `where` counts them."""
 
 
-def read_facts(path: Path, reader: ItkReader) -> FileFacts:
-    """Read all keep maps; InputError for a damaged file."""
-    lost = tuple(number for number in range(len(reader.index)) if reader.index[number].counts.lost)
-    where, starts = where_tokens_are(reader), reader.index.starts.tolist()
-    steps = (where.step_of_frame[starts[number] : starts[number + 1]].tolist() for number in lost)
-    return FileFacts(path, where, report_stats(path), lost, frozenset(chain.from_iterable(steps)))
+def read_facts(path: Path, reader: ItkReader, damaged: Collection[int] = ()) -> FileFacts:
+    """Read all keep maps but those of the segments in `damaged`; InputError for damage elsewhere."""
+    return FileFacts(path, where_tokens_are(reader, damaged), stats_of(path, reader, damaged))
 
 
 def clip_values(reader: ItkReader, poster: int) -> dict[str, Any]:
@@ -87,8 +78,8 @@ def file_values(facts: FileFacts, psnrs: Sequence[float] | None) -> dict[str, An
     rows = stats.segments
     return {
         "name": shown_name(facts.path),
-        "headline": headline(report, mean),
-        "short": " · ".join(_numbers(report, mean)),
+        "headline": headline(facts, mean),
+        "short": " · ".join(_numbers(facts, mean)),
         "bpp": report.bpp,
         "psnr": mean,
         "psnrs": None if psnrs is None else [round(min(value, PSNR_CAP), 1) for value in psnrs],
@@ -106,22 +97,23 @@ def file_values(facts: FileFacts, psnrs: Sequence[float] | None) -> dict[str, An
             ]
             for row in rows
         ],
-        "lost": [[round(rows[n].start_seconds, 6), round(rows[n].end_seconds, 6)] for n in facts.lost],
+        "lost": [[round(rows[n].start_seconds, 6), round(rows[n].end_seconds, 6)] for n in where.lost],
         "stepFrames": steps.tolist(),
         "rates": [round(rate, 4) for rate in where.rates.tolist()],
-        "planes": heat_planes(where, facts.lost_steps),
+        "planes": heat_planes(where),
     }
 
 
-def headline(report: FileReport, psnr_db: float | None) -> str:
+def headline(facts: FileFacts, psnr_db: float | None) -> str:
     """The file in a line of numbers."""
-    return " · ".join([f"{report.duration_seconds:.1f} s", *_numbers(report, psnr_db)])
+    report = facts.stats.file
+    lost = lost_in_words(facts.where, report.segments)
+    return " · ".join([f"{report.duration_seconds:.1f} s", *lost, *_numbers(facts, psnr_db)])
 
 
-def _numbers(report: FileReport, psnr_db: float | None) -> list[str]:
+def _numbers(facts: FileFacts, psnr_db: float | None) -> list[str]:
     quality = [] if psnr_db is None else [f"{psnr_db:.1f} dB"]
-    share = f"{100 * report.token_rate:.0f} % of full"
-    return [size_in_words(report.size_bytes), f"{report.tokens:,} tokens", share, *quality]
+    return [*numbers_in_words(facts.stats.file.size_bytes, facts.where), *quality]
 
 
 def byte_parts(report: FileReport) -> list[tuple[str, int]]:
@@ -137,7 +129,7 @@ def byte_parts(report: FileReport) -> list[tuple[str, int]]:
     ]
 
 
-def heat_planes(where: Where, lost_steps: AbstractSet[int]) -> dict[str, Any]:
+def heat_planes(where: Where) -> dict[str, Any]:
     """Shares per block and time, two blocks to a byte, deflated: a page of minutes stays small.
 
     Latent steps that share their blocks share a plane; `frames` says how many frames each is shown for, and
@@ -149,7 +141,7 @@ def heat_planes(where: Where, lost_steps: AbstractSet[int]) -> dict[str, Any]:
     before: bool | None = None
     steps = np.bincount(where.step_of_frame, minlength=len(where.shares)).tolist()
     for step, (share, frames) in enumerate(zip(where.shares, steps, strict=True)):
-        is_lost = step in lost_steps
+        is_lost = bool(where.lost_steps[step])
         if is_lost == before and np.array_equal(planes[-1], share):
             shown[-1] += frames
             continue

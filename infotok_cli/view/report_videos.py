@@ -7,15 +7,18 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from infotok_cli.codec.ahead import ahead
 from infotok_cli.codec.decode_segments import decoded_segments
 from infotok_cli.colour import BT709
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.itk.frame_times import shown_ticks
+from infotok_cli.itk.keep_maps import noted_damage
 from infotok_cli.metrics import psnr
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.video_info import Frame
@@ -53,24 +56,28 @@ def write_decoded(
     source: Path | None,
     with_source: bool,
     poster: int,
+    skip_bad: bool,
     written: Callable[[], None],
 ) -> tuple[Film, Film | None]:
     """Decode all of a file into `folder`/`name`.mp4, measured against `source` if there is one.
 
     with_source: whether to write the source beside it too. poster: the frame to keep as a picture.
-    `written` is called after each frame. Frames of segments that a repair found lost show a good one.
+    skip_bad: whether damage is named in the film's `lost`, and good frames stand for bad ones, instead of
+    InputError. `written` is called after each frame.
     Raises InputError for a source that is not the file's video, OutputError for a full disk.
     """
     total = reader.total_frames
     wanted = range(total)
-    film = Film(folder / f"{name}.mp4")
+    film = Film(folder / f"{name}.mp4", lost=noted_damage(reader))
+    lost = film.lost if skip_bad else None
     original = Film(folder / "source.mp4") if with_source and source is not None else None
-    decoded = (f for part in decoded_segments(reader, engine, wanted, film.lost) for f in part)
     sources: Iterator[Frame] | None = (
         None if source is None else source_frames(source, reader.header, range(total))
     )
-    ticks = list(shown_ticks(reader, wanted, [])) or list(wanted)
+    ticks = list(shown_ticks(reader, wanted, lost)) or list(wanted)
     with ExitStack() as stack:
+        parts = stack.enter_context(ahead(decoded_segments(reader, engine, wanted, lost)))
+        decoded = chain.from_iterable(parts)
         writer = stack.enter_context(_writer(film.path, reader))
         second = stack.enter_context(_writer(original.path, reader)) if original else None
         for number, frame in enumerate(decoded):

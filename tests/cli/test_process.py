@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -536,6 +537,10 @@ def test_demo(run: Run, tmp_path: Path) -> None:
     for part in ("token rate over the frame", "still ", "moving ", "busy ", "PSNR of ", str(folder)):
         assert part in result.stdout
     assert result.stderr.count("\n") == 2
+    last = shlex.split(result.stdout.splitlines()[-1])
+    assert last[-5:] == ["report", str(folder / "sample.itk"), "--source", str(folder / "sample.mp4"), "-y"]
+    subprocess.run(last, check=True, capture_output=True)
+    assert "<!doctype html>" in (folder / "sample.report.html").read_text("utf-8")
     taken = tmp_path / "file"
     taken.touch()
     assert "cannot be created" in run("demo", taken, code=5).stderr

@@ -29,6 +29,8 @@ from infotok_cli.itk.report import report_stats
 from infotok_cli.metrics import psnr
 from infotok_cli.video.reader import open_video
 from infotok_cli.view import report_page
+from infotok_cli.view.report_data import clip_values, file_values, read_facts
+from infotok_cli.view.report_page import Page, publish
 from infotok_cli.view.scene import where_tokens_are
 from made_clip import MadeClip, broken, made_clip, tiny_itk
 from made_rows import anchor_row, our_row
@@ -169,6 +171,22 @@ def test_lost_segments_are_named_and_marked(clip: MadeClip, tmp_path: Path, run:
     assert told["lost"] == [[0.8, 1.2]]
     frames, (lost,) = np.cumsum([0, *told["planes"]["frames"]]), told["planes"]["lost"]
     assert frames[lost : lost + 2].tolist() == [16, 24]
+
+
+def test_the_page_without_videos_is_small(clip: MadeClip, tmp_path: Path) -> None:
+    """Ten seconds of 456x256 whose keep maps are noise, which no deflate makes smaller."""
+    path = tmp_path / "long.itk"
+    path.write_bytes(tiny_itk(clip.model, [Plan(8, rate=rate) for rate in (0.3, 0.5, 0.7) * 12], 456, 256))
+    with ItkReader(path) as reader:
+        frames = reader.total_frames
+        assert frames == 288
+        facts = read_facts(path, reader)
+        values = file_values(facts, [27.125] * frames)
+        data = clip_values(reader, 0) | {"files": [values], "source": None, "curves": None}
+    page = Page(title="a", headline="b", note="c", data=data, videos={}, posters={})
+    published = publish(page, tmp_path / "page.html", overwrite=False)
+    assert published.page_bytes == published.size_bytes == (tmp_path / "page.html").stat().st_size
+    assert 20_000 < published.page_bytes < 60_000
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,6 @@ import base64
 import dataclasses
 import io
 import json
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,11 +19,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from browser import ARGUMENTS, find_chromium
 from infotok_cli.evaluate.results import SCHEMA, SCHEMA_VERSION
 from infotok_cli.itk.edit import repair_file
 from infotok_cli.itk.report import report_stats
 from infotok_cli.view import report_page
-from infotok_cli.view.drawing import heat_colours
+from infotok_cli.view.drawing import HATCH, heat_colours
 from infotok_cli.view.report import Report, make_report
 from made_clip import RATES, MadeClip, broken, made_clip
 from made_rows import anchor_row, our_row
@@ -33,10 +32,6 @@ from made_rows import anchor_row, our_row
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
 
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 WIDE, NARROW = {"width": 1400, "height": 900}, {"width": 400, "height": 800}
 
 Open = Callable[..., "Page"]
@@ -44,8 +39,7 @@ Open = Callable[..., "Page"]
 
 def chromium() -> str:
     """The browser of the system; fails where there is none."""
-    named = os.environ.get("INFOTOK_CHROMIUM")
-    found = named or shutil.which("chromium") or shutil.which("chromium-browser")
+    found = find_chromium()
     if found is None:
         pytest.fail("no Chromium: apt-get install chromium, or set INFOTOK_CHROMIUM to its path")
     return found
@@ -445,7 +439,19 @@ def test_without_source_there_are_decoded_and_heat(clip: MadeClip, tmp_path: Pat
     click_plot(page, 0.5)
     wait_for_frame(page, 20)
     assert "lost" in (page.locator("#right").text_content() or "")
-    assert page.locator("#segments tr.lost").count() == 1
+    assert page.locator("#segments tr.lost td").nth(4).text_content() == "lost"
+    assert "1 of 5 segments lost" in (page.locator("#headline").text_content() or "")
+    # Stripes lie over both sides, decoded and heat, and nowhere else in time.
+    assert striped(plain) < 0.02
+    for side in (slice(0, 21), slice(24, 45)):
+        assert striped(pixels(page)[:, side]) > 0.05
+    page.keyboard.press("h")
+    assert striped(pixels(page)) > 0.05
+
+
+def striped(picture: NDArray[np.int64]) -> float:
+    """Share of the pixels that have about the colour of stripes."""
+    return float((np.abs(picture - HATCH).max(axis=-1) < 30).mean())
 
 
 def test_videos_beside_the_page_play_too(

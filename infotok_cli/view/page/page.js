@@ -195,12 +195,14 @@
     fill(context, decoded);
     if (state.view === "difference" && original) drawDifference(decoded, original);
     if (state.view === "heat") drawHeat(frame);
+    if (isLost(frame)) drawHatch();
     if (hasDivider()) {
       context.save();
       context.beginPath();
       context.rect(0, 0, state.x * canvas.width, canvas.height);
       context.clip();
       fill(context, original || decoded);
+      if (isLost(frame) && !original) drawHatch();
       context.restore();
     }
     showLabels(frame);
@@ -228,7 +230,7 @@
     context.fillRect(0, 0, canvas.width, canvas.height);
     context.globalCompositeOperation = "source-over";
     const place = placeOf(planes.ends, frame);
-    if (planes.lost.has(place)) return drawHatch();
+    if (planes.lost.has(place)) return;
     context.globalAlpha = data.heat.share;
     context.imageSmoothingEnabled = false;
     // Blocks at the right and lower edge may reach beyond the picture.
@@ -301,13 +303,15 @@
 
   const hasDivider = () => Boolean(data.source) || state.view === "heat";
 
+  const isLost = (frame) =>
+    file().lost.some(([start, end]) => startOf(frame) >= start - 1e-6 && startOf(frame) < end - 1e-6);
+
   function labels(frame) {
     const decibels = file().psnrs ? ` · ${file().psnrs[frame].toFixed(1)} dB` : "";
-    const lost = file().lost.some(([start, end]) => startOf(frame) >= start - 1e-6 && startOf(frame) < end - 1e-6);
     const right = { picture: "decoded", difference: "difference ×4", heat: "where the tokens went" }[state.view];
     return [
       hasDivider() ? (data.source ? "source" : "decoded") : "",
-      (lost ? `${right}: lost, a good frame stands here` : right) + decibels,
+      (isLost(frame) ? `${right}: lost, a good frame stands here` : right) + decibels,
     ];
   }
 
@@ -480,10 +484,11 @@
       sign * (one[order.column] - other[order.column]) || one[0] - other[0]);
     rows = sorted.map((values) => {
       const row = element("tr");
-      if (file().lost.some(([start]) => start === values[1])) row.classList.add("lost");
+      const lost = file().lost.some(([start]) => start === values[1]);
+      if (lost) row.classList.add("lost");
       values.forEach((value, column) => {
         const cell = element("td");
-        if (column) cell.textContent = cellText(value, column);
+        if (column) cell.textContent = lost && COLUMNS[column] === "tokens" ? "lost" : cellText(value, column);
         else cell.append(segmentButton(values));
         row.append(cell);
       });
