@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from infotok_cli.config import PATCH
 from infotok_cli.container.header import Header
-from infotok_cli.container.layout import LOST_FLAG
+from infotok_cli.container.layout import LOST_FLAG, Segment
 from infotok_cli.container.reader import ItkReader
-from infotok_cli.errors import InputError
+from infotok_cli.errors import InputError, UsageError
 from infotok_cli.itk.find_weights import token_net_for
 from infotok_cli.itk.tokens import unpack_keep_map, unpack_tokens
 from infotok_cli.metrics import bits_per_pixel, bpp16
@@ -73,12 +74,18 @@ class SegmentReport:
 
 @dataclass(frozen=True, kw_only=True)
 class StatsReport:
-    """Rows per segment and the average over time of where tokens are."""
+    """Rows per segment, the token rate of each latent step, and the average over time of where tokens are."""
 
     file: FileReport
     segments: tuple[SegmentReport, ...]
     rate_over_frame: NDArray[np.float64]
     """`[h, w]` share of latent steps that carry a token at each position of the frame, 0..1."""
+    of_segment: int | None = None
+    """The segment that `rate_over_frame` is of; None for the whole file."""
+    step_rates: NDArray[np.float64]
+    """`[steps]` share of its positions that each latent step keeps, 0..1."""
+    step_ends: NDArray[np.float64]
+    """`[steps]` when each step ends, in seconds, rising; frames count as evenly spread over their segment."""
 
 
 def report_file(path: Source) -> FileReport:
@@ -126,18 +133,32 @@ def verify_file(path: Source, model: str | None = None) -> None:
             )
 
 
-def report_stats(path: Source) -> StatsReport:
-    """As `report_file`, with a row per segment; decodes the keep maps, not the tokens."""
+def report_stats(path: Source, segment_number: int | None = None) -> StatsReport:
+    """As `report_file`, with a row per segment; decodes the keep maps, not the tokens.
+
+    segment_number: the one segment that `rate_over_frame` is of. UsageError, as `segment`, if there is none.
+    """
     with ItkReader(path) as reader:
         header = reader.header
+        if segment_number is not None and not 0 <= segment_number < len(reader.index):
+            raise UsageError(
+                f"`segment` {segment_number} is out of range",
+                way_out=f"choose 0 to {len(reader.index) - 1}",
+                where=reader.name,
+            )
         _, rows, columns = header.grid()
         carried = np.zeros((rows, columns), np.int64)
         steps, reports = 0, []
+        rates: list[float] = []
+        ends: list[float] = []
         for segment in reader.segments():
             grid = header.grid(segment.frames)
             keep = np.zeros(grid, np.bool_) if segment.lost else unpack_keep_map(reader, segment)
-            carried += keep.sum(axis=0)
-            steps += grid[0]
+            if segment_number in (None, segment.number):
+                carried += keep.sum(axis=0)
+                steps += grid[0]
+            rates += keep.mean(axis=(1, 2)).tolist()
+            ends += _step_ends(segment, *reader.time_range_seconds(segment.number))
             reports.append(
                 SegmentReport(
                     number=segment.number,
@@ -152,8 +173,21 @@ def report_stats(path: Source) -> StatsReport:
                 )
             )
         return StatsReport(
-            file=_facts(path, reader), segments=tuple(reports), rate_over_frame=carried / max(1, steps)
+            file=_facts(path, reader),
+            segments=tuple(reports),
+            rate_over_frame=carried / max(1, steps),
+            of_segment=segment_number,
+            step_rates=np.array(rates),
+            step_ends=np.array(ends),
         )
+
+
+def _step_ends(segment: Segment, start: float, end: float) -> list[float]:
+    """When each latent step of a segment ends that is shown from `start` to `end`, in seconds."""
+    coded = np.minimum(np.arange(PATCH[0], segment.frames + PATCH[0], PATCH[0]), segment.frames)
+    shown = np.clip(coded - segment.trim_start, 0, segment.counts.shown)
+    ends: list[float] = (start + (end - start) * shown / segment.counts.shown).tolist()
+    return ends
 
 
 def _facts(path: Source, reader: ItkReader) -> FileReport:
