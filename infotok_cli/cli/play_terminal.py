@@ -55,6 +55,7 @@ class TerminalPlayer:
     def play(self) -> Played:
         """Play until the end or q; raises InputError for a damaged file."""
         first: int | None = self._film.wanted.start
+        self._screen.put([], "decoding the beginning   q", clear=True)
         while first is not None:
             clock = Clock(self._start_of(first))
             with self._film.decoding(clock, first=first, audio=False) as part:
