@@ -136,13 +136,11 @@ class Screen:
             with suppress(OSError, termios.error):
                 termios.tcsetattr(self._keys, termios.TCSADRAIN, self._before)
 
-    def _stop(self, number: int, _: FrameType | None) -> None:
+    def _stop(self, _: int, __: FrameType | None) -> None:
         """Ctrl-Z: give the terminal back until the program goes on."""
         began = time.monotonic()
         self._give_back()
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-        signal.signal(number, self._stop)
+        os.kill(os.getpid(), signal.SIGSTOP)
         self._take()
         self._away += time.monotonic() - began
 

@@ -336,7 +336,7 @@ def test_keys(terminal: Callable[..., Terminal], long: Path) -> None:
 
 
 def test_forwards_at_the_end_ends_it(terminal: Callable[..., Terminal], long: Path) -> None:
-    shown = terminal(long, "--start", "12.8")
+    shown = terminal(long, "--start", "13.3")
     shown.wait_for("playing")
     shown.press(b" \x1b[C")
     assert "played in the terminal" in shown.ends(0)
