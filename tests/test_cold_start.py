@@ -158,7 +158,7 @@ USAGE_ERRORS = [
     ["stats", "{}", "--csv", "--json"],
     ["play", "{}", "--player", "vlc"],
     ["play", "{}", "--start", "2", "--end", "1"],
-    ["play", "{}"],
+    ["play", "{}", "--player", "terminal"],
     ["eval", "{}", "--jobs", "0"],
 ]
 
