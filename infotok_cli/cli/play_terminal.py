@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import deque
 from dataclasses import dataclass
 
@@ -59,11 +58,14 @@ class TerminalPlayer:
         while first is not None:
             clock = Clock(self._start_of(first))
             with self._film.decoding(clock, first=first, audio=False) as part:
+                # The terminal is given back before the segment is waited for that is being decoded.
                 try:
                     first = self._play_part(part, clock)
-                finally:
-                    if first is None or sys.exc_info()[0] is not None:
-                        self._screen.leave()  # before the segment is waited for that is being decoded
+                except BaseException:
+                    self._screen.leave()
+                    raise
+                if first is None:
+                    self._screen.leave()
         total = self._shown + self._dropped
         return Played(frames=total, dropped=self._dropped, player="the terminal")
 

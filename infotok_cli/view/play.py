@@ -22,6 +22,9 @@ from infotok_cli.video.video_info import Frame
 from infotok_cli.view.drawing import Picture, heat_over
 from infotok_cli.view.scene import Where, where_tokens_are
 
+ROUNDING_SECONDS = 1e-6
+"""Of times that are sums of fractions."""
+
 
 class Clock:
     """How far playing has come, in seconds of the file. It stands still until it is started."""
@@ -60,8 +63,10 @@ class Pace:
     reader: ItkReader
     wanted: range
     clock: Clock
-    passed: list[range] = field(default_factory=list)
-    """Frames that were not decoded, in order."""
+    dropped: int = 0
+    """Frames that were not decoded."""
+    passed: set[int] = field(default_factory=set)
+    """Numbers of their segments."""
     took_seconds: float = 0.0
     """What decoding a segment is expected to take."""
     _began: float | None = None
@@ -71,7 +76,8 @@ class Pace:
         start, end = self.reader.time_range_seconds(number)
         if self.clock.is_running and self.clock.at + self.took_seconds > (start + end) / 2:
             first, last = self.reader.index.starts[number : number + 2].tolist()
-            self.passed.append(range(max(first, self.wanted.start), min(last, self.wanted.stop)))
+            self.passed.add(number)
+            self.dropped += min(last, self.wanted.stop) - max(first, self.wanted.start)
             return True
         self._began = time.monotonic()
         return False
@@ -85,18 +91,9 @@ class Pace:
                 self._began = None
             yield chunk
 
-    @property
-    def dropped(self) -> int:
-        """Frames that were not decoded."""
-        return sum(len(frames) for frames in self.passed)
-
     def is_passed(self, frame: int) -> bool:
         """Whether a good frame stands for this one."""
-        return any(frame in frames for frames in self.passed[-MOST_PASSED:])
-
-
-MOST_PASSED = 1000
-"""Segments that are looked through; those that are waited for are the last ones."""
+        return self.reader.index.holding(frame) in self.passed
 
 
 @dataclass(frozen=True)
@@ -201,9 +198,6 @@ class Film:
     def heated(self, first: int, frames: Frame) -> Frame:
         """As `heat`, of frames `[T, H, W, 3]` that begin with number `first`."""
         return np.stack([self.heat(first + place, picture) for place, picture in enumerate(frames)])
-
-
-ROUNDING_SECONDS = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)

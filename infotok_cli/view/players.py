@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 from infotok_cli.errors import UsageError
 
-MPV = ("--input-terminal=no", "--msg-level=all=error", "--force-window=immediate", "--force-seekable=yes")
+MPV = (
+    "--input-terminal=no",
+    "--msg-level=all=error",
+    "--force-window=immediate",
+    "--cache=yes",
+    "--force-seekable=yes",  # within the cache
+)
 FFPLAY = ("-hide_banner", "-loglevel", "error", "-nostats", "-autoexit")
 
 TERMINAL = "terminal"
