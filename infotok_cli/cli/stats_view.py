@@ -56,7 +56,15 @@ def write_plot(report: StatsReport, path: Path, overwrite: bool) -> None:
     blocks = charts.block_means(report.rate_over_frame)
     name = printable(Path(report.file.path).name)
     title = f"{name}: {total_line(report)}"
-    draw_stats(report, blocks, path, limits=charts.scale(blocks), title=title, overwrite=overwrite)
+    draw_stats(
+        report,
+        blocks,
+        path,
+        limits=charts.scale(blocks),
+        title=title,
+        map_title=heat_title(report),
+        overwrite=overwrite,
+    )
     tell(f"{printable(str(path))}: {render.size(path.stat().st_size)}")
 
 

@@ -30,12 +30,14 @@ def draw_stats(
     *,
     limits: tuple[float, float],
     title: str,
+    map_title: str,
     overwrite: bool = False,
 ) -> None:
     """Draw a report into the picture `path`: rate of each step and segment over time, and over the frame.
 
     blocks: `[bh, bw]` the rate over the frame, by blocks. limits: rates at the ends of its colours.
-    title: stands over it. Raises UsageError as `check_plot`, OutputError if the file cannot be written.
+    title: stands over it, map_title: over the frame. Raises UsageError as `check_plot`, OutputError if the
+    file cannot be written.
     """
     check_plot(path)
     import matplotlib
@@ -53,6 +55,7 @@ def draw_stats(
     scale = figure.colorbar(
         _draw_over_frame(over_frame, report, blocks, limits), ax=over_frame, fraction=0.046, pad=0.03
     )
+    over_frame.set_title(map_title, fontsize="medium")
     for panel in (over_time, over_frame, scale.ax):
         _dark(panel)
     figure.suptitle(title, color=_rgb(INK), fontsize="medium", parse_math=False)
@@ -110,8 +113,6 @@ def _draw_over_frame(
     panel.set_ylim(header.height, 0)
     panel.set_xticks([])
     panel.set_yticks([])
-    of = "" if report.of_segment is None else f" of segment {report.of_segment}"
-    panel.set_title(f"token rate over the frame{of}", fontsize="medium")
     return image
 
 
