@@ -39,7 +39,15 @@ def probe(unwanted: str, *arguments: object, code: int = 0) -> str:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--help"], ["--version"], ["encode", "--help"], ["eval", "--help"], ["doctor", "--help"]],
+    [
+        [],
+        ["--help"],
+        ["--version"],
+        ["encode", "--help"],
+        ["eval", "--help"],
+        ["play", "--help"],
+        ["doctor", "--help"],
+    ],
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     probe("torch,av,numpy,safetensors,infotok_kernels", *arguments)
@@ -148,6 +156,9 @@ USAGE_ERRORS = [
     ["cut", "{}"],
     ["cut", "{}", "-o", "{}", "--frames", "0"],
     ["stats", "{}", "--csv", "--json"],
+    ["play", "{}", "--player", "vlc"],
+    ["play", "{}", "--start", "2", "--end", "1"],
+    ["play", "{}", "--player", "terminal"],
     ["eval", "{}", "--jobs", "0"],
 ]
 

@@ -30,8 +30,8 @@ GROUP: Any = typer.main.get_command(app)
 INPUTS = ("clip.mp4",)
 """What exists before the first line is typed."""
 
-NOT_RUN = ("train", "eval", "demo", "doctor")
-"""Commands that take too long here, and have tests of their own."""
+NOT_RUN = ("train", "eval", "demo", "doctor", "play")
+"""Commands that take too long here or need a terminal, and have tests of their own."""
 
 
 def named(path: Path) -> str:

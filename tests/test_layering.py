@@ -63,7 +63,7 @@ LIBRARIES = {
     "rich": {"infotok_cli.cli"},
     "triton": {"infotok_kernels"},
     "av": {"infotok_cli.video"},
-    "matplotlib": {"infotok_cli.evaluate"},
+    "matplotlib": {"infotok_cli.evaluate", "infotok_cli.view"},
     "PIL": {"infotok_cli.view"},
     "imageio_ffmpeg": {"infotok_cli.evaluate"},
     "pyarrow": {"infotok_cli.itk", "infotok_cli.batch"},

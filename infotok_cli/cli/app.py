@@ -26,6 +26,7 @@ from infotok_cli.cli import (
     evaluate,
     exit_codes,
     flat,
+    play,
     report,
     reports,
     train,
@@ -55,7 +56,7 @@ _PRINTERS = ("click", "typer", "rich")
 _PANELS = {
     "Video to tokens and back": (encode, decode, batch),
     "Work on .itk files, without a model": (reports, edit, flat),
-    "Show what it does": (view, report, compare),
+    "Show what it does": (view, report, play, compare),
     "Models": (train, evaluate),
     "Getting started": (demo, doctor),
 }

@@ -5,7 +5,6 @@ All read well without colour; where the terminal's encoding has no block charact
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +20,6 @@ HEAT_MAX_ROWS = 24
 CHART_ROWS = 6
 FLAT = 0.02
 """Below this spread of token rates a heat map has nothing to show, and is not stretched."""
-
-PALETTE = ((20, 24, 82), (70, 50, 160), (190, 60, 120), (245, 140, 60), (255, 235, 140))
-"""Red, green and blue from low to high; also rises in brightness."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +54,22 @@ def over_time(
     weights: Sequence[int],
     columns: int,
     glyphs: Glyphs,
+    *,
+    rows: int = CHART_ROWS,
 ) -> list[str]:
     """Lines of a chart of token rate over time, `columns` wide with its axis.
 
+    It is `rows`, an even number, high without its axis.
     Segment i lasts from `ends_seconds[i - 1]` to `ends_seconds[i]`; where several share a column, their
     rates are averaged by `weights`.
     """
     values = _per_column(np.array(ends_seconds), np.array(rates), np.array(weights), columns - 7)
     top = next((limit for limit in (0.25, 0.5) if values.max() < limit + FLAT / 2), 1.0)
     steps = len(glyphs.heights) - 1
-    eighths = np.clip(np.rint(values / top * CHART_ROWS * steps), 1, CHART_ROWS * steps).astype(int)
+    eighths = np.clip(np.rint(values / top * rows * steps), 1, rows * steps).astype(int)
     lines = []
-    for row in range(CHART_ROWS - 1, -1, -1):
-        label = {CHART_ROWS - 1: f"{top:.2f}", CHART_ROWS // 2 - 1: f"{top / 2:.2f}"}.get(row, "")
+    for row in range(rows - 1, -1, -1):
+        label = {rows - 1: f"{top:.2f}", rows // 2 - 1: f"{top / 2:.2f}"}.get(row, "")
         cells = "".join(glyphs.heights[min(steps, max(0, n - row * steps))] for n in eighths)
         lines.append(f"{label:>5} {glyphs.axis}{cells}".rstrip())
     lines.append(f"{'0':>5} {glyphs.corner}{glyphs.floor * len(values)}")
@@ -106,16 +105,18 @@ def heat_map(blocks: Values, columns: int, glyphs: Glyphs) -> list[str]:
     return ["".join(glyphs.shades[level] for level in row) for row in levels]
 
 
-def heat_map_in_colour(blocks: Values, columns: int) -> list[list[tuple[str, str]]]:
+def heat_map_in_colour(
+    blocks: Values, columns: int, most_rows: int = HEAT_MAX_ROWS
+) -> list[list[tuple[str, str]]]:
     """As `heat_map`, with twice the rows in as many lines: characters with their `rich` style."""
-    rows, across = _cells(blocks.shape, columns)
+    rows, across = _cells(blocks.shape, columns, most_rows)
     shades = _stretched(_resampled(blocks, 2 * rows, across), blocks)
     return [_half_blocks(top, bottom) for top, bottom in zip(shades[::2], shades[1::2], strict=True)]
 
 
 def _half_blocks(top: Values, bottom: Values) -> list[tuple[str, str]]:
     """Two rows of shades 0..1 as one line; neighbours of the same style share an entry."""
-    styles = (f"{_colour(upper)} on {_colour(lower)}" for upper, lower in zip(top, bottom, strict=True))
+    styles = (f"{upper} on {lower}" for upper, lower in zip(_colours(top), _colours(bottom), strict=True))
     return [("▀" * len(list(run)), style) for style, run in groupby(styles)]
 
 
@@ -127,15 +128,15 @@ def scale(blocks: Values) -> tuple[float, float]:
 
 def legend_in_colour() -> list[tuple[str, str]]:
     """The palette from low to high, as characters with their `rich` style."""
-    return [("█", _colour(step / 7)) for step in range(8)]
+    return [("█", colour) for colour in _colours(np.linspace(0, 1, 8))]
 
 
-def _cells(shape: tuple[int, ...], columns: int) -> tuple[int, int]:
+def _cells(shape: tuple[int, ...], columns: int, most_rows: int = HEAT_MAX_ROWS) -> tuple[int, int]:
     """Rows and columns of characters; being twice as high as wide, 1 by 2 make a block if that fits."""
     height, width = shape
     most = min(columns, HEAT_MAX_COLUMNS)
-    larger = max(1, min(most // (4 * width), HEAT_MAX_ROWS // (2 * height)))
-    shrink = min(1.0, most / (2 * width), HEAT_MAX_ROWS / height)
+    larger = max(1, min(most // (4 * width), most_rows // (2 * height)))
+    shrink = min(1.0, most / (2 * width), most_rows / height)
     return max(1, round(height * larger * shrink)), max(1, round(2 * width * larger * shrink))
 
 
@@ -162,11 +163,11 @@ def _stretched(cells: Values, blocks: Values) -> Values:
     return result
 
 
-def _colour(value: float) -> str:
-    place = value * (len(PALETTE) - 1)
-    index = min(len(PALETTE) - 2, math.floor(place))
-    pairs = zip(PALETTE[index], PALETTE[index + 1], strict=True)
-    return "rgb({},{},{})".format(*(round(a + (b - a) * (place - index)) for a, b in pairs))
+def _colours(places: Values) -> list[str]:
+    """The colours that views have, at places 0..1 of their scale, as `rich` styles."""
+    from infotok_cli.view.drawing import LOWEST, heat_colours
+
+    return ["rgb({},{},{})".format(*colour) for colour in heat_colours(LOWEST ** (1 - places)).tolist()]
 
 
 def wants_colour(is_terminal: bool) -> bool:

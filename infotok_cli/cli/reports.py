@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from infotok_cli.cli import options
+from infotok_cli.cli import options, quantities
 from infotok_cli.cli.output import print_error, print_out, printable
 from infotok_cli.cli.pipes import seekable
 from infotok_cli.container.layout import MAGIC
@@ -69,6 +69,7 @@ def inspect(
 
 def stats(
     sources: ItkFiles,
+    *,
     as_json: options.Json = False,
     as_csv: Annotated[
         bool,
@@ -80,30 +81,59 @@ def stats(
             "--summary", help="Leave out the rows per segment.", rich_help_panel=options.OUTPUT_PANEL
         ),
     ] = False,
+    segment: Annotated[
+        int | None,
+        typer.Option(
+            "--segment",
+            parser=quantities.whole("--segment"),
+            metavar="N",
+            help="The map of the frame is of this segment, from 0.",
+            show_default="the mean over time",
+            rich_help_panel=options.SELECTION_PANEL,
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Draw chart and map into this .png, .svg or .pdf (extra: plots).",
+            show_default="none",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Show how many tokens each segment got, and where.
 
-    The token rate over time, a heat map of the frame, and a row per segment; on a terminal neighbouring
-    segments share a row where there are more than fit. Several files are shown one
+    The token rate over time, a heat map of the frame, and a row per segment; on a terminal the map is in
+    colour, and neighbouring segments share a row where there are more than fit. Several files are shown one
     after the other: with --json one line each, with --csv as one table that begins with the input.
 
     \b
     Examples:
       infotok stats clip.itk
-      infotok stats clip.itk --summary
+      infotok stats clip.itk --summary --segment 0
+      infotok stats clip.itk --plot stats.png
       infotok stats clip.itk --csv > segments.csv
     """
     if as_json and as_csv:
         raise UsageError("--json and --csv exclude each other", way_out="give only one of them")
     if as_csv and summary:
         raise UsageError("--csv and --summary exclude each other", way_out="give only one of them")
+    if plot is not None:
+        _check_plot(plot, sources, overwrite)
     from infotok_cli.cli import render
     from infotok_cli.itk.report import report_stats
 
     several = len(sources) > 1
 
     def show(source: Source, first: bool) -> None:
-        report = report_stats(source)
+        report = report_stats(source, segment)
+        if plot is not None:
+            from infotok_cli.cli.stats_view import write_plot
+
+            write_plot(report, plot, overwrite)
         if as_json:
             print_out(render.json_of_stats(report, summary=summary))
         elif as_csv:
@@ -116,6 +146,16 @@ def stats(
             print_stats(report, summary=summary)
 
     for_each(sources, show)
+
+
+def _check_plot(plot: Path, sources: Sequence[Path], overwrite: bool) -> None:
+    from infotok_cli.evaluate.plots import check_plot
+
+    if len(sources) > 1:
+        raise UsageError(f"--plot draws one file, not {len(sources)}", way_out="give one at a time")
+    check_plot(plot)
+    options.check_distinct(sources[0], plot)
+    options.check_file_output(plot, overwrite)
 
 
 def for_each(sources: Sequence[Path], show: Callable[[Source, bool], None]) -> None:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Protocol
 
-from infotok_cli.codec.decode_segments import decode_stored, decoded_segments
+from infotok_cli.codec.decode_segments import Late, decode_stored, decoded_segments
 from infotok_cli.codec.endpoints import FileInput, Input
 from infotok_cli.codec.load_engine import check_model
 from infotok_cli.container.header import Header
@@ -96,14 +96,14 @@ def _playing_file(path: Path, engine: Engine, wanted: Selection, lost: list[str]
 
 @contextmanager
 def playing_reader(
-    reader: ItkReader, engine: Engine, wanted: Selection, lost: list[str]
+    reader: ItkReader, engine: Engine, wanted: Selection, lost: list[str], late: Late | None = None
 ) -> Iterator[Playback]:
-    """Begin to decode an opened file; see `playing`."""
+    """Begin to decode an opened file; see `playing`, and `decoded_segments` for `late`."""
     named = lost if wanted.skip_bad else None
     lost += noted_damage(reader)
     check_model(engine, reader.header, reader.name)
     frames = frame_range(reader, wanted.start_seconds, wanted.end_seconds, wanted.frames)
-    decoded = decoded_segments(reader, engine, frames, named)
+    decoded = decoded_segments(reader, engine, frames, named, late)
     start, end = frame_span(reader, frames)
     yield Playback(
         stored=reader,

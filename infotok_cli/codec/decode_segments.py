@@ -16,21 +16,33 @@ from infotok_cli.itk.tokens import Stored, Tokens, unpack_tokens
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.video_info import Frame
 
+Late = Callable[[int], bool]
+"""Asked with the number of a segment, before it is decoded, whether that would come too late."""
+
 
 def decoded_segments(
-    reader: ItkReader, engine: Engine, wanted: range, lost: list[str] | None = None
+    reader: ItkReader,
+    engine: Engine,
+    wanted: range,
+    lost: list[str] | None = None,
+    late: Late | None = None,
 ) -> Iterator[Frame]:
     """Frames `[T, H, W, 3]` of each segment that shows some of `wanted`, cut to it; reads no other one.
 
     With a list `lost` a segment that cannot be decoded is named there, and its frames are the last good
     frame before it (the first good one after it where there is none before). These may come in several
-    pieces, and the segment they are taken from may lie outside `wanted`. Raises InputError.
+    pieces, and the segment they are taken from may lie outside `wanted`. A segment that is `late` is passed
+    over; the last frame before it stands for its frames. The first one is never late. Raises InputError.
     """
     starts = reader.index.starts
     held: Frame | None = None
     numbers = range(reader.index.holding(wanted.start), reader.index.holding(wanted.stop - 1) + 1)
-    for number, frames in zip(numbers, _each_decoded(reader, numbers, engine), strict=True):
+    for number, frames in zip(numbers, _each_decoded(reader, numbers, engine, late), strict=True):
         first, last = max(wanted.start, int(starts[number])), min(wanted.stop, int(starts[number + 1]))
+        if frames is None:
+            assert held is not None
+            yield from _repeated(held, last - first)
+            continue
         if isinstance(frames, InputError):
             if lost is None:
                 raise frames
@@ -56,22 +68,29 @@ class _Unpacked:
         return (self.segment.frames, *self.tokens[0].shape)
 
 
-def _each_decoded(reader: ItkReader, numbers: range, engine: Engine) -> Iterator[Frame | InputError]:
-    """What each of these segments shows, or what is wrong with it, in order.
+_Given = _Unpacked | InputError | None
+_Decoded = Frame | InputError | None
+"""What a segment shows, what is wrong with it, or None where it was passed over."""
+
+
+def _each_decoded(reader: ItkReader, numbers: range, engine: Engine, late: Late | None) -> Iterator[_Decoded]:
+    """What comes of each of these segments, in order.
 
     Decoded in batches; a CUDA device works on one while the tokens of the next are unpacked.
     """
     header = reader.header
 
-    def unpacked(number: int) -> _Unpacked | InputError:
+    def unpacked(number: int) -> _Given:
+        if late is not None and number != numbers.start and late(number):
+            return None
         try:
             segment = reader.read_segment(number)
             return _Unpacked(segment, unpack_tokens(reader, segment, engine.loaded.token_net))
         except InputError as error:
             return error
 
-    def start(batch: list[_Unpacked | InputError]) -> Callable[[], list[Frame | InputError]]:
-        whole = [one for one in batch if not isinstance(one, InputError)]
+    def start(batch: list[_Given]) -> Callable[[], list[_Decoded]]:
+        whole = [one for one in batch if isinstance(one, _Unpacked)]
         if not whole:
             return lambda: list(batch)  # type: ignore[arg-type]
         given = [(ids, keep) for keep, ids in (one.tokens for one in whole)]
@@ -81,7 +100,7 @@ def _each_decoded(reader: ItkReader, numbers: range, engine: Engine) -> Iterator
     together = batches(
         map(unpacked, numbers),
         engine.batch(header.positions()),
-        lambda one: None if isinstance(one, InputError) else one.shape,
+        lambda one: one.shape if isinstance(one, _Unpacked) else None,
     )
     early = engine.runtime.device.type == "cuda"
     return (frames for _, frames in started_early(together, start, early=early))

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from infotok_cli.config import PATCH
 from infotok_cli.container.header import Header
-from infotok_cli.container.layout import LOST_FLAG
+from infotok_cli.container.layout import LOST_FLAG, Segment
 from infotok_cli.container.reader import ItkReader
-from infotok_cli.errors import InputError
+from infotok_cli.errors import InputError, UsageError
 from infotok_cli.itk.find_weights import token_net_for
 from infotok_cli.itk.keep_maps import damaged_segments, keep_maps
 from infotok_cli.metrics import bits_per_pixel, bpp16
@@ -74,12 +75,18 @@ class SegmentReport:
 
 @dataclass(frozen=True, kw_only=True)
 class StatsReport:
-    """Rows per segment and the average over time of where tokens are."""
+    """Rows per segment, the token rate of each latent step, and the average over time of where tokens are."""
 
     file: FileReport
     segments: tuple[SegmentReport, ...]
     rate_over_frame: NDArray[np.float64]
     """`[h, w]` share of latent steps that carry a token at each position of the frame, 0..1."""
+    of_segment: int | None = None
+    """The segment that `rate_over_frame` is of; None for the whole file."""
+    step_rates: NDArray[np.float64]
+    """`[steps]` share of its positions that each latent step keeps, 0..1."""
+    step_ends: NDArray[np.float64]
+    """`[steps]` when each step ends, in seconds, rising; frames count as evenly spread over their segment."""
 
 
 def report_file(path: Source) -> FileReport:
@@ -118,25 +125,46 @@ def verify_file(path: Source, model: str | None = None) -> None:
             )
 
 
-def report_stats(path: Source) -> StatsReport:
-    """As `report_file`, with a row per segment; decodes the keep maps, not the tokens."""
+def report_stats(path: Source, segment_number: int | None = None) -> StatsReport:
+    """As `report_file`, with a row per segment; decodes the keep maps, not the tokens.
+
+    segment_number: the one segment that `rate_over_frame` is of. UsageError, as `segment`, if there is none.
+    """
     with ItkReader(path) as reader:
-        return stats_of(path, reader)
+        _check_segment(segment_number, reader)
+        return stats_of(path, reader, segment_number=segment_number)
 
 
-def stats_of(path: Source, reader: ItkReader, damaged: Collection[int] = ()) -> StatsReport:
+def _check_segment(number: int | None, reader: ItkReader) -> None:
+    if number is not None and not 0 <= number < len(reader.index):
+        raise UsageError(
+            f"`segment` {number} is out of range",
+            way_out=f"choose 0 to {len(reader.index) - 1}",
+            where=reader.name,
+        )
+
+
+def stats_of(
+    path: Source, reader: ItkReader, damaged: Collection[int] = (), segment_number: int | None = None
+) -> StatsReport:
     """`report_stats` of an opened file; the rows of the segments in `damaged` have no tokens."""
     _, rows, columns = reader.header.grid()
     carried = np.zeros((rows, columns), np.int64)
     steps, reports = 0, []
+    rates: list[float] = []
+    ends: list[float] = []
     for segment, keep in keep_maps(reader, damaged):
-        carried += keep.sum(axis=0)
-        steps += len(keep)
+        start, end = reader.time_range_seconds(segment.number)
+        if segment_number in (None, segment.number):
+            carried += keep.sum(axis=0)
+            steps += len(keep)
+        rates += keep.mean(axis=(1, 2)).tolist()
+        ends += _step_ends(segment, start, end)
         reports.append(
             SegmentReport(
                 number=segment.number,
-                start_seconds=reader.time_range_seconds(segment.number)[0],
-                end_seconds=reader.time_range_seconds(segment.number)[1],
+                start_seconds=start,
+                end_seconds=end,
                 frames=segment.counts.shown,
                 positions=keep.size,
                 tokens=segment.tokens,
@@ -146,8 +174,21 @@ def stats_of(path: Source, reader: ItkReader, damaged: Collection[int] = ()) -> 
             )
         )
     return StatsReport(
-        file=_facts(path, reader), segments=tuple(reports), rate_over_frame=carried / max(1, steps)
+        file=_facts(path, reader),
+        segments=tuple(reports),
+        rate_over_frame=carried / max(1, steps),
+        of_segment=segment_number,
+        step_rates=np.array(rates),
+        step_ends=np.array(ends),
     )
+
+
+def _step_ends(segment: Segment, start: float, end: float) -> list[float]:
+    """When each latent step of a segment ends that is shown from `start` to `end`, in seconds."""
+    coded = np.minimum(np.arange(PATCH[0], segment.frames + PATCH[0], PATCH[0]), segment.frames)
+    shown = np.clip(coded - segment.trim_start, 0, segment.counts.shown)
+    ends: list[float] = (start + (end - start) * shown / segment.counts.shown).tolist()
+    return ends
 
 
 def _facts(path: Source, reader: ItkReader) -> FileReport:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from infotok_cli.cli import charts, stats_view
 from infotok_cli.itk.report import SegmentReport, StatsReport, report_stats
+from infotok_cli.view.drawing import BACKGROUND, BAR, HEAT_COLOURS
+from make_itk import Plan, itk_bytes, itk_header
 
 Run = Callable[..., Any]
 
@@ -162,7 +168,7 @@ def long_report(report: StatsReport, count: int) -> StatsReport:
         )
         for n in range(count)
     )  # fmt: skip
-    return StatsReport(file=report.file, segments=rows, rate_over_frame=report.rate_over_frame)
+    return dataclasses.replace(report, segments=rows)
 
 
 def test_long_files_are_merged_on_request_only(encoded: Path) -> None:
@@ -222,3 +228,119 @@ def test_heat_map_shows_where() -> None:
 def test_block_means_at_odd_edges() -> None:
     means = charts.block_means(np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.25]]))
     assert means.tolist() == [[0.5, 0.5], [0.5, 0.25]]
+
+
+def coloured(
+    run: Run, monkeypatch: pytest.MonkeyPatch, width: int, *words: object, **environment: str
+) -> list[str]:
+    """Lines of `stats` on a terminal with colours, `width` columns wide."""
+    monkeypatch.delenv("NO_COLOR")
+    surroundings = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": str(width), **environment}
+    for name, value in surroundings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(type(sys.stdout), "isatty", lambda self: True)
+    lines: list[str] = run("stats", *words).stdout.splitlines()
+    return lines
+
+
+def bare(line: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", line)
+
+
+def test_the_map_stands_beside_the_chart(run: Run, encoded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = coloured(run, monkeypatch, 80, encoded)
+    title = next(at for at, line in enumerate(lines) if bare(line).startswith("token rate over time"))
+    column = bare(lines[title]).index("token rate over the frame")
+    drawn = [line for line in lines if "▀" in line]
+    assert drawn[0] == lines[title + 1]
+    assert {bare(line).index("▀") for line in drawn} == {column}
+    assert all("│" in bare(line)[:column] for line in drawn[:6])
+    assert all("\x1b[38;2;" in line for line in drawn)
+    # 3x3 blocks, and a character is twice as high as wide.
+    assert len(bare(drawn[0])[column:]) == 2 * len(drawn)
+    assert max(len(bare(line)) for line in lines) <= 80
+
+
+def test_the_map_stands_below_where_it_is_narrow(
+    run: Run, encoded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = coloured(run, monkeypatch, 40, encoded)
+    shown = [bare(line) for line in lines]
+    assert max(map(len, shown)) <= 40
+    over_frame = shown.index("token rate over the frame")
+    assert shown.index("token rate over time") < over_frame
+    assert shown[over_frame + 1].startswith("▀")
+    assert "segment  start s  end s  tokens   rate" in shown
+
+
+def test_the_map_is_plain_where_colour_is_not_wanted(
+    run: Run, encoded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for environment in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        with monkeypatch.context() as patch:
+            text = "\n".join(coloured(run, patch, 80, encoded, **environment))
+        assert "\x1b" not in text
+        assert "▀" not in text
+
+
+def test_the_map_of_a_segment(run: Run, encoded: Path) -> None:
+    whole = json.loads(run("stats", encoded, "--json").stdout)
+    maps = [
+        json.loads(run("stats", encoded, "--json", "--segment", number).stdout)["rate_over_frame"]
+        for number in range(5)
+    ]
+    assert np.array(maps).mean(axis=0) == pytest.approx(np.array(whole["rate_over_frame"]), abs=1e-3)
+    assert np.array(maps[1]).mean() == pytest.approx(whole["per_segment"][1]["token_rate"], abs=1e-3)
+    assert "token rate over the frame of segment 1, " in run("stats", encoded, "--segment", "1").stdout
+    result = run("stats", encoded, "--segment", "5", code=2)
+    assert result.stderr == f"infotok: error: {encoded}: --segment 5 is out of range: choose 0 to 4\n"
+
+
+def test_steps_agree_with_their_segments() -> None:
+    """Also where a cut hides frames, which take no time."""
+    plans = [Plan(8, trim_start=5), Plan(8, rate=0.9), Plan(8, lost=True), Plan(6, trim_end=1)]
+    report = report_stats(itk_bytes(plans, itk_header()))
+    assert len(report.step_rates) == len(report.step_ends) == 8
+    for number, row in enumerate(report.segments):
+        pair = report.step_rates[2 * number : 2 * number + 2]
+        assert pair.mean() == pytest.approx(row.token_rate)
+        assert report.step_ends[2 * number + 1] == pytest.approx(row.end_seconds)
+    assert report.step_ends[0] == report.segments[0].start_seconds == 0
+    frame = 1001 / 30000
+    assert report.step_ends[1:4].tolist() == pytest.approx([3 * frame, 7 * frame, 11 * frame])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_a_plot(run: Run, encoded: Path, suffix: str) -> None:
+    target = encoded.with_name(f"plot{suffix}")
+    told = run("stats", encoded, "--plot", target, "--summary")
+    assert told.stderr.startswith(f"{target}: ")
+    assert told.stdout == run("stats", encoded, "--summary").stdout
+    begins = {".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}[suffix]
+    first = target.read_bytes()
+    assert first.startswith(begins)
+    # It is not replaced unless asked, and then holds the same again.
+    assert "plot" in run("stats", encoded, "--plot", target, code=5).stderr
+    run("stats", encoded, "--plot", target, "-y")
+    assert target.read_bytes() == first
+    run("stats", encoded, "--plot", target, "-y", "--segment", "1")
+    assert target.read_bytes() != first
+
+
+def test_a_plot_has_the_colours_of_views(run: Run, encoded: Path) -> None:
+    target = encoded.with_name("plot.png")
+    run("stats", encoded, "--plot", target)
+    with Image.open(target) as picture:
+        found = {colour[:3] for _, colour in picture.getcolors(1 << 24)}  # type: ignore[union-attr, index]
+    assert {BACKGROUND, BAR, HEAT_COLOURS[-1]} <= found
+
+
+def test_plots_that_are_refused(
+    run: Run, refused: Callable[..., str], encoded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = refused(2, "stats", encoded, "--plot", "plot.bmp")
+    assert said == "--plot plot.bmp is not a picture: choose a name in .png, .svg, .pdf"
+    assert "give one at a time" in refused(2, "stats", encoded, encoded, "--plot", "plot.png")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    said = refused(2, "stats", encoded, "--plot", encoded.with_name("plot.png"))
+    assert said.startswith("--plot needs matplotlib: install it with pip install 'infotok[plots]'")
