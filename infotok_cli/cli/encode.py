@@ -164,12 +164,10 @@ def encode(
         engine = load_engine(
             model, device, kernels, precision=precision, deterministic=deterministic, compiled=compile_blocks
         )
-        if read_from is source:
+        if dry_run:
             expected = forecast_file(source, engine, wanted, fps=pace)
-            if dry_run:
-                print_out(render.forecast_text(expected, str(target), as_json=as_json))
-                return
-            bar.note(render.large_input(expected))
+            print_out(render.forecast_text(expected, str(target), as_json=as_json))
+            return
         bar.describe("encoding")
         report = encode_file(
             read_from,
