@@ -222,10 +222,13 @@ def _json_items(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield _KEYS.get(name, name), value
 
 
-def shortened(lines: Sequence[str], longest: int = 20) -> list[str]:
+_MOST_LINES = 20
+
+
+def shortened(lines: Sequence[str]) -> list[str]:
     """The first lines, and how many more there are."""
-    more = len(lines) - longest
-    return [*lines[:longest], *([f"and {more:,} more"] if more > 0 else [])]
+    more = len(lines) - _MOST_LINES
+    return [*lines[:_MOST_LINES], *([f"and {more:,} more"] if more > 0 else [])]
 
 
 _NAMED_INPUTS = 4

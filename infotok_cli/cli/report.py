@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import print_err, print_out, printable
 from infotok_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from infotok_cli.view.report import Made
 
 PAGES = (".html", ".htm")
 
@@ -27,16 +30,7 @@ def report(
         ),
     ],
     *,
-    source: Annotated[
-        Path | None,
-        typer.Option(
-            "--source",
-            metavar="VIDEO",
-            help="The video that was encoded: adds a divider, the difference, and PSNR.",
-            show_default="none",
-            rich_help_panel=options.SELECTION_PANEL,
-        ),
-    ] = None,
+    source: options.Original = None,
     results: Annotated[
         Path | None,
         typer.Option(
@@ -49,14 +43,7 @@ def report(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT.html",
-            help="The page.",
-            show_default="FILE.report.html",
-            rich_help_panel=options.OUTPUT_PANEL,
-        ),
+        options.output_option("OUT.html", "The page.", default="FILE.report.html"),
     ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
@@ -90,7 +77,6 @@ def report(
     from infotok_cli.codec.load_engine import load_engine
     from infotok_cli.container.reader import ItkReader
     from infotok_cli.view.report import Report, make_report
-    from infotok_cli.view.scene import size_in_words
 
     wish = Report(files=files, source=source, results=results)
     with ItkReader(files[0]) as reader:
@@ -102,25 +88,32 @@ def report(
         made = make_report(wish, target, engine, overwrite=overwrite, written=bar.done)
     for line in made.lost:
         print_err(f"infotok: {printable(line)}")
-    published = made.published
     if as_json:
         import json
 
-        print_out(
-            json.dumps(
-                {
-                    "input": [str(path) for path in files],
-                    "output": str(target),
-                    "frames": made.frames,
-                    "duration_seconds": made.seconds,
-                    "psnr_db": list(made.psnr_db),
-                    "size_bytes": published.size_bytes,
-                    "page_bytes": published.page_bytes,
-                    "videos_folder": None if published.folder is None else str(published.folder),
-                }
-            )
-        )
-        return
+        print_out(json.dumps(_values(made, files, target)))
+    else:
+        _tell(made, files, target)
+
+
+def _values(made: Made, files: list[Path], target: Path) -> dict[str, Any]:
+    published = made.published
+    return {
+        "input": [str(path) for path in files],
+        "output": str(target),
+        "frames": made.frames,
+        "duration_seconds": made.seconds,
+        "psnr_db": list(made.psnr_db),
+        "size_bytes": published.size_bytes,
+        "page_bytes": published.page_bytes,
+        "videos_folder": None if published.folder is None else str(published.folder),
+    }
+
+
+def _tell(made: Made, files: list[Path], target: Path) -> None:
+    from infotok_cli.view.scene import size_in_words
+
+    published = made.published
     beside = "" if published.folder is None else f", with its videos in {printable(str(published.folder))}"
     print_err(
         f"{printable(str(target))}: {size_in_words(published.size_bytes)}, {made.frames} frames of "

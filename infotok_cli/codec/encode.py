@@ -21,7 +21,7 @@ from infotok_cli.codec.forecast import forecast
 from infotok_cli.codec.groups import batch_size
 from infotok_cli.codec.job import EncodeJob
 from infotok_cli.codec.load_engine import check_masking
-from infotok_cli.codec.options import EncodeOptions, check_source
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.codec.passes import groups_to_write
 from infotok_cli.codec.progress import EncodeProgress, Silence, Tally
 from infotok_cli.codec.run_report import RunReport
@@ -159,7 +159,8 @@ def encode_input(
     began = time.perf_counter()
     # 1. What is asked for must suit the weights and the place it comes from.
     check_masking(engine, options)
-    check_source(not given.is_stream, options)
+    if given.is_stream:
+        options.check_single_pass("a pipe", "save it to a file")
     tally = Tally(progress or Silence())
     with given.open_video(audio=options.audio) as video, made.opened() as stream:
         # 2. What the video says of itself becomes the header; with the budget it makes the planner.

@@ -282,7 +282,8 @@ class Source:
         return "get a whole copy, or encode what is before the damage with `skip_bad`"
 
 
-def _open(path: Path) -> InputContainer:
+def _head(path: Path) -> bytes:
+    """The first bytes of a file that may hold a video; InputError for what cannot."""
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -313,6 +314,11 @@ def _open(path: Path) -> InputContainer:
             way_out="take it apart with libwebp's anim_dump, and encode the folder of pictures",
             where=str(path),
         )
+    return head
+
+
+def _open(path: Path) -> InputContainer:
+    head = _head(path)
     try:
         # With an explicit protocol a name with a colon is not taken for an address, nor one with
         # a percent sign for a pattern of image files.

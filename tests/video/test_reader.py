@@ -303,7 +303,6 @@ def test_facts(tmp_path: Path) -> None:
         info = reader.info
     assert info.path == path
     assert info.codec == "h264"
-    assert info.has_audio
     assert not info.is_still_image
     assert info.frames_from_container == 12
     assert info.duration_seconds_from_container == pytest.approx(0.5)
