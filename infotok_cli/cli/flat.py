@@ -12,6 +12,7 @@ from infotok_cli.cli.output import print_out, tell, warn
 from infotok_cli.cli.pipes import is_piped, output_of, reader_may_leave, seekable
 from infotok_cli.container.layout import MAGIC
 from infotok_cli.errors import UsageError
+from infotok_cli.wording import counted
 
 if TYPE_CHECKING:
     from infotok_cli.itk.flat import FlatReport
@@ -237,7 +238,7 @@ def _export_flat(
 def _show_training(report: TrainingReport, as_json: bool) -> None:
     for line in report.skipped:
         warn(f"left out: {line}")
-    from infotok_cli.cli.render import counted, sized
+    from infotok_cli.cli.render import sized
 
     if report.lost_segments:
         lost = counted(report.lost_segments, "segment")

@@ -10,6 +10,7 @@ import typer
 from infotok_cli.cli import options
 from infotok_cli.cli.output import print_err, print_out, printable
 from infotok_cli.errors import UsageError
+from infotok_cli.wording import counted, size_in_words
 
 if TYPE_CHECKING:
     from infotok_cli.view.report import Made
@@ -111,11 +112,9 @@ def _values(made: Made, files: list[Path], target: Path) -> dict[str, Any]:
 
 
 def _tell(made: Made, files: list[Path], target: Path) -> None:
-    from infotok_cli.view.scene import size_in_words
-
     published = made.published
     beside = "" if published.folder is None else f", with its videos in {printable(str(published.folder))}"
     print_err(
-        f"{printable(str(target))}: {size_in_words(published.size_bytes)}, {made.frames} frames of "
-        f"{len(files)} file{'s' if len(files) != 1 else ''}{beside}: open it in a browser"
+        f"{printable(str(target))}: {size_in_words(published.size_bytes)}, "
+        f"{counted(made.frames, 'frame')} of {counted(len(files), 'file')}{beside}: open it in a browser"
     )

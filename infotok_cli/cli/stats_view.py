@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from infotok_cli.cli import charts, render
 from infotok_cli.cli.output import can_show, print_out, terminal_height, terminal_width
 from infotok_cli.itk.report import SegmentReport, StatsReport
+from infotok_cli.wording import counted
 
 _FEWEST_ROWS = 8
 LONGEST_BAR = 40
@@ -40,8 +41,8 @@ def total_line(report: StatsReport) -> str:
     """What all segments came to."""
     total, _ = _merged(report.segments)
     return (
-        f"{render.counted(total.tokens, 'token')} at {render.counted(total.positions, 'position')}, "
-        f"token rate {total.token_rate:.3f}, in {render.counted(len(report.segments), 'segment')}, "
+        f"{counted(total.tokens, 'token')} at {counted(total.positions, 'position')}, "
+        f"token rate {total.token_rate:.3f}, in {counted(len(report.segments), 'segment')}, "
         f"{total.end_seconds:.3f} s"
     )
 

@@ -24,7 +24,8 @@ from infotok_cli.itk.frame_times import shown_ticks
 from infotok_cli.itk.report import FileReport, StatsReport, report_stats
 from infotok_cli.metrics import PSNR_CAP, average_psnr
 from infotok_cli.view.drawing import HEAT_COLOURS, HEAT_SHARE, heat_colours
-from infotok_cli.view.scene import Where, size_in_words, where_tokens_are
+from infotok_cli.view.scene import Where, where_tokens_are
+from infotok_cli.wording import size_in_words
 
 EIGHTHS = 8
 """Parts that a block is counted in; shares of the smaller blocks at the edges are whole eighths too."""

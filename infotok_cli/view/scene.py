@@ -25,6 +25,7 @@ from infotok_cli.model.engine import Engine
 from infotok_cli.video.video_info import Frame
 from infotok_cli.view.drawing import Pane, Picture, Timeline, compose, heat_over, legend
 from infotok_cli.view.report_source import source_frames
+from infotok_cli.wording import size_in_words
 
 SHORTEST, TALLEST = 256, 540
 """Rows of a pane: smaller pictures are enlarged, larger ones shrunk."""
@@ -224,12 +225,3 @@ class Scene:
 def _judged(label: str, source: Frame | None, shown: Frame) -> str:
     """The label with the frame's PSNR, where there is a source to measure it by."""
     return label if source is None else f"{label} · {float(psnr(source[None], shown[None])[0]):.1f} dB"
-
-
-def size_in_words(size_bytes: int) -> str:
-    """Bytes in decimal units, three digits."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size_bytes < 1000 or unit == "GB":
-            break
-        size_bytes /= 1000  # type: ignore[assignment]
-    return f"{size_bytes:.0f} {unit}" if unit == "B" or size_bytes >= 100 else f"{size_bytes:.3g} {unit}"
