@@ -18,7 +18,7 @@ GPU_SETUP := $(if $(filter $(BIN)/python,$(GPU_PYTHON)),setup)
 ON_GPU := TRITON_INTERPRET=0 PYTHONPATH=kernels:weights:tests/support:. $(GPU_PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check fmt test test-gpu fuzz bench bench-kernels profile pictures train adopt eval golden wheel clean
+.PHONY: help setup demo check coverage fmt test test-gpu fuzz bench bench-kernels profile pictures train adopt eval golden wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ check: setup ## formatting, lint and types; edits nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+coverage: setup ## run the tests and list the lines of infotok_cli that none of them reaches
+	$(BIN)/pytest -m "not gpu" --cov
 
 fmt: setup ## format the code
 	$(BIN)/ruff format .

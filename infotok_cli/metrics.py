@@ -49,9 +49,9 @@ def psnr_of_error(error: float, *, peak: float = PEAK) -> float:
     return 10 * math.log10(peak**2 / error) if error else math.inf
 
 
-def average_psnr(values: Values, cap: float = PSNR_CAP) -> float:
-    """Mean of per-frame PSNR in dB; frames above `cap`, identical ones among them, count as `cap`."""
-    return float(np.minimum(values, cap).mean())
+def average_psnr(values: Values) -> float:
+    """Mean of per-frame PSNR in dB; frames above `PSNR_CAP`, identical ones among them, count as that."""
+    return float(np.minimum(values, PSNR_CAP).mean())
 
 
 def ssim(reference: Pixels, decoded: Pixels) -> Values:

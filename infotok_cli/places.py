@@ -78,11 +78,11 @@ def check_source(given: object, parameter: str = "source") -> None:
         raise TypeError(f"{parameter} must be {taken}, not {_kind(given)}")
 
 
-def check_target(given: object, parameter: str = "target") -> None:
-    """TypeError, naming the `parameter`, unless `given` is a `Place` to write to."""
+def check_target(given: object) -> None:
+    """TypeError unless `given`, the parameter `target`, is a `Place` to write to."""
     if not is_path(given) and not _is_stream(given, "write"):
         taken = "a str, an os.PathLike of str or a binary stream to write"
-        raise TypeError(f"{parameter} must be {taken}, not {_kind(given)}")
+        raise TypeError(f"target must be {taken}, not {_kind(given)}")
 
 
 def is_path(given: object) -> bool:

@@ -30,9 +30,10 @@ TOKEN_CODINGS: dict[int, TokenCoding] = {
         TokenCoding(code=1, needs_net=True, shortens=True, expected_share=0.55),
     )
 }
-"""By code, the better ones last."""
+"""By code."""
 
 
 def best_coding(*, has_net: bool) -> int:
-    """Code of the best coding for weights with or without a token net."""
-    return max(code for code, coding in TOKEN_CODINGS.items() if has_net or not coding.needs_net)
+    """Code of the coding expected to take the fewest bytes, for weights with or without a token net."""
+    usable = (coding for coding in TOKEN_CODINGS.values() if has_net or not coding.needs_net)
+    return min(usable, key=lambda coding: coding.expected_share).code

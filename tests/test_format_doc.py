@@ -22,7 +22,7 @@ from infotok_cli.container.sections import Frame
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.entropy import flat_ids, keep_map, range_coder, token_net
 from infotok_cli.entropy.keep_map import encode_levels, encode_positions
-from infotok_cli.entropy.token_ids import pack_ids, unpack_ids
+from infotok_cli.entropy.token_ids import pack_raw, unpack_raw
 from infotok_cli.routers import ROUTERS
 from infotok_cli.token_codings import TOKEN_CODINGS
 
@@ -233,7 +233,7 @@ def test_the_example_file_is_what_the_writer_writes() -> None:
             frames=frames,
             tokens=len(ids),
             map_payload=encode_levels(np.array([[[level]]], np.uint8), grid),
-            token_payload=pack_ids(np.array(ids), header.levels),
+            token_payload=pack_raw(np.array(ids), header.levels),
         )
     writer.finish()
     assert stream.getvalue() == dumped()
@@ -245,13 +245,13 @@ def test_the_example_file_reads_as_described(tmp_path: Path) -> None:
     with ItkReader(path) as reader:
         reader.verify()
         first, second = reader.segments()
-        assert unpack_ids(first.token_payload, first.tokens, reader.header.levels).tolist() == [
+        assert unpack_raw(first.token_payload, first.tokens, reader.header.levels).tolist() == [
             0,
             1,
             256,
             63_999,
         ]
-        assert unpack_ids(second.token_payload, second.tokens, reader.header.levels).tolist() == [4660]
+        assert unpack_raw(second.token_payload, second.tokens, reader.header.levels).tolist() == [4660]
 
 
 def test_flat_ids() -> None:

@@ -26,6 +26,7 @@ RANKS = {
     "infotok_cli.sound": 0,
     "infotok_cli.colour": 0,
     "infotok_cli.metrics": 0,
+    "infotok_cli.wording": 0,
     "infotok_cli.container": 1,
     "infotok_cli.entropy": 1,
     "infotok_cli.video": 1,

@@ -16,6 +16,8 @@ from infotok_cli.errors import UsageError
 if TYPE_CHECKING:
     from infotok_cli.batch.encode import BatchReport
     from infotok_cli.batch.plan import Work
+    from infotok_cli.batch.run_file import RunSettings
+    from infotok_cli.batch.shards import Shard
     from infotok_cli.model.engine import Engine
 
 BATCH_PANEL = "Which files"
@@ -38,13 +40,8 @@ def batch(
     *,
     output_name: Annotated[
         str,  # a Path would lose a slash of a URL
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FOLDER",
-            help="The folder for .itk files, in the tree of their inputs; run again to resume.",
-            show_default=False,
-            rich_help_panel=options.OUTPUT_PANEL,
+        options.output_option(
+            "FOLDER", "The folder for .itk files, in the tree of their inputs; run again to resume."
         ),
     ],
     as_json: options.Json = False,
@@ -118,7 +115,7 @@ def batch(
     start: options.Start = None,
     end: options.End = None,
     short_side: encode_options.ShortSide = None,
-    no_audio: encode_options.NoAudio = False,
+    no_audio: options.NoAudio = False,
     router: encode_options.Router = "fast",
     allocation: encode_options.Allocation = None,
     segment_frames: encode_options.SegmentFrames = None,
@@ -158,17 +155,15 @@ def batch(
         segment_frames=segment_frames,
         refine=refine,
     )
-    from infotok_cli.batch.inputs import find_items
-    from infotok_cli.batch.items import Item
-    from infotok_cli.batch.plan import find_work
     from infotok_cli.batch.results import check_pyarrow
-    from infotok_cli.batch.run_file import RunSettings, check_run, model_sha256
+    from infotok_cli.batch.run_file import RunSettings, model_sha256
     from infotok_cli.batch.shards import Shard, array_expression, choose_shard
     from infotok_cli.itk.find_weights import find_model
 
     if address is not None and engine != "ray":
         raise UsageError("`address` goes with `engine` ray", way_out="give both, or leave it out")
-    part = Shard() if missing and shard is None else choose_shard(shard, os.environ)
+    every_shard = missing and shard is None
+    part = Shard() if every_shard else choose_shard(shard, os.environ)
     output = _folder(output_name)
     check_pyarrow()
     weights = find_model(model)
@@ -179,10 +174,7 @@ def batch(
         precision=precision,
         deterministic=deterministic,
     )
-    found = find_items(inputs, output)
-    targets = (item.target for item in found if isinstance(item, Item))
-    check_run(output, run, targets, any_count=missing and shard is None)
-    work = find_work(found, output, part, run)
+    work = _work(inputs, output, part, run, every_shard=every_shard)
     if missing:
         if work.missing_rows:
             print_out(array_expression(work.missing_rows))
@@ -220,6 +212,19 @@ def batch(
     _show(report, output, as_json)
     if report.failed:
         raise typer.Exit(exit_codes.SOME_FAILED)
+
+
+def _work(inputs: list[str], output: Path, part: Shard, run: RunSettings, *, every_shard: bool) -> Work:
+    """What `part` has to do; with `every_shard` it may be all of a run of any number of shards."""
+    from infotok_cli.batch.inputs import find_items
+    from infotok_cli.batch.items import Item
+    from infotok_cli.batch.plan import find_work
+    from infotok_cli.batch.run_file import check_run
+
+    found = find_items(inputs, output)
+    targets = (item.target for item in found if isinstance(item, Item))
+    check_run(output, run, targets, any_count=every_shard)
+    return find_work(found, output, part, run)
 
 
 def _folder(name: str) -> Path:

@@ -15,6 +15,7 @@ from infotok_cli.cli.pipes import input_of, is_piped, output_of, reader_may_leav
 from infotok_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from infotok_cli.codec.decode import DecodeReport
     from infotok_cli.codec.decode_outputs import StreamFormat
 
 
@@ -28,14 +29,11 @@ def decode(
     *,
     output: Annotated[
         str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT.mp4|FOLDER/",
-            help="A file (.mp4, .m4v, .mov, .mkv, .webm, .gif, .y4m), a folder for PNG frames, or - for "
+        options.output_option(
+            "OUT.mp4|FOLDER/",
+            "A file (.mp4, .m4v, .mov, .mkv, .webm, .gif, .y4m), a folder for PNG frames, or - for "
             "standard output.",
-            show_default="FILE with the suffix .decoded.mp4",
-            rich_help_panel=options.OUTPUT_PANEL,
+            default="FILE with the suffix .decoded.mp4",
         ),
     ] = None,
     codec: Annotated[
@@ -93,10 +91,7 @@ def decode(
             rich_help_panel=options.SELECTION_PANEL,
         ),
     ] = False,
-    no_audio: Annotated[
-        bool,
-        typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=options.SELECTION_PANEL),
-    ] = False,
+    no_audio: options.NoAudio = False,
     model: options.Model = None,
     device: options.Device = "auto",
     kernels: options.Kernels = None,
@@ -130,7 +125,6 @@ def decode(
     if write_to is target:
         _check_output(target, overwrite)
 
-    from infotok_cli.cli import render
     from infotok_cli.cli.progress import progress
     from infotok_cli.codec.decode_outputs import frame_output
 
@@ -168,6 +162,12 @@ def decode(
             pixel_format=pixel_format,
             progress=bar,
         )
+    _show(report, as_json)
+
+
+def _show(report: DecodeReport, as_json: bool) -> None:
+    from infotok_cli.cli import render
+
     for line in render.shortened(report.lost):
         warn(line)
     for warning in report.warnings:

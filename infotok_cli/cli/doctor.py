@@ -9,7 +9,8 @@ import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import print_out
-from infotok_cli.cli.render import json_values, size
+from infotok_cli.cli.render import json_values
+from infotok_cli.wording import size_in_words
 
 if TYPE_CHECKING:
     from infotok_cli.codec.doctor import DoctorReport
@@ -52,7 +53,7 @@ def text_of(report: DoctorReport) -> str:
     rows = [(name, version or "not installed") for name, version in report.versions.items() if name != "cuda"]
     rows.append(("cuda", report.versions["cuda"] or "none, this torch is a CPU build"))
     for device in report.devices:
-        memory = f", {size(device.memory_bytes)}" if device.memory_bytes else ""
+        memory = f", {size_in_words(device.memory_bytes)}" if device.memory_bytes else ""
         rows.append((device.kind, f"{device.name}, {device.detail}{memory}"))
     if report.device:
         rows.append(("runs on", f"{report.device} in {report.precision}"))
@@ -60,7 +61,10 @@ def text_of(report: DoctorReport) -> str:
         rows.append(("kernels", f"{report.backend}{obstacle}"))
     for entry in report.weights:
         rows.append(
-            ("weights", f"{entry.name}, {size(entry.size_bytes)}{'' if entry.whole else ', DAMAGED'}")
+            (
+                "weights",
+                f"{entry.name}, {size_in_words(entry.size_bytes)}{'' if entry.whole else ', DAMAGED'}",
+            )
         )
     missing = [name for name, there in report.codecs.items() if not there]
     there = ", ".join(name for name, there in report.codecs.items() if there)

@@ -20,17 +20,7 @@ from infotok_cli.places import Source
 if TYPE_CHECKING:
     from infotok_cli.itk.edit import EditReport
 
-Output = Annotated[
-    Path,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="OUT.itk",
-        help="The file to write; - is standard output.",
-        show_default=False,
-        rich_help_panel=options.OUTPUT_PANEL,
-    ),
-]
+Output = Annotated[Path, options.output_option("OUT.itk", "The file to write; - is standard output.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -14,6 +14,10 @@ from infotok_cli.cli.output import detail, print_out, tell, warn
 from infotok_cli.cli.output_names import check_itk_name, itk_output
 from infotok_cli.cli.pipes import input_of, is_piped, output_of, reader_may_leave
 from infotok_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from infotok_cli.codec.encode import EncodeReport
+    from infotok_cli.codec.options import EncodeOptions
 
 HIGHEST_FPS = 1000
 LARGEST_PART = 1_000_000
@@ -37,13 +41,8 @@ def encode(
     *,
     output: Annotated[
         str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT.itk",
-            help="The file, or a folder for it; - is stdout.",
-            show_default="INPUT as .itk",
-            rich_help_panel=options.OUTPUT_PANEL,
+        options.output_option(
+            "OUT.itk", "The file, or a folder for it; - is stdout.", default="INPUT as .itk"
         ),
     ] = None,
     overwrite: options.Overwrite = False,
@@ -68,7 +67,7 @@ def encode(
     duration: options.Duration = None,
     frames: options.Frames = None,
     short_side: encode_options.ShortSide = None,
-    no_audio: encode_options.NoAudio = False,
+    no_audio: options.NoAudio = False,
     router: encode_options.Router = "fast",
     allocation: encode_options.Allocation = None,
     segment_frames: encode_options.SegmentFrames = None,
@@ -114,8 +113,6 @@ def encode(
       infotok encode film.mkv --start 60 --end 90 --short-side 256
       camera | infotok encode - -o - | infotok decode - -o - | player
     """
-    from infotok_cli.codec.options import check_source
-
     wanted = encode_options.asked_for(
         rate=rate,
         calibrated_rate=calibrated_rate,
@@ -135,15 +132,10 @@ def encode(
         segment_frames=segment_frames,
         refine=refine,
     )
-    if is_piped(source) and output is None:
-        raise UsageError("a pipe has no name to make one from", way_out="name the output with -o")
+    pace = _frame_rate(fps)
     if is_piped(source) and dry_run:
         raise UsageError("--dry-run would use up the pipe", way_out="save it to a file first")
-    pace = _frame_rate(fps)
-    read_from = input_of(source)
-    check_source(read_from is source, wanted)
-    if read_from is source:
-        _check_source(source)
+    read_from = _input(source, output, wanted)
     target = itk_output(source, output, overwrite=overwrite)
     write_to = output_of(target, as_json and not dry_run)
     if read_from is source:
@@ -164,12 +156,10 @@ def encode(
         engine = load_engine(
             model, device, kernels, precision=precision, deterministic=deterministic, compiled=compile_blocks
         )
-        if read_from is source:
+        if dry_run:
             expected = forecast_file(source, engine, wanted, fps=pace)
-            if dry_run:
-                print_out(render.forecast_text(expected, str(target), as_json=as_json))
-                return
-            bar.note(render.large_input(expected))
+            print_out(render.forecast_text(expected, str(target), as_json=as_json))
+            return
         bar.describe("encoding")
         report = encode_file(
             read_from,
@@ -181,6 +171,12 @@ def encode(
             overwrite=overwrite,
             progress=bar,
         )
+    _show(report, as_json)
+
+
+def _show(report: EncodeReport, as_json: bool) -> None:
+    from infotok_cli.cli import render
+
     for warning in report.warnings:
         warn(render.spelled(warning))
     if as_json:
@@ -190,14 +186,24 @@ def encode(
         detail(render.encode_details(report))
 
 
-def _check_source(source: Path) -> None:
-    """Raise InputError unless there is a file, or a folder of pictures."""
+def _input(source: Path, output: str | None, wanted: EncodeOptions) -> Path | BinaryIO:
+    """What is read: a file or a folder of pictures that is there, or a pipe that can give what is `wanted`.
+
+    Raises InputError and UsageError.
+    """
+    if is_piped(source) and output is None:
+        raise UsageError("a pipe has no name to make one from", way_out="name the output with -o")
+    given = input_of(source)
+    if given is not source:
+        wanted.check_single_pass("a pipe", "save it to a file")
+        return given
     if os.path.isdir(source) and source != Path():
         from infotok_cli.video.picture_folder import numbered_pictures
 
         numbered_pictures(source)
     else:
         options.check_input(source)
+    return source
 
 
 def _frame_rate(text: str | None) -> Fraction | None:

@@ -95,10 +95,6 @@ ShortSide = Annotated[
         rich_help_panel=options.SELECTION_PANEL,
     ),
 ]
-NoAudio = Annotated[
-    bool,
-    typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=options.SELECTION_PANEL),
-]
 Router = Annotated[
     str,
     typer.Option(

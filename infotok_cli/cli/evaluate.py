@@ -151,13 +151,10 @@ def evaluate(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT.json",
-            help="Write all results to this .json file, and each measurement as it is made to a .jsonl file "
+        options.output_option(
+            "OUT.json",
+            "Write all results to this .json file, and each measurement as it is made to a .jsonl file "
             "beside it.",
-            rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
     csv_path: Annotated[

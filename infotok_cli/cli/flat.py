@@ -12,6 +12,7 @@ from infotok_cli.cli.output import print_out, tell, warn
 from infotok_cli.cli.pipes import is_piped, output_of, reader_may_leave, seekable
 from infotok_cli.container.layout import MAGIC
 from infotok_cli.errors import UsageError
+from infotok_cli.wording import counted
 
 if TYPE_CHECKING:
     from infotok_cli.itk.flat import FlatReport
@@ -50,13 +51,10 @@ def export(
     *,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT",
-            help="The file, - for standard output, or for training data the folder (parquet: file) to write.",
-            show_default="FILE with the suffix of the format",
-            rich_help_panel=options.OUTPUT_PANEL,
+        options.output_option(
+            "OUT",
+            "The file, - for standard output, or for training data the folder (parquet: file) to write.",
+            default="FILE with the suffix of the format",
         ),
     ] = None,
     format_name: Annotated[
@@ -144,32 +142,25 @@ def export(
             options.check_input(source)
     format_name = format_name or _format_of_suffix(output)
     asked = _training_format(format_name)
-    only_training = {
-        "--marks": marks, "--id-offset": id_offset, "--document": document, "--shard-size": shard_size,
-        "--skip-bad": skip_bad,
-    }  # fmt: skip
     if not asked:
-        for name in (name for name, value in only_training.items() if value):
-            raise UsageError(
-                f"{name} is for training data", way_out="add --format megatron, say, or leave it out"
-            )
-        if len(sources) > 1:
-            raise UsageError(
-                f"flat ids are of one file, and {len(sources)} are given",
-                way_out="export them one by one, or choose --format megatron, say",
-            )
+        _check_flat(
+            sources,
+            {
+                "--marks": marks,
+                "--id-offset": id_offset,
+                "--document": document,
+                "--shard-size": shard_size,
+                "--skip-bad": skip_bad,
+            },
+        )
         _export_flat(sources[0], output, format_name, model=model, overwrite=overwrite, as_json=as_json)
         return
-    if output is None:
-        raise UsageError("has no name to write to", way_out="give one with -o", where=f"--format {asked}")
-    if is_piped(output):
-        raise UsageError(f"--format {asked} does not go through a pipe", way_out="name an output with -o")
     from infotok_cli.itk.training_formats.export import export_training
     from infotok_cli.itk.training_formats.sequences import parse_marks
 
     report = export_training(
         sources,
-        output,
+        _training_target(output, asked),
         asked,
         marks=parse_marks(marks or ""),
         id_offset=id_offset,
@@ -180,6 +171,28 @@ def export(
         overwrite=overwrite,
     )
     _show_training(report, as_json)
+
+
+def _check_flat(sources: list[Path], only_training: dict[str, object]) -> None:
+    """Raise UsageError for what flat ids cannot have: options of training data, and several files."""
+    for name in (name for name, value in only_training.items() if value):
+        raise UsageError(
+            f"{name} is for training data", way_out="add --format megatron, say, or leave it out"
+        )
+    if len(sources) > 1:
+        raise UsageError(
+            f"flat ids are of one file, and {len(sources)} are given",
+            way_out="export them one by one, or choose --format megatron, say",
+        )
+
+
+def _training_target(output: Path | None, asked: str) -> Path:
+    """Where training data goes; UsageError for nowhere, and for a pipe."""
+    if output is None:
+        raise UsageError("has no name to write to", way_out="give one with -o", where=f"--format {asked}")
+    if is_piped(output):
+        raise UsageError(f"--format {asked} does not go through a pipe", way_out="name an output with -o")
+    return output
 
 
 def _format_of_suffix(output: Path | None) -> str | None:
@@ -225,7 +238,7 @@ def _export_flat(
 def _show_training(report: TrainingReport, as_json: bool) -> None:
     for line in report.skipped:
         warn(f"left out: {line}")
-    from infotok_cli.cli.render import counted, sized
+    from infotok_cli.cli.render import sized
 
     if report.lost_segments:
         lost = counted(report.lost_segments, "segment")
@@ -250,13 +263,8 @@ def import_(
     *,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT.itk",
-            help="The file to write; - is standard output.",
-            show_default="FILE with the suffix .itk",
-            rich_help_panel=options.OUTPUT_PANEL,
+        options.output_option(
+            "OUT.itk", "The file to write; - is standard output.", default="FILE with the suffix .itk"
         ),
     ] = None,
     format_name: Format = None,

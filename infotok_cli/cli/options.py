@@ -45,6 +45,18 @@ def crf(text: Any) -> Any:
     return value
 
 
+def output_option(metavar: str, help: str, *, default: str | None = None) -> Any:
+    """Declaration of -o; `default` says in words what is written without it, None that it must be given."""
+    return typer.Option(
+        "--output",
+        "-o",
+        metavar=metavar,
+        help=help,
+        show_default=default or False,
+        rich_help_panel=OUTPUT_PANEL,
+    )
+
+
 Start = Annotated[
     float | None,
     typer.Option(
@@ -84,6 +96,20 @@ Frames = Annotated[
         metavar="N",
         help="Stop after N frames, or at the end if that comes first.",
         parser=quantities.whole("--frames", least=1),
+        rich_help_panel=SELECTION_PANEL,
+    ),
+]
+NoAudio = Annotated[
+    bool,
+    typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=SELECTION_PANEL),
+]
+Original = Annotated[
+    Path | None,
+    typer.Option(
+        "--source",
+        metavar="VIDEO",
+        help="The video that was encoded: shows it beside the decoded one, with PSNR.",
+        show_default="none",
         rich_help_panel=SELECTION_PANEL,
     ),
 ]

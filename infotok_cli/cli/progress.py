@@ -13,6 +13,8 @@ from infotok_cli.cli.output import tell, voice
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from infotok_cli.codec.forecast import Forecast
+
 _SHORTEST_BAR, _LONGEST_BAR = 8, 40
 
 
@@ -37,6 +39,12 @@ class Bar:
             self._progress.start()
         elif text:
             tell(f"infotok: {text}")
+
+    def expects(self, forecast: Forecast) -> None:
+        """Say so where an encode will take much memory."""
+        from infotok_cli.cli.render import large_input
+
+        self.note(large_input(forecast))
 
     def started(self, total: int | None) -> None:
         """There are `total` frames to come; None where nobody knows."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infotok_cli.cli.output import printable
+from infotok_cli.wording import counted, size_in_words
 
 if TYPE_CHECKING:
     from infotok_cli.codec.decode import DecodeReport
@@ -25,20 +26,9 @@ if TYPE_CHECKING:
     from infotok_cli.sound import AudioTrack
 
 
-def size(count: int) -> str:
-    """Bytes for people, in powers of 1000: 512 B, 45.1 kB, 1.20 GB."""
-    value, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 999.5:
-            break
-        value, unit = value / 1000, larger
-    digits = 0 if unit == "B" or value >= 99.95 else 1 if value >= 9.995 else 2
-    return f"{value:.{digits}f} {unit}"
-
-
 def sized(name: str, count: int | None) -> str:
     """A name and its size, if that is known."""
-    return printable(name) if count is None else f"{printable(name)} ({size(count)})"
+    return printable(name) if count is None else f"{printable(name)} ({size_in_words(count)})"
 
 
 def ratio(value: Fraction) -> str:
@@ -49,11 +39,6 @@ def ratio(value: Fraction) -> str:
 def frames_per_second(value: Fraction) -> str:
     """A frame rate for people: 24 fps, 29.97 fps (30000/1001)."""
     return f"{value} fps" if value.denominator == 1 else f"{float(value):.6g} fps ({ratio(value)})"
-
-
-def counted(count: int, what: str) -> str:
-    """A number and its noun: 1 frame, 1,200 frames."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def encode_line(report: EncodeReport) -> str:
@@ -84,7 +69,7 @@ def large_input(expected: Forecast) -> str:
         return ""
     return (
         f"{printable(expected.input)} has {expected.width}x{expected.height} pixels: encoding it takes at "
-        f"least about {size(memory)} of memory, less with --short-side"
+        f"least about {size_in_words(memory)} of memory, less with --short-side"
     )
 
 
@@ -106,9 +91,9 @@ def forecast_text(expected: Forecast, target: str, *, as_json: bool) -> str:
         rows["tokens"] = "as many as the budget needs" if expected.tokens is None else f"{expected.tokens:,}"
     if expected.size_bytes is not None:
         typical = "" if expected.tokens is None else " for typical footage, without sound"
-        rows["size"] = f"about {size(expected.size_bytes)}{typical}"
+        rows["size"] = f"about {size_in_words(expected.size_bytes)}{typical}"
     if expected.memory_bytes is not None:
-        rows["memory"] = f"at least about {size(expected.memory_bytes)}"
+        rows["memory"] = f"at least about {size_in_words(expected.memory_bytes)}"
     rows["runs on"] = f"{expected.device} in {expected.precision}, model {printable(expected.model)}"
     width = max(map(len, rows))
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows.items())
@@ -222,10 +207,13 @@ def _json_items(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield _KEYS.get(name, name), value
 
 
-def shortened(lines: Sequence[str], longest: int = 20) -> list[str]:
+_MOST_LINES = 20
+
+
+def shortened(lines: Sequence[str]) -> list[str]:
     """The first lines, and how many more there are."""
-    more = len(lines) - longest
-    return [*lines[:longest], *([f"and {more:,} more"] if more > 0 else [])]
+    more = len(lines) - _MOST_LINES
+    return [*lines[:_MOST_LINES], *([f"and {more:,} more"] if more > 0 else [])]
 
 
 _NAMED_INPUTS = 4
@@ -370,7 +358,7 @@ def _size_rows(report: FileReport) -> dict[str, str]:
         counts["sound"] = parts.audio
     digits = len(f"{total:,}")
     shares = {f"  {name}": f"{count:>{digits},} bytes {count / total:6.1%}" for name, count in counts.items()}
-    return {"size": f"{size(total)} ({total:,} bytes)"} | shares
+    return {"size": f"{size_in_words(total)} ({total:,} bytes)"} | shares
 
 
 def _special_rows(report: FileReport) -> dict[str, str]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import print_out, printable, tell, warn
 from infotok_cli.errors import UsageError
+from infotok_cli.wording import counted, size_in_words
+
+if TYPE_CHECKING:
+    from infotok_cli.view.report import Made
 
 PAGES = (".html", ".htm")
 
@@ -27,16 +31,7 @@ def report(
         ),
     ],
     *,
-    source: Annotated[
-        Path | None,
-        typer.Option(
-            "--source",
-            metavar="VIDEO",
-            help="The video that was encoded: adds a divider, the difference, and PSNR.",
-            show_default="none",
-            rich_help_panel=options.SELECTION_PANEL,
-        ),
-    ] = None,
+    source: options.Original = None,
     results: Annotated[
         Path | None,
         typer.Option(
@@ -49,14 +44,7 @@ def report(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT.html",
-            help="The page.",
-            show_default="FILE.report.html",
-            rich_help_panel=options.OUTPUT_PANEL,
-        ),
+        options.output_option("OUT.html", "The page.", default="FILE.report.html"),
     ] = None,
     skip_bad: options.ShowBad = False,
     overwrite: options.Overwrite = False,
@@ -93,7 +81,6 @@ def report(
     from infotok_cli.codec.load_engine import load_engine
     from infotok_cli.container.reader import ItkReader
     from infotok_cli.view.report import Report, make_report
-    from infotok_cli.view.scene import size_in_words
 
     wish = Report(files=files, source=source, results=results, skip_bad=skip_bad)
     with ItkReader(files[0], recover=skip_bad) as reader:
@@ -105,27 +92,32 @@ def report(
         made = make_report(wish, target, engine, overwrite=overwrite, written=bar.done)
     for line in render.shortened(made.notes):
         warn(line)
-    published = made.published
     if as_json:
         import json
 
-        print_out(
-            json.dumps(
-                {
-                    "input": [str(path) for path in files],
-                    "output": str(target),
-                    "frames": made.frames,
-                    "duration_seconds": made.seconds,
-                    "psnr_db": list(made.psnr_db),
-                    "size_bytes": published.size_bytes,
-                    "page_bytes": published.page_bytes,
-                    "videos_folder": None if published.folder is None else str(published.folder),
-                }
-            )
-        )
-        return
+        print_out(json.dumps(_values(made, files, target)))
+    else:
+        _tell(made, files, target)
+
+
+def _values(made: Made, files: list[Path], target: Path) -> dict[str, Any]:
+    published = made.published
+    return {
+        "input": [str(path) for path in files],
+        "output": str(target),
+        "frames": made.frames,
+        "duration_seconds": made.seconds,
+        "psnr_db": list(made.psnr_db),
+        "size_bytes": published.size_bytes,
+        "page_bytes": published.page_bytes,
+        "videos_folder": None if published.folder is None else str(published.folder),
+    }
+
+
+def _tell(made: Made, files: list[Path], target: Path) -> None:
+    published = made.published
     beside = "" if published.folder is None else f", with its videos in {printable(str(published.folder))}"
     tell(
-        f"{printable(str(target))}: {size_in_words(published.size_bytes)}, {made.frames} frames of "
-        f"{len(files)} file{'s' if len(files) != 1 else ''}{beside}: open it in a browser"
+        f"{printable(str(target))}: {size_in_words(published.size_bytes)}, "
+        f"{counted(made.frames, 'frame')} of {counted(len(files), 'file')}{beside}: open it in a browser"
     )

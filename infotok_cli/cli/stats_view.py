@@ -12,6 +12,7 @@ from pathlib import Path
 from infotok_cli.cli import charts, render
 from infotok_cli.cli.output import can_show, print_out, printable, tell, terminal_height, terminal_width
 from infotok_cli.itk.report import SegmentReport, StatsReport
+from infotok_cli.wording import counted, size_in_words
 
 _FEWEST_ROWS = 8
 LONGEST_BAR = 40
@@ -65,7 +66,7 @@ def write_plot(report: StatsReport, path: Path, overwrite: bool) -> None:
         map_title=heat_title(report),
         overwrite=overwrite,
     )
-    tell(f"{printable(str(path))}: {render.size(path.stat().st_size)}")
+    tell(f"{printable(str(path))}: {size_in_words(path.stat().st_size)}")
 
 
 def rows_on_a_screen() -> int:
@@ -77,8 +78,8 @@ def total_line(report: StatsReport) -> str:
     """What all segments came to."""
     total, _ = _merged(report.segments)
     return (
-        f"{render.counted(total.tokens, 'token')} at {render.counted(total.positions, 'position')}, "
-        f"token rate {total.token_rate:.3f}, in {render.counted(len(report.segments), 'segment')}, "
+        f"{counted(total.tokens, 'token')} at {counted(total.positions, 'position')}, "
+        f"token rate {total.token_rate:.3f}, in {counted(len(report.segments), 'segment')}, "
         f"{total.end_seconds:.3f} s"
     )
 

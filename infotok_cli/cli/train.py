@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from infotok_cli.cli import quantities
-from infotok_cli.cli.options import MODEL_PANEL, OUTPUT_PANEL, Device, Kernels, Overwrite
+from infotok_cli.cli.options import MODEL_PANEL, OUTPUT_PANEL, Device, Kernels, Overwrite, output_option
 
 if TYPE_CHECKING:
     from infotok_cli.routers import MaskingName
@@ -29,13 +29,7 @@ def train_command(
     *,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT",
-            help="Weights file to write (.safetensors); a checkpoint is kept beside it.",
-            rich_help_panel=OUTPUT_PANEL,
-        ),
+        output_option("OUT", "Weights file to write (.safetensors); a checkpoint is kept beside it."),
     ] = None,
     make_cache: Annotated[
         Path | None,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from infotok_cli.cli import options, quantities
 from infotok_cli.cli.output import print_out, printable, tell, warn
 from infotok_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from infotok_cli.view.scene import Scene
 
 PANES_PANEL = "Panes"
 
@@ -22,16 +25,7 @@ def register(app: typer.Typer) -> None:
 def view(
     source_file: options.ItkFile,
     *,
-    source: Annotated[
-        Path | None,
-        typer.Option(
-            "--source",
-            metavar="VIDEO",
-            help="The video that was encoded: adds a pane, and PSNR.",
-            show_default="none",
-            rich_help_panel=PANES_PANEL,
-        ),
-    ] = None,
+    source: options.Original = None,
     against: Annotated[
         str | None,
         typer.Option(
@@ -44,13 +38,10 @@ def view(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT",
-            help="One picture (.png), a video (.mp4, .webm, .mkv, .mov) or an animation (.gif, .webp).",
-            show_default="FILE.view.png",
-            rich_help_panel=options.OUTPUT_PANEL,
+        options.output_option(
+            "OUT",
+            "One picture (.png), a video (.mp4, .webm, .mkv, .mov) or an animation (.gif, .webp).",
+            default="FILE.view.png",
         ),
     ] = None,
     overwrite: options.Overwrite = False,
@@ -119,10 +110,8 @@ def view(
     import tempfile
 
     from infotok_cli.cli import render
-    from infotok_cli.cli.progress import progress
     from infotok_cli.codec.load_engine import load_engine
     from infotok_cli.container.reader import ItkReader
-    from infotok_cli.view.output import write_moving, write_still
     from infotok_cli.view.scene import Scene, Wish
 
     wish = Wish(
@@ -140,19 +129,8 @@ def view(
     ):
         engine = load_engine(model, device, kernels, precision=precision)
         scene = Scene(source_file, reader, engine, wish, Path(scratch))
-        if still:
-            number, picture = scene.still()
-            write_still(target, picture, overwrite=overwrite)
-            count, what = 1, f"frame {number}"
-        else:
-            wanted = scene.wanted()
-            with progress() as bar:
-                bar.started(len(wanted))
-                bar.describe("drawing")
-                count = write_moving(
-                    target, scene.moving(), scene.rate, overwrite=overwrite, written=bar.done
-                )
-            number, what = wanted.start, f"{count} frames"
+        write = _write_still if still else _write_moving
+        number, count = write(scene, target, overwrite)
     for line in render.shortened(scene.notes):
         warn(line)
     if as_json:
@@ -170,4 +148,27 @@ def view(
             )
         )
     else:
+        what = f"frame {number}" if still else f"{count} frames"
         tell(f"{printable(str(target))}: {what} of {printable(scene.headline)}")
+
+
+def _write_still(scene: Scene, target: Path, overwrite: bool) -> tuple[int, int]:
+    """Write one picture; returns the number of its frame, and how many frames it shows."""
+    from infotok_cli.view.output import write_still
+
+    number, picture = scene.still()
+    write_still(target, picture, overwrite=overwrite)
+    return number, 1
+
+
+def _write_moving(scene: Scene, target: Path, overwrite: bool) -> tuple[int, int]:
+    """Write a video or an animation; returns the number of its first frame, and how many it shows."""
+    from infotok_cli.cli.progress import progress
+    from infotok_cli.view.output import write_moving
+
+    wanted = scene.wanted()
+    with progress() as bar:
+        bar.started(len(wanted))
+        bar.describe("drawing")
+        count = write_moving(target, scene.moving(), scene.rate, overwrite=overwrite, written=bar.done)
+    return wanted.start, count

@@ -35,20 +35,21 @@ class Selection:
     """Whether damage is named and bridged instead of being raised."""
 
 
-class Stored(Protocol):
-    """What an opened file and a stream have in common."""
+class Played(Protocol):
+    """An opened file, or a stream of one, that is being decoded."""
 
     @property
     def header(self) -> Header: ...
     @property
-    def size_bytes(self) -> int: ...
+    def size_bytes(self) -> int:
+        """Of a stream, what has been read of it."""
 
 
 @dataclass(frozen=True)
 class Playback:
     """What is being decoded."""
 
-    stored: Stored
+    stored: Played
     chunks: Iterator[Chunk]
     batch: int
     """Segments that are decoded together."""

@@ -15,6 +15,7 @@ from infotok_cli.errors import InputError
 from infotok_cli.itk.tokens import Stored, Tokens, unpack_tokens
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.video_info import Frame
+from infotok_cli.wording import counted
 
 Late = Callable[[int], bool]
 """Asked with the number of a segment, before it is decoded, whether that would come too late."""
@@ -46,8 +47,7 @@ def decoded_segments(
         if isinstance(frames, InputError):
             if lost is None:
                 raise frames
-            shown = f"{last - first} frame{'s' if last - first != 1 else ''}"
-            lost.append(f"{frames.what}: a good frame stands for its {shown}")
+            lost.append(f"{frames.what}: a good frame stands for its {counted(last - first, 'frame')}")
             if held is None:
                 held = _good_frame(reader, number, engine)
             yield from _repeated(held, last - first)
@@ -140,7 +140,7 @@ def decode_segment(reader: ItkReader, number: int, engine: Engine) -> Frame:
 
 
 def decode_stored(stored: Stored, segment: Segment, engine: Engine) -> Frame:
-    """The frames that a segment of an opened file or stream shows; InputError as above."""
+    """The frames that a segment of an opened file or stream shows; InputError where it is damaged or lost."""
     header = stored.header
     keep, ids = unpack_tokens(stored, segment, engine.loaded.token_net)
     frames = engine.reconstruct(ids, keep, segment.frames, header.height, header.width)

@@ -22,12 +22,12 @@ from infotok_cli.codec.demo_clip import FRAME_RATE, PHASE_FRAMES, SIDE, sample_f
 from infotok_cli.codec.encode import encode_file
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.codec.video_psnr import pooled_psnr_db
-from infotok_cli.errors import InfotokError, ModelError, UsageError
+from infotok_cli.errors import InfotokError, ModelError
 from infotok_cli.itk.find_weights import find_model
 from infotok_cli.model.devices import Device, cuda_version, devices, triton_obstacle
 from infotok_cli.model.engine import Engine, Runtime, choose_runtime
 from infotok_cli.model.weights import file_sha256, load_model
-from infotok_cli.video.encoders import ENCODERS, find_encoder
+from infotok_cli.video.encoders import ENCODERS, has_encoder
 from infotok_cli.video.writer import VideoWriter
 
 PACKAGES = ("torch", "triton", "numpy", "av", "safetensors", "typer", "rich")
@@ -119,7 +119,7 @@ def examine(
                     f"packaged model {entry.name} is not the file its manifest names",
                     way_out="reinstall infotok",
                 )
-    report.codecs = {name: _has_codec(name) for name in ENCODERS}
+    report.codecs = {name: has_encoder(encoder.name) for name, encoder in ENCODERS.items()}
     if runtime is not None:
         with report.noting():
             report.self_test = self_test(model, runtime, tell)
@@ -143,14 +143,6 @@ def packaged_weights() -> Iterator[Weights]:
         path = infotok_weights.path(name)
         whole = path.is_file() and file_sha256(path) == infotok_weights.manifest()[name]["sha256"]
         yield Weights(name=name, size_bytes=path.stat().st_size if path.is_file() else 0, whole=whole)
-
-
-def _has_codec(name: str) -> bool:
-    try:
-        find_encoder(name)
-    except UsageError:
-        return False
-    return True
 
 
 def self_test(model: str | None, runtime: Runtime, tell: Callable[[str], None]) -> SelfTest:

@@ -14,25 +14,23 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import BinaryIO, Protocol
 
-from infotok_cli import __version__
 from infotok_cli.allocation.budgets import Budget, make_planner
 from infotok_cli.allocation.planner import Planner
 from infotok_cli.codec.endpoints import Place, input_of, output_of
+from infotok_cli.codec.forecast import forecast
 from infotok_cli.codec.groups import batch_size
 from infotok_cli.codec.job import EncodeJob
 from infotok_cli.codec.load_engine import check_masking
-from infotok_cli.codec.options import EncodeOptions, check_source
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.codec.passes import groups_to_write
-from infotok_cli.codec.progress import Progress, Silence, Tally
+from infotok_cli.codec.progress import EncodeProgress, Silence, Tally
 from infotok_cli.codec.run_report import RunReport
-from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.errors import InfotokError, InputError, UsageError
 from infotok_cli.metrics import bits_per_pixel, bpp16
 from infotok_cli.model.engine import Engine
-from infotok_cli.token_codings import best_coding
 from infotok_cli.video.reader import VideoReader
-from infotok_cli.video.video_info import VideoInfo, scaled_size
+from infotok_cli.video.video_info import VideoInfo
 
 
 class VideoInput(Protocol):
@@ -134,7 +132,7 @@ def encode_file(
     fps: Fraction | None = None,
     skip_bad: bool = False,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: EncodeProgress | None = None,
 ) -> EncodeReport:
     """Encode a video into `target`: a file, which appears whole or not at all, or a binary stream.
 
@@ -151,29 +149,33 @@ def encode_file(
 
 
 def encode_input(
-    given: VideoInput, made: TokenOutput, engine: Engine, options: EncodeOptions, progress: Progress | None
+    given: VideoInput,
+    made: TokenOutput,
+    engine: Engine,
+    options: EncodeOptions,
+    progress: EncodeProgress | None,
 ) -> EncodeReport:
     """Encode what was opened by `encode_file`, or frames that are held in memory."""
     began = time.perf_counter()
     # 1. What is asked for must suit the weights and the place it comes from.
     check_masking(engine, options)
-    check_source(not given.is_stream, options)
+    if given.is_stream:
+        options.check_single_pass("a pipe", "save it to a file")
     tally = Tally(progress or Silence())
     with given.open_video(audio=options.audio) as video, made.opened() as stream:
         # 2. What the video says of itself becomes the header; with the budget it makes the planner.
         input_bytes = given.size_bytes()
-        header = make_header(video, engine, options)
-        is_live = given.is_stream or made.is_stream
-        job = EncodeJob(video=video, engine=engine, options=options, header=header, is_live=is_live)
+        job = EncodeJob.of(video, engine, options, is_live=given.is_stream or made.is_stream)
+        header = job.header
         planner = make_planner(options, header, engine.loaded.fits, str(engine.loaded.path))
         writer = ItkWriter(stream, header, made.name)
-        tally.started(None if given.is_stream else expected_frames(job))
+        tally.started(forecast(job, given.name), total=None if given.is_stream else job.expected_frames)
         # 3. Group by group tokens are shared out and written; closed before the video, which is read ahead.
         with closing(groups_to_write(job, planner, tally)) as groups:
             for group in groups:
                 allocations = planner.plan(group.view(), group.measure)
                 planner.wrote(group.write(allocations, writer, tally))
-                if is_live:
+                if job.is_live:
                     writer.flush()
         # 4. The index ends the file, and its size is held against the budget.
         size_bytes = writer.finish()
@@ -187,13 +189,6 @@ def encode_input(
         seconds=time.perf_counter() - began,
     )  # fmt: skip
     return EncodeReport.of(run, job=job, planner=planner, writer=writer, tally=tally, warnings=warnings)
-
-
-def expected_frames(job: EncodeJob) -> int | None:
-    """Frames there are to encode, as far as the video tells."""
-    options = job.options
-    there = job.video.info.expected_frames(options.start_seconds, options.end_seconds)
-    return min((count for count in (there, options.frames) if count is not None), default=None)
 
 
 def _duration_seconds(writer: ItkWriter) -> Fraction:
@@ -236,32 +231,3 @@ def _overrun(planner: Planner, size_bytes: int, made: TokenOutput) -> tuple[Info
             raise
         return (*planner.warnings(), error)
     return planner.warnings()
-
-
-def make_header(video: VideoReader, engine: Engine, options: EncodeOptions) -> Header:
-    """Header of the file that `options` ask for; InputError for a size the format cannot hold."""
-    info, config = video.info, engine.loaded.config
-    width, height = scaled_size(info.width, info.height, options.short_side)
-    has_times, audio = not video.is_constant, video.sound if options.audio else None
-    try:
-        return Header(
-            width=width,
-            height=height,
-            frame_rate=info.frame_rate,
-            time_base=info.time_base,
-            segment_frames=options.segment_frames or config.segment_frames,
-            levels=config.levels,
-            router=options.router,
-            allocation=options.allocation_kind,
-            target_rate_ppm=0 if options.budget else round(options.rate * 1_000_000),
-            model_name=config.name,
-            model_sha256=bytes.fromhex(engine.loaded.sha256),
-            token_coding=best_coding(has_net=engine.loaded.token_net is not None),
-            encoder=f"infotok {__version__}",
-            sample_aspect=info.sample_aspect,
-            colour=info.colour,
-            has_times=has_times,
-            audio=audio,
-        )
-    except InputError as error:
-        raise error.at(str(info.path), way_out="try a smaller `short_side`") from error

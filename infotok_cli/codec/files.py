@@ -14,7 +14,7 @@ from infotok_cli.codec.decode_outputs import StreamFormat
 from infotok_cli.codec.encode import EncodeReport, encode_file
 from infotok_cli.codec.loaded_model import Model
 from infotok_cli.codec.options import EncodeOptions
-from infotok_cli.codec.progress import Progress
+from infotok_cli.codec.progress import EncodeProgress, Progress
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import InfotokError
 from infotok_cli.itk.files import Tokens
@@ -40,7 +40,7 @@ def encode(
     options: EncodeOptions | None = None,
     *,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: EncodeProgress | None = None,
 ) -> EncodeReport:
     """Encode a video into an .itk file.
 

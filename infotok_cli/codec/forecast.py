@@ -10,7 +10,6 @@ from infotok_cli.allocation.allocate import least_tokens
 from infotok_cli.allocation.budgets import make_planner
 from infotok_cli.allocation.byte_fit import ByteFit, fixed_bytes
 from infotok_cli.allocation.planner import SEGMENT_OVERHEAD
-from infotok_cli.codec.encode import expected_frames, make_header
 from infotok_cli.codec.endpoints import Place, StreamInput, input_of
 from infotok_cli.codec.job import EncodeJob
 from infotok_cli.codec.load_engine import check_masking
@@ -68,15 +67,17 @@ def forecast_file(
         raise UsageError("a dry run would use up the pipe", way_out="save it to a file first")
     check_masking(engine, options)
     with given.glimpse() as video:
-        header = replace(make_header(video, engine, options), has_times=False)
-        make_planner(options, header, engine.loaded.fits, str(engine.loaded.path))
-        job = EncodeJob(video=video, engine=engine, options=options, header=header, is_live=False)
-        return _forecast(job, given.name)
+        job = EncodeJob.of(video, engine, options, is_live=False)
+        # Only a look at all packets would tell whether there are times to write.
+        job = replace(job, header=replace(job.header, has_times=False))
+        make_planner(options, job.header, engine.loaded.fits, str(engine.loaded.path))
+        return forecast(job, given.name)
 
 
-def _forecast(job: EncodeJob, name: str) -> Forecast:
+def forecast(job: EncodeJob, name: str) -> Forecast:
+    """What an encode of the input `name` is expected to do and to take, before its first segment."""
     header, options, engine = job.header, job.options, job.engine
-    frames = expected_frames(job)
+    frames = job.expected_frames
     positions = None if frames is None else total_positions(header, frames)
     seconds = None if frames is None else float(frames / header.frame_rate)
     tokens = size_bytes = None

@@ -12,8 +12,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from infotok_cli.allocation.budgets import BUDGETS
-from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.errors import InputError, UsageError
 from infotok_cli.model.arrays import Pictures, is_array, to_numpy
 from infotok_cli.video.frames import FramesReader
@@ -82,17 +80,6 @@ def frame_rate_of(fps: float | Fraction) -> Fraction:
             way_out=f"choose 1/{1 / LOWEST_RATE} to {HIGHEST_RATE} frames per second",
         )
     return rate
-
-
-def check_passes(given: FramesInput, options: EncodeOptions) -> None:
-    """Raise UsageError when `options` ask for a second pass over frames that can be read only once."""
-    budget = options.budget
-    if given.reads_once and budget is not None and budget.planner.surveys:
-        others = [f"`{name}`" for name, planner in BUDGETS.items() if not planner.surveys]
-        raise UsageError(
-            f"`{budget.kind}` looks at all frames first, but an iterator can be read only once",
-            way_out=f"give an array or a list, or `rate`, {', '.join(others[:-1])} or {others[-1]}",
-        )
 
 
 def single_frames(frames: FrameSource) -> Iterator[Frame]:

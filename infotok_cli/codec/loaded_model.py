@@ -16,7 +16,7 @@ from infotok_cli.allocation.budgets import Budget
 from infotok_cli.codec.ahead import ahead
 from infotok_cli.codec.decode_inputs import Selection, playing_reader
 from infotok_cli.codec.encode import encode_input
-from infotok_cli.codec.frame_input import FramesInput, FrameSource, check_passes, frame_rate_of
+from infotok_cli.codec.frame_input import FramesInput, FrameSource, frame_rate_of
 from infotok_cli.codec.load_engine import check_model, load_engine
 from infotok_cli.codec.options import DEFAULT_RATE, EncodeOptions
 from infotok_cli.itk.files import Tokens, source_of
@@ -105,7 +105,8 @@ class Model:
             end_seconds=end_seconds,
         )
         given = FramesInput(frames, frame_rate_of(fps))
-        check_passes(given, options)
+        if given.reads_once:
+            options.check_single_pass("an iterator", "give an array or a list")
         with ExitStack() as undo:
             stream = spool()
             undo.callback(stream.close)

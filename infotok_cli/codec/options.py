@@ -121,15 +121,14 @@ class EncodeOptions:
         if self.frames is not None and self.frames < 1:
             raise UsageError(f"`frames` {self.frames} is out of range", way_out="choose 1 or more")
 
-
-def check_source(is_file: bool, options: EncodeOptions) -> None:
-    """Raise UsageError when `options` ask for what a pipe cannot give."""
-    budget = options.budget
-    if not is_file and budget is not None and budget.planner.surveys:
+    def check_single_pass(self, what: str, way_out: str) -> None:
+        """Raise UsageError where these take a second pass over `what`, which can be read only once."""
+        if self.budget is None or not self.budget.planner.surveys:
+            return
         from infotok_cli.allocation.budgets import BUDGETS
 
         others = [f"`{name}`" for name, planner in BUDGETS.items() if not planner.surveys]
         raise UsageError(
-            f"`{budget.kind}` looks at the whole video first, but a pipe can be read only once",
-            way_out=f"save it to a file, or give `rate`, {', '.join(others[:-1])} or {others[-1]}",
+            f"`{self.budget.kind}` looks at the whole video first, but {what} can be read only once",
+            way_out=f"{way_out}, or give `rate`, {', '.join(others[:-1])} or {others[-1]}",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from infotok_cli.allocation.planner import NOTHING, Written
+from infotok_cli.codec.forecast import Forecast
 
 
 class Progress(Protocol):
@@ -17,9 +18,17 @@ class Progress(Protocol):
         """Frames done so far, and tokens written where there are any to count."""
 
 
+class EncodeProgress(Progress, Protocol):
+    """Is also told what an encode will take."""
+
+    def expects(self, forecast: Forecast) -> None:
+        """Comes first, before anything is done."""
+
+
 class Silence:
     """Progress that nobody wants to know."""
 
+    def expects(self, forecast: Forecast) -> None: ...
     def started(self, total: int | None) -> None: ...
     def done(self, frames: int, tokens: int | None = None) -> None: ...
 
@@ -27,7 +36,7 @@ class Silence:
 class Tally:
     """Counts what an encode has done; of n passes and the writing each is one part in n + 1 of a frame."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: EncodeProgress) -> None:
         self.passes = 1
         """Passes over the video that are needed, as far as is known."""
         self.written = NOTHING
@@ -35,8 +44,9 @@ class Tally:
         self._analyzed_frames = self._written_frames = self._done = 0
         self._progress = progress
 
-    def started(self, total: int | None) -> None:
-        """There are `total` frames to encode, as far as is known."""
+    def started(self, forecast: Forecast, total: int | None) -> None:
+        """What the encode will take, and the frames there are to encode, as far as is known."""
+        self._progress.expects(forecast)
         self._progress.started(total)
 
     def analyzed(self, frames: int) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from infotok_cli.metrics import PEAK, mean_squared_error
+from infotok_cli.metrics import mean_squared_error, psnr_of_error
 from infotok_cli.video.reader import open_video
 
 
@@ -20,5 +20,4 @@ def pooled_psnr_db(one: Path, other: Path) -> float:
             mean_squared_error(a[None], b[None])[0]
             for a, b in zip(first.frames(), second.frames(), strict=True)
         ]
-    error = float(np.mean(errors))
-    return float(10 * np.log10(PEAK**2 / error)) if error else float("inf")
+    return psnr_of_error(float(np.mean(errors)))

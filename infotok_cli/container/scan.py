@@ -21,6 +21,7 @@ from infotok_cli.container.layout import IndexEntry, unpack_segment_start
 from infotok_cli.container.sections import CHUNK_BYTES, FRAME_BYTES, Frame, is_whole, unpack_frame
 from infotok_cli.container.tracks import unpack_times
 from infotok_cli.errors import InputError
+from infotok_cli.wording import counted
 
 FIRST_STEP_BYTES = 256
 FARTHEST_TICK = layout.MAX_TICKS // 2
@@ -175,7 +176,7 @@ def explain_missing_end(file: BinaryIO, head_end: int, header: Header) -> str:
         frames, ticks = frames + section.entry.counts.shown, ticks + section.entry.ticks
         section = scanner.section(at)
     seconds = float(header.seconds(frames, ticks))
-    kept = f"{whole} whole segment{'s' if whole != 1 else ''} ({seconds:.3f} s)"
+    kept = f"{counted(whole, 'whole segment')} ({seconds:.3f} s)"
     if section is not None:
         footer_end = section.end + layout.FOOTER_STRUCT.size
         file.seek(section.end)

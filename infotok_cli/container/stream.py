@@ -14,6 +14,7 @@ from infotok_cli.container.tracks import unpack_audio, unpack_times
 from infotok_cli.errors import InputError
 from infotok_cli.files import PatientInput
 from infotok_cli.sound import AudioPacket
+from infotok_cli.wording import counted
 
 _COPY = "copy it again, or save it to a file and use 'infotok repair'"
 
@@ -217,7 +218,7 @@ class ItkStream:
 
     @property
     def _whole(self) -> str:
-        return f"{self._number} whole segment{'s' if self._number != 1 else ''}"
+        return counted(self._number, "whole segment")
 
     def _error(self, what: str, way_out: str) -> InputError:
         return InputError(what, way_out=way_out, where=self.name)

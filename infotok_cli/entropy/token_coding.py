@@ -58,19 +58,19 @@ class _Packed:
     """Coding 0: two bytes each."""
 
     def pack(self, ids: Ids, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None) -> bytes:
-        return token_ids.pack_ids(ids, levels)
+        return token_ids.pack_raw(ids, levels)
 
     def unpack(
         self, data: bytes, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None
     ) -> Ids:
-        return token_ids.unpack_ids(data, int(keep.sum()), levels)
+        return token_ids.unpack_raw(data, int(keep.sum()), levels)
 
 
 class _UnderNet:
     """Coding 1: digits under the chances of a token net, or packed where that is no longer."""
 
     def pack(self, ids: Ids, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None) -> bytes:
-        packed = token_ids.pack_ids(ids, levels)
+        packed = token_ids.pack_raw(ids, levels)
         coded = encode_ids(ids, keep, _needed(net))
         return coded if len(coded) < len(packed) else packed
 
@@ -79,7 +79,7 @@ class _UnderNet:
     ) -> Ids:
         count = int(keep.sum())
         if len(data) == token_ids.packed_bytes(count, levels):
-            return token_ids.unpack_ids(data, count, levels)
+            return token_ids.unpack_raw(data, count, levels)
         return decode_ids(data, keep, _needed(net))
 
 

@@ -24,12 +24,12 @@ def codebook_size(levels: Sequence[int]) -> int:
 
 
 def packed_bytes(tokens: int, levels: Sequence[int]) -> int:
-    """Bytes that `pack_ids` gives for so many tokens."""
+    """Bytes that `pack_raw` gives for so many tokens."""
     codebook_size(levels)
     return 2 * tokens
 
 
-def pack_ids(ids: NDArray[np.integer], levels: Sequence[int]) -> bytes:
+def pack_raw(ids: NDArray[np.integer], levels: Sequence[int]) -> bytes:
     """Bytes of token ids `[n]`, two for each; the ids must lie in 0..codebook_size(levels)-1.
 
     Raises:
@@ -43,8 +43,8 @@ def pack_ids(ids: NDArray[np.integer], levels: Sequence[int]) -> bytes:
     return ids.astype("<u2").tobytes()
 
 
-def unpack_ids(data: bytes, count: int, levels: Sequence[int]) -> NDArray[np.uint16]:
-    """Token ids `[count]` of `pack_ids`.
+def unpack_raw(data: bytes, count: int, levels: Sequence[int]) -> NDArray[np.uint16]:
+    """Token ids `[count]` of `pack_raw`.
 
     Raises:
         InputError: `data` is not 2 * `count` bytes, or an id is not below codebook_size(levels).

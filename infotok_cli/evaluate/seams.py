@@ -30,9 +30,9 @@ class SeamReport:
     start_db: float | None
     """Mean PSNR of frames in the first latent step (4 frames) of a segment."""
     end_db: float | None
-    """The same of the last latent step."""
+    """Mean PSNR of frames in the last latent step."""
     rest_db: float | None
-    """The same of the steps between."""
+    """Mean PSNR of frames in the steps between."""
     seam_flicker: float | None
     """Flicker from the last frame of a segment to the first of the next, 0..510."""
     step_flicker: float | None

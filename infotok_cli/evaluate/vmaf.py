@@ -60,14 +60,14 @@ class VmafMeter:
     Both pictures travel as one, the source above the decoded, so that one pipe is enough.
     """
 
-    def __init__(self, program: str, height: int, width: int, threads: int = 1) -> None:
+    def __init__(self, program: str, height: int, width: int) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="infotok-vmaf-")
         self._errors = (Path(self._folder.name) / "errors.txt").open("w+")
         self._grey = np.full((2 * height, width), 128, np.uint8).tobytes()
         crop = f"crop={width}:{height}:0"
         graph = (
             f"split[a][b];[a]{crop}:0[source];[b]{crop}:{height}[decoded];"
-            f"[decoded][source]libvmaf=model=version={MODEL}:n_threads={threads}:log_fmt=json:log_path={LOG}"
+            f"[decoded][source]libvmaf=model=version={MODEL}:n_threads=1:log_fmt=json:log_path={LOG}"
         )
         # Whole chroma planes, so that odd sizes can be cropped.
         layout = ["-f", "rawvideo", "-pix_fmt", "yuv444p", "-s", f"{width}x{2 * height}", "-r", "25"]

@@ -59,44 +59,60 @@ def export_file(
     model: name or path of the weights whose token net the file needs, unless they are packaged.
     Raises InputError (also for any damage), UsageError, ModelError or OutputError.
     """
+    # 1. Where it goes says in which format.
     output = output_of(target, overwrite=overwrite)
     kind = flat_format(output.name, format_name or (DEFAULT_FORMAT if output.is_stream else None))
-    tokens = ids = 0
-
-    def sequences(reader: ItkReader) -> Iterator[Flat]:
-        nonlocal tokens, ids
-        for segment in reader.segments():
-            content = None if segment.lost else unpack_tokens(reader, segment, net)
-            flat = flatten(FlatSegment(segment.frames, segment.trim_start, segment.trim_end, content))
-            tokens += segment.tokens
-            ids += len(flat)
-            yield flat
-
     with ItkReader(source) as reader:
-        if codebook_size(reader.header.levels) > MAX_TOKEN_IDS:
-            raise InputError(
-                f"quantizer levels {reader.header.levels} have more than {MAX_TOKEN_IDS:,} ids, "
-                "which leaves none for the marks of flat ids",
-                way_out="encode it with other weights",
-                where=reader.name,
-            )
-        net = token_net_for(reader.header, model)
+        # 2. The ids must leave some for the marks, and the weights that code them must be found.
+        _check_levels(reader)
+        export = _Export(reader, token_net_for(reader.header, model))
+        # 3. Segments are flattened as the file asks for them.
         with _seekable(output) as stream:
             try:
-                FORMATS[kind].write(stream, plain_header(reader.header), sequences(reader))
+                FORMATS[kind].write(stream, plain_header(reader.header), export.sequences())
                 stream.flush()
             except OSError as error:  # reading raises InputError
                 raise _unwritable(output, error) from error
             size_bytes = stream.tell()
+        # 4. What came of it.
         return FlatReport(
             input=source_name(source),
             output=output.name,
             format=kind,
             segments=len(reader.index),
-            tokens=tokens,
-            ids=ids,
+            tokens=export.tokens,
+            ids=export.ids,
             size_bytes=size_bytes,
             left_out=left_out(reader),
+        )
+
+
+class _Export:
+    """The flat ids of a file, counted as they are handed out."""
+
+    def __init__(self, reader: ItkReader, net: TokenNet | None) -> None:
+        self._reader = reader
+        self._net = net
+        self.tokens = self.ids = 0
+
+    def sequences(self) -> Iterator[Flat]:
+        """Those of one segment after the other."""
+        for segment in self._reader.segments():
+            content = None if segment.lost else unpack_tokens(self._reader, segment, self._net)
+            flat = flatten(FlatSegment(segment.frames, segment.trim_start, segment.trim_end, content))
+            self.tokens += segment.tokens
+            self.ids += len(flat)
+            yield flat
+
+
+def _check_levels(reader: ItkReader) -> None:
+    """Raise InputError where token ids leave none for marks."""
+    if codebook_size(reader.header.levels) > MAX_TOKEN_IDS:
+        raise InputError(
+            f"quantizer levels {reader.header.levels} have more than {MAX_TOKEN_IDS:,} ids, "
+            "which leaves none for the marks of flat ids",
+            way_out="encode it with other weights",
+            where=reader.name,
         )
 
 

@@ -25,6 +25,7 @@ from infotok_cli.itk.find_weights import token_net_for
 from infotok_cli.itk.frame_times import shown_ticks
 from infotok_cli.itk.tokens import unpack_keep_map, unpack_tokens
 from infotok_cli.places import PathName, Place, Source, check_target, output_of, spool
+from infotok_cli.wording import counted
 
 COPY_BYTES = 1 << 20
 
@@ -282,11 +283,7 @@ class TokenFile:
         name = f" {self.name}" if self._spooled is None else ""
         return (
             f"<TokenFile{name}: {header.width}x{header.height}, {float(header.frame_rate):g} fps, "
-            f"{_counted(self.total_frames, 'frame')} ({self.duration_seconds:.3f} s), "
-            f"{_counted(len(self.index), 'segment')}, {_counted(self.total_tokens, 'token')} "
+            f"{counted(self.total_frames, 'frame')} ({self.duration_seconds:.3f} s), "
+            f"{counted(len(self.index), 'segment')}, {counted(self.total_tokens, 'token')} "
             f"(rate {self.token_rate:.3f}), {self.size_bytes:,} bytes{sound}>"
         )
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

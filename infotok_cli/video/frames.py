@@ -50,7 +50,6 @@ class FramesReader:
             duration_seconds_from_container=None,
             frames_from_container=total,
             is_still_image=False,
-            has_audio=False,
         )
 
     def __enter__(self) -> Self:

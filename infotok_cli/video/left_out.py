@@ -6,6 +6,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from infotok_cli.errors import InfotokError, InputError
+from infotok_cli.wording import counted
 
 
 def left_out(container: InputContainer, name: str, *, audio: bool) -> tuple[InfotokError, ...]:
@@ -21,7 +22,7 @@ def left_out(container: InputContainer, name: str, *, audio: bool) -> tuple[Info
         "chapter": len(container.chapters()),
         "attachment": kinds.count("attachment"),
     }
-    told = [f"{count} {what}{'s' if count > 1 else ''}" for what, count in counts.items() if count > 0]
+    told = [counted(count, what) for what, count in counts.items() if count > 0]
     if not told:
         return ()
     listed = " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)

@@ -30,7 +30,7 @@ MOST_WAITING_BYTES = 1 << 26
 LONGEST_WAIT_SECONDS = 5
 """How far sound may lag behind in the pipe."""
 LONGEST_WAIT_FRAMES = 300
-"""The same where packets carry no times."""
+"""How far sound may lag behind where packets carry no times."""
 
 COUNTED_SECONDS = 2
 """Time in which frames are counted where the container does not tell their rate."""

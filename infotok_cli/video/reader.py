@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import av
 from av.packet import Packet
@@ -90,8 +90,10 @@ def open_video(
 class FileReader:
     """One video file: `info` holds its facts, `timed_frames` streams its pictures, as often as asked.
 
-    All that is learned is learned in one go when it is opened. Then each run of frames and of sound opens
-    the file anew: they are read apart, as a file may hold its sound far from its pictures.
+    The file is opened once, to learn of it and for its frames: each run of them goes back to the start. Where
+    FFmpeg cannot go back, as in a single picture, and for a run beside another one, it is opened again.
+    So it is for the sound: a file may hold it far from the pictures, more than could wait in memory, and
+    going to a key frame of the pictures may miss the sound that is heard with it.
     """
 
     def __init__(
@@ -102,7 +104,9 @@ class FileReader:
         self._skip_bad = skip_bad
         self._running = RunningStreams()
         self._damage: dict[str, InfotokError] = {}
-        with Source(path) as source:
+        self._idle: Source | None = None
+        """The opened file, while no run of frames reads it."""
+        with self._lent(Source(path)) as source:
             self._left_out = left_out(source.container, str(path), audio=audio)
             probe = _Probe(source, audio=audio)
             first = next(source.decode(probe.pictures), None)
@@ -131,6 +135,8 @@ class FileReader:
     def close(self) -> None:
         """Close the file and end every stream of frames that is still running."""
         self._running.close()
+        if self._idle is not None:
+            self._idle.close()
 
     def frames(
         self,
@@ -187,16 +193,43 @@ class FileReader:
     @contextmanager
     def _source_at(self, start_seconds: float) -> Iterator[tuple[Source, Iterator[Packet[VideoStream]]]]:
         """Opened file and its packets from a key frame at or before the start, or from the beginning."""
-        start = Fraction(start_seconds) - self._shown.tolerance_seconds
-        if start > 0:
-            with Source(self._path) as source:
-                first_tick = self._shown.first_tick
-                packets = source.packets_before(first_tick + start / self.info.time_base, first_tick)
-                if packets is not None:
-                    yield source, packets
-                    return
-        with Source(self._path) as source:
+        with self._lent(self._idle or Source(self._path)) as source:
+            packets = self._packets_at(source, start_seconds)
+            if packets is not None:
+                yield source, packets
+                return
+        with self._lent(Source(self._path)) as source:
             yield source, source.packets()
+
+    def _packets_at(self, source: Source, start_seconds: float) -> Iterator[Packet[VideoStream]] | None:
+        """Packets of `source` for frames from `start_seconds` on; None where it must be opened again."""
+        start = Fraction(start_seconds) - self._shown.tolerance_seconds
+        packets = None
+        if start > 0:
+            first_tick = self._shown.first_tick
+            packets = source.packets_before(first_tick + start / self.info.time_base, first_tick)
+        return packets or source.packets_again()
+
+    @contextmanager
+    def _lent(self, source: Source) -> Iterator[Source]:
+        """`source` for one run; where that succeeds, the next one may have it."""
+        if source is self._idle:
+            self._idle = None
+        try:
+            yield source
+        except GeneratorExit:
+            self._give_back(source)
+            raise
+        except BaseException:
+            source.close()
+            raise
+        self._give_back(source)
+
+    def _give_back(self, source: Source) -> None:
+        if self._idle is not None:
+            self._idle.close()
+        source.rest()
+        self._idle = source
 
     @contextmanager
     def sound_packets(self) -> Iterator[Iterator[AudioPacket | None]]:
@@ -226,10 +259,8 @@ class _Probe:
 
     def _read(self) -> Iterator[Packet[VideoStream]]:
         """Packets of pictures; the times of frames that are shown are noted on the way."""
-        streams: list[Any] = [self._source.stream]
-        if self._sound is not None and self._sound.track is None:
-            streams.append(self._sound.stream)
-        for packet in self._source.container.demux(*streams):
+        others = [] if self._sound is None or self._sound.track is not None else [self._sound.stream]
+        for packet in self._source.packets_with(*others):
             if packet.stream is self._source.stream:
                 if packet.pts is not None and not packet.is_discard:
                     self._ticks.append(packet.pts)

@@ -14,12 +14,12 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, NoReturn, Self
+from typing import Any, BinaryIO, NamedTuple, NoReturn, Self
 
 import av
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -42,6 +42,21 @@ SEEK_STEPS_SECONDS = (0, 10, 100)
 
 MISSING_END_SECONDS = Fraction(1, 2)
 """How much earlier than its declared duration a Matroska file may end."""
+
+
+class _Identity(NamedTuple):
+    """What tells one packet of a file from the others."""
+
+    pts: int | None
+    dts: int | None
+    position: int | None
+    size: int
+    is_keyframe: bool
+    is_discard: bool
+
+
+def _identity(packet: Packet[Any]) -> _Identity:
+    return _Identity(packet.pts, packet.dts, packet.pos, packet.size, packet.is_keyframe, packet.is_discard)
 
 
 class Source:
@@ -71,6 +86,11 @@ class Source:
         # AVI counts frames: with B-frames its times are those of decoding, not of showing.
         counts_frames = name == "avi" or bool(self.container.format.flags & NO_TIMESTAMPS)
         self.has_clock = not (self.is_still_image or counts_frames)
+        self._first_packet: _Identity | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing has been decoded yet."""
         self._delivered = 0
         self._decoded = 0
         self._sought = False
@@ -86,6 +106,10 @@ class Source:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the container; a second time does nothing."""
         self.container.close()
 
     def raise_interruption(self) -> None:
@@ -94,23 +118,56 @@ class Source:
             self._pipe.raise_interruption()
 
     def packets(self) -> Iterator[Packet[VideoStream]]:
-        """All packets of the stream; an empty one at the end flushes the decoder."""
-        return self.container.demux(self.stream)
+        """All packets of the stream, once; an empty one at the end flushes the decoder."""
+        return self.packets_with()
+
+    def packets_with(self, *others: Stream) -> Iterator[Packet[Any]]:
+        """All packets of the stream and of `others`, as they lie in the file."""
+        for packet in self.container.demux(self.stream, *others):
+            if self._first_packet is None and packet.stream is self.stream:
+                self._first_packet = _identity(packet)
+            yield packet
+
+    def packets_again(self) -> Iterator[Packet[VideoStream]] | None:
+        """All packets of the stream, also where some have been read or decoded already.
+
+        None if they cannot be had: the file must then be opened again. What seeking finds is taken for the
+        beginning only if it is the very packet that came first.
+        """
+        first = self._first_packet
+        if first is None:
+            return self.packets()
+        tick = first.pts if first.dts is None else first.dts
+        if tick is None:
+            return None
+        self.rest()
+        try:
+            self.container.seek(tick, stream=self.stream)
+            packets = self.container.demux(self.stream)
+            found = next(packets, None)
+        except av.FFmpegError:
+            return None
+        return chain([found], packets) if found is not None and _identity(found) == first else None
+
+    def rest(self) -> None:
+        """Forget what was decoded, and let go of the pictures that the decoder holds."""
+        self.stream.codec_context.flush_buffers()
+        self._begin()
 
     def packets_before(self, tick: Fraction, first_tick: int) -> Iterator[Packet[VideoStream]] | None:
-        """Packets from a key frame shown at or before `tick`.
-
-        None if seeking finds none: the file must then be opened again and read from its beginning.
-        """
+        """Packets from a key frame shown at or before `tick`; None if seeking finds none."""
         if not self.has_clock:
             return None
+        self.rest()
+        if self._first_packet is None:
+            next(self.packets(), None)  # `packets_again` goes by it
         for seconds in SEEK_STEPS_SECONDS:
             target = min(int(tick - seconds / self._time_base), LARGEST_TICK)
             if target <= first_tick:
                 break
             try:
                 self.container.seek(target, stream=self.stream)
-                packets = self.packets()
+                packets = self.container.demux(self.stream)
                 key = next((packet for packet in packets if packet.is_keyframe), None)
             except av.FFmpegError:
                 break
@@ -225,7 +282,8 @@ class Source:
         return "get a whole copy, or encode what is before the damage with `skip_bad`"
 
 
-def _open(path: Path) -> InputContainer:
+def _head(path: Path) -> bytes:
+    """The first bytes of a file that may hold a video; InputError for what cannot."""
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
@@ -256,6 +314,11 @@ def _open(path: Path) -> InputContainer:
             way_out="take it apart with libwebp's anim_dump, and encode the folder of pictures",
             where=str(path),
         )
+    return head
+
+
+def _open(path: Path) -> InputContainer:
+    head = _head(path)
     try:
         # With an explicit protocol a name with a colon is not taken for an address, nor one with
         # a percent sign for a pattern of image files.

@@ -224,7 +224,6 @@ def _describe(source: Source, first: VideoFrame, orientation: Orientation) -> Vi
         duration_seconds_from_container=None if still else duration,
         frames_from_container=1 if still else stream.frames or None,
         is_still_image=still,
-        has_audio=any(other.type == "audio" for other in container.streams),
     )
 
 

@@ -59,7 +59,6 @@ class VideoInfo:
     frames_from_container: int | None
     """As declared; may be wrong, and None when nothing is declared."""
     is_still_image: bool
-    has_audio: bool
 
     def expected_frames(self, start_seconds: float | None, end_seconds: float | None) -> int | None:
         """Frames between start and end as far as the container tells; None where it does not."""

@@ -27,6 +27,7 @@ from infotok_cli.video.video_info import Frame
 from infotok_cli.view.drawing import Pane, Picture, Sheet, Timeline, hatched, heat_over, legend
 from infotok_cli.view.report_source import source_frames
 from infotok_cli.view.same_clip import longer_source
+from infotok_cli.wording import size_in_words
 
 SHORTEST, TALLEST = 256, 540
 """Rows of a pane: smaller pictures are enlarged, larger ones shrunk."""
@@ -288,12 +289,3 @@ def lost_in_words(where: Where, segments: int) -> list[str]:
 def _judged(label: str, source: Frame | None, shown: Frame) -> str:
     """The label with the frame's PSNR, where there is a source to measure it by."""
     return label if source is None else f"{label} · {float(psnr(source[None], shown[None])[0]):.1f} dB"
-
-
-def size_in_words(size_bytes: int) -> str:
-    """Bytes in decimal units, three digits."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size_bytes < 1000 or unit == "GB":
-            break
-        size_bytes /= 1000  # type: ignore[assignment]
-    return f"{size_bytes:.0f} {unit}" if unit == "B" or size_bytes >= 100 else f"{size_bytes:.3g} {unit}"

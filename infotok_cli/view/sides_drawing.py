@@ -25,8 +25,8 @@ from infotok_cli.view.drawing import (
     scaled,
     wrapped,
 )
-from infotok_cli.view.scene import size_in_words
 from infotok_cli.view.sides import Side, Sides
+from infotok_cli.wording import size_in_words
 
 SHORTEST, TALLEST = 256, 540
 """Rows of a pane: smaller pictures are enlarged, larger ones shrunk."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ import pytest
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from infotok_cli.codec.decode import decode_file
+from infotok_cli.codec.load_engine import load_engine
 from infotok_cli.container import layout
 from infotok_cli.container.sections import section_crc
+from infotok_cli.errors import InputError
 from make_video import make_sound, make_video, moving_shapes
 
 Refused = Callable[..., str]
@@ -101,13 +105,18 @@ def test_truncated_itk(refused: Refused, encoded: Path, command: str) -> None:
         assert "truncated" in refused(3, command, encoded)
 
 
-def test_any_flipped_byte_is_noticed(refused: Refused, encoded: Path) -> None:
-    whole = encoded.read_bytes()
+def test_any_flipped_byte_is_noticed(refused: Refused, encoded: Path, model_file: Path) -> None:
+    """Decoding goes through one loaded model; that the command says so in one line is tested elsewhere."""
+    engine = load_engine(model_file, "cpu", precision="fp32")
+    whole, target = encoded.read_bytes(), encoded.with_suffix(".mp4")
     for number in range(40):
         at = number * (len(whole) - 1) // 39
         encoded.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << number % 8)]) + whole[at + 1 :])
-        for command in ("inspect", "decode", "stats"):
+        for command in ("inspect", "stats"):
             refused(3, command, encoded)
+        with pytest.raises(InputError, match=re.escape(str(encoded))):
+            decode_file(encoded, target, engine)
+        assert [path.name for path in encoded.parent.iterdir()] == [encoded.name]
 
 
 def test_damage_outside_the_range_does_not_matter(run: Run, refused: Refused, encoded: Path) -> None:

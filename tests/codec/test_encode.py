@@ -17,6 +17,7 @@ from infotok_cli.allocation.budgets import Budget
 from infotok_cli.codec import groups
 from infotok_cli.codec.decode import decode_file
 from infotok_cli.codec.encode import encode_file
+from infotok_cli.codec.forecast import Forecast, forecast_file
 from infotok_cli.codec.group_coder import GroupCoder
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.container.reader import ItkReader
@@ -33,8 +34,12 @@ class Watcher:
     """Notes what it is told of an encode's progress."""
 
     def __init__(self) -> None:
+        self.forecasts: list[Forecast] = []
         self.totals: list[int | None] = []
         self.frames: list[int] = []
+
+    def expects(self, forecast: Forecast) -> None:
+        self.forecasts.append(forecast)
 
     def started(self, total: int | None) -> None:
         self.totals.append(total)
@@ -66,11 +71,11 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["film.mp4", "film.ts", "film.mkv"])
-@pytest.mark.parametrize(("audio", "opens"), [(True, 3), (False, 2)])
-def test_an_input_is_probed_once_and_read_once(
+@pytest.mark.parametrize(("audio", "opens"), [(True, 2), (False, 1)])
+def test_an_input_is_opened_once_and_once_for_its_sound(
     engine: Engine, opened: list[str], tmp_path: Path, name: str, audio: bool, opens: int
 ) -> None:
-    """Frames and sound are read apart; a missing frame rate or sound header takes no more."""
+    """Also where a frame rate must be counted or only the first packet tells what the sound is."""
     source = make_media(tmp_path / name, time_base=Fraction(1, 1000) if name == "film.mkv" else None)
     if name == "film.mkv":
         without_default_duration(source)
@@ -79,14 +84,14 @@ def test_an_input_is_probed_once_and_read_once(
     assert opened == [name] * opens
 
 
-def test_a_second_pass_probes_nothing(
+def test_a_second_pass_opens_nothing(
     engine: Engine, opened: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = make_video(tmp_path / "clip.mp4", moving_shapes(32, 32, 48))
     monkeypatch.setattr(groups, "GROUP_POSITIONS", 50)
     options = EncodeOptions(budget=Budget("max-tokens", 100), segment_frames=4)
     assert encode_file(source, tmp_path / "a.itk", engine, options).passes == 2
-    assert opened == ["clip.mp4"] * 3
+    assert opened == ["clip.mp4"]
 
 
 def test_places_are_paths_of_any_kind_or_streams(engine: Engine, tmp_path: Path) -> None:
@@ -109,6 +114,7 @@ def test_progress_begins_with_the_number_of_frames(engine: Engine, tmp_path: Pat
     shown = Watcher()
     encode_file(source, tmp_path / "a.itk", engine, EncodeOptions(start_seconds=0.5), progress=shown)
     assert (shown.totals, shown.frames[-1]) == ([24], 24)
+    assert shown.forecasts == [forecast_file(source, engine, EncodeOptions(start_seconds=0.5))]
     assert shown.frames == sorted(shown.frames)
     shown = Watcher()
     decode_file(tmp_path / "a.itk", tmp_path / "a.mp4", engine, end_seconds=1, progress=shown)

@@ -12,7 +12,7 @@ import pytest
 
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.entropy.keep_map import unpack_keep
-from infotok_cli.entropy.token_ids import unpack_ids
+from infotok_cli.entropy.token_ids import unpack_raw
 from make_golden import GOLDEN, write_golden
 
 FILES = sorted(path.stem for path in GOLDEN.glob("*.itk"))
@@ -39,7 +39,7 @@ def test_token_layer_is_the_same(name: str) -> None:
             if segment.lost:
                 continue
             keep = unpack_keep(segment.map_payload, header.allocation, header.grid(segment.frames))
-            ids = unpack_ids(segment.token_payload, segment.tokens, header.levels)
+            ids = unpack_raw(segment.token_payload, segment.tokens, header.levels)
             assert segment.tokens == row["tokens"] == int(keep.sum())
             assert (segment.trim_start, segment.trim_end) == (
                 row.get("trim_start", 0),

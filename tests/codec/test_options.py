@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from infotok_cli.allocation.budgets import BUDGETS, Budget
-from infotok_cli.codec.options import EncodeOptions, check_source
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.errors import UsageError
 
 
@@ -23,12 +23,12 @@ def test_fitted_budgets_name_what_they_cannot_go_with(
 @pytest.mark.parametrize("kind", BUDGETS)
 def test_a_pipe_takes_budgets_that_look_at_the_video_once(kind: str) -> None:
     options = EncodeOptions(budget=Budget(kind, 0.5))
-    check_source(True, options)
     if kind in ("max-tokens", "target-size"):
-        with pytest.raises(UsageError, match=rf"{kind} looks at .*, or give rate, .*bitrate or target-psnr"):
-            check_source(False, options)
+        words = rf"{kind} looks at .*, but a pipe can .*: save it, or give rate, .*bitrate or target-psnr"
+        with pytest.raises(UsageError, match=words):
+            options.check_single_pass("a pipe", "save it")
     else:
-        check_source(False, options)
+        options.check_single_pass("a pipe", "save it")
 
 
 def test_a_searching_router_takes_a_rate_only() -> None:

@@ -14,6 +14,7 @@ from infotok_cli.colour import RANGE_FULL, RANGE_LIMITED, Colour
 from infotok_cli.errors import InputError
 from infotok_cli.video.pipe import PipeReader
 from infotok_cli.video.reader import open_video
+from infotok_cli.video.source import Source
 from make_media import make_media, without_default_duration
 from make_video import Frames, make_image, make_planes, make_video, moving_shapes
 
@@ -302,7 +303,6 @@ def test_facts(tmp_path: Path) -> None:
         info = reader.info
     assert info.path == path
     assert info.codec == "h264"
-    assert info.has_audio
     assert not info.is_still_image
     assert info.frames_from_container == 12
     assert info.duration_seconds_from_container == pytest.approx(0.5)
@@ -319,6 +319,66 @@ def test_frames_are_streamed_and_can_be_read_again(tmp_path: Path) -> None:
         one[:] = 0
         assert next(second).any()
     assert list(first) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pixel_format", "is_reopened"),
+    [
+        ("clip.mp4", "libx264", "yuv420p", False),
+        ("clip.mkv", "libx265", "yuv420p", False),
+        ("clip.mov", "mjpeg", "yuvj422p", False),
+        ("clip.ts", "libx264", "yuv420p", False),
+        ("clip.ts", "mpeg2video", "yuv420p", False),
+        ("clip.mpg", "mpeg1video", "yuv420p", False),
+        ("clip.avi", "mpeg4", "yuv420p", False),
+        ("clip.flv", "libx264", "yuv420p", False),
+        ("clip.mkv", "ffv1", "bgr0", False),
+        ("clip.webm", "libvpx-vp9", "yuv420p", False),
+        ("clip.gif", "gif", "rgb8", False),
+        ("clip.y4m", "wrapped_avframe", "yuv420p", False),
+        ("clip.h264", "libx264", "yuv420p", True),
+    ],
+)
+def test_every_run_is_that_of_a_file_just_opened(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    codec: str,
+    pixel_format: str,
+    is_reopened: bool,
+) -> None:
+    """Whatever was read before: all packets, one frame, a part, or everything."""
+    options = {"bf": "2"} if codec in ("libx264", "mpeg4", "mpeg2video") else {}
+    path = make_video(
+        tmp_path / name,
+        moving_shapes(26, 64, 64),
+        rate=25,
+        codec=codec,
+        pixel_format=pixel_format,
+        options=options,
+    )
+    opened = 0
+    plain = Source.__init__
+
+    def counted(self: Source, path: Path) -> None:
+        nonlocal opened
+        opened += 1
+        plain(self, path)
+
+    monkeypatch.setattr(Source, "__init__", counted)
+    with open_video(path, survey=True) as reader:
+        begun = reader.frames()
+        first = next(begun)
+        fresh = np.stack(list(reader.frames()))  # beside the other run, so the file is opened for it
+        opened_for_two = opened
+        assert len(fresh) == 26
+        np.testing.assert_array_equal(np.stack([first, *begun]), fresh)
+        for start, end in ((0.0, 0.1), (0.6, None), (0.02, 0.7), (None, None)):
+            run = np.stack(list(reader.frames(start, end)))
+            until = None if end is None else round(end * 25 + 0.49)
+            np.testing.assert_array_equal(run, fresh[round((start or 0) * 25 + 0.49) : until])
+    assert opened_for_two == (3 if is_reopened else 2)
+    assert is_reopened or opened == opened_for_two
 
 
 def test_ffmpeg_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
-from infotok_cli.view.scene import Scene, Wish, size_in_words, where_tokens_are
+from infotok_cli.view.scene import Scene, Wish, where_tokens_are
 from make_video import make_video, moving_shapes
 from tiny_model import write_tiny_model
 
@@ -165,8 +165,3 @@ def test_help_loads_no_pillow() -> None:
         "assert not {'PIL', 'torch', 'av', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True)
-
-
-def test_sizes_in_words() -> None:
-    words = [size_in_words(size) for size in (7, 999, 1000, 41_234, 412_345, 41_234_567)]
-    assert words == ["7 B", "999 B", "1 kB", "41.2 kB", "412 kB", "41.2 MB"]
