@@ -13,7 +13,7 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -49,11 +49,18 @@ def commands(clip: Path, tokens: Path) -> dict[str, list[str]]:
     }
 
 
-def measure(clip: Path, folder: Path, *, rounds: int, options: list[str]) -> Iterator[ViewTime]:
-    """Time all commands, `rounds` times in turn; `options` go to each. RuntimeError where one fails."""
+def measure(
+    clip: Path, folder: Path, *, rounds: int, options: list[str], only: Collection[str] = ()
+) -> Iterator[ViewTime]:
+    """Time all commands, or the decode and those in `only`, `rounds` times in turn.
+
+    `options` go to each. RuntimeError where one fails.
+    """
     tokens = folder / "bench.itk"
     checked(["encode", str(clip), *options, "-y", "-o", str(tokens)])
-    timed = commands(clip, tokens)
+    timed = {
+        name: words for name, words in commands(clip, tokens).items() if not only or name in (PLAIN, *only)
+    }
     ran = [{name: checked([*words, *options]) for name, words in timed.items()} for _ in range(rounds)]
     for name, words in timed.items():
         pairs = [(one[name], one[PLAIN]) for one in ran]
@@ -76,6 +83,7 @@ def checked(arguments: list[str]) -> Ran:
     ran = run_command(arguments)
     if ran.exit_code:
         raise RuntimeError(f"infotok {' '.join(arguments)} failed with exit code {ran.exit_code}")
+    print(f"{arguments[0]}: {ran.wall_seconds:.1f} s, {ran.cpu_seconds:.1f} s of CPU", file=sys.stderr)
     return ran
 
 
@@ -87,6 +95,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the made-up clip")
     parser.add_argument("--clip", type=Path, help="a video of your own instead")
     parser.add_argument("--rounds", type=int, default=3, help="how often each command runs")
+    parser.add_argument("--only", nargs="*", default=[], help="names of commands beside the decode")
     parser.add_argument("--model", help="name or .safetensors file")
     chosen = parser.parse_args()
     options = ["--model", chosen.model] if chosen.model else []
@@ -95,7 +104,7 @@ def main() -> None:
         if not chosen.clip:
             long_clip(clip, chosen.seconds)
         try:
-            for row in measure(clip, Path(name), rounds=chosen.rounds, options=options):
+            for row in measure(clip, Path(name), rounds=chosen.rounds, options=options, only=chosen.only):
                 print(json.dumps(asdict(row)), flush=True)
         except RuntimeError as error:
             sys.exit(str(error))
