@@ -19,6 +19,7 @@ from infotok_cli.errors import UsageError
 from infotok_cli.itk.frame_times import frame_range, frame_span
 from infotok_cli.itk.playback import Chunk, file_chunks, stream_chunks
 from infotok_cli.model.engine import Engine
+from infotok_cli.tags import Tags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,8 @@ class Stored(Protocol):
 
     @property
     def header(self) -> Header: ...
+    @property
+    def tags(self) -> Tags: ...
     @property
     def size_bytes(self) -> int: ...
 
@@ -101,6 +104,8 @@ def playing_reader(
     named = lost if wanted.skip_bad else None
     if reader.damage is not None:
         lost.append(f"{reader.name} {reader.damage}: what is whole is shown")
+    if reader.tags_damage is not None:
+        lost.append(f"{reader.name}: {reader.tags_damage}: title and date are left out")
     check_model(engine, reader.header, reader.name)
     frames = frame_range(reader, wanted.start_seconds, wanted.end_seconds, wanted.frames)
     decoded = decoded_segments(reader, engine, frames, named)

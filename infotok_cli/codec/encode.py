@@ -166,7 +166,7 @@ def encode_input(
         is_live = given.is_stream or made.is_stream
         job = EncodeJob(video=video, engine=engine, options=options, header=header, is_live=is_live)
         planner = make_planner(options, header, engine.loaded.fits, str(engine.loaded.path))
-        writer = ItkWriter(stream, header, made.name)
+        writer = ItkWriter(stream, header, made.name, video.tags)
         tally.started(None if given.is_stream else expected_frames(job))
         # 3. Group by group tokens are shared out and written; closed before the video, which is read ahead.
         with closing(groups_to_write(job, planner, tally)) as groups:

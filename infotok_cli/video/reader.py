@@ -21,8 +21,9 @@ from av.video.stream import VideoStream
 
 from infotok_cli.errors import InfotokError, InputError
 from infotok_cli.sound import AudioPacket, AudioTrack
+from infotok_cli.tags import Tags
 from infotok_cli.video.audio import AudioSource
-from infotok_cli.video.left_out import left_out
+from infotok_cli.video.left_out import left_out, tags_of
 from infotok_cli.video.source import Source
 from infotok_cli.video.timed_frames import (
     Presentation,
@@ -53,6 +54,10 @@ class VideoReader(Protocol):
     @property
     def origin_seconds(self) -> Fraction:
         """When the first frame is shown, by the container's clock, which that of the sound is too."""
+
+    @property
+    def tags(self) -> Tags:
+        """Its title and date."""
 
     @property
     def warnings(self) -> tuple[InfotokError, ...]:
@@ -104,6 +109,7 @@ class FileReader:
         self._damage: dict[str, InfotokError] = {}
         with Source(path) as source:
             self._left_out = left_out(source.container, str(path), audio=audio)
+            self.tags = tags_of(source.container)
             probe = _Probe(source, audio=audio)
             first = next(source.decode(probe.pictures), None)
             shown = Presentation.of(source, first)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,7 @@ from av.video.stream import VideoStream
 from infotok_cli.colour import BT709, Colour
 from infotok_cli.errors import InfotokError, InputError, OutputError, UsageError
 from infotok_cli.sound import AudioPacket, AudioTrack
+from infotok_cli.tags import NO_TAGS, Tags
 from infotok_cli.video.audio import template
 from infotok_cli.video.encoders import Encoder, find_encoder, padded_size, writable_colour
 from infotok_cli.video.ffmpeg_pipes import WriteOnly, unwritable
@@ -106,12 +108,14 @@ class VideoWriter:
         tick: Fraction | None = None,
         audio: AudioTrack | None = None,
         pixel_format: str | None = None,
+        tags: Tags = NO_TAGS,
     ) -> None:
         """`encoder_options` go to FFmpeg's encoder over the usual ones; errors name the file `shown_as`.
 
         tick: seconds per unit of the times that `write` gets; None for a constant frame rate.
         audio: what the packets of `write_audio` are.
         pixel_format: of the file; with yuv420p odd sizes get another row or column, a copy of the last one.
+        tags: title and date of the video.
         """
         sink = self._sink = None if isinstance(path, (str, Path)) else WriteOnly(path)
         self._path = Path(shown_as or ("output" if sink is not None else str(path)))
@@ -135,6 +139,7 @@ class VideoWriter:
                 encoder_options = (*encoder.live_options, *encoder_options)
             else:
                 self._container = av.open(f"file:{Path(str(path)).absolute()}", mode="w")
+        self._container.metadata.update(_metadata(tags))
         try:
             self._stream = self._add_stream(encoder, crf, pixel_format, sample_aspect, encoder_options)
             self._audio = None if audio is None else self._add_audio(audio)
@@ -317,6 +322,15 @@ class VideoWriter:
         if self._sink is not None and not isinstance(error, Exception):
             self._sink.is_mute = True  # whoever ends the command does not wait for a reader
         self.abort()
+
+
+def _metadata(tags: Tags) -> dict[str, str]:
+    """The tags as FFmpeg's containers take them; a moment in time also as when the video was made."""
+    found = {name: value for name, value in vars(tags).items() if value}
+    with contextlib.suppress(ValueError):
+        if "T" in tags.date and datetime.fromisoformat(tags.date):
+            found["creation_time"] = tags.date
+    return found
 
 
 def _padded(picture: Frame, size: tuple[int, int]) -> Frame:
