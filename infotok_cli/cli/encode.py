@@ -87,7 +87,7 @@ def encode(
         bool,
         typer.Option(
             "--skip-bad",
-            help="Encode a damaged or truncated video up to the damage.",
+            help="Encode a damaged video too: lost frames repeat the last good one, as a warning tells.",
             rich_help_panel=options.INPUT_PANEL,
         ),
     ] = False,
@@ -165,7 +165,7 @@ def encode(
             model, device, kernels, precision=precision, deterministic=deterministic, compiled=compile_blocks
         )
         if read_from is source:
-            expected = forecast_file(source, engine, wanted, fps=pace)
+            expected = forecast_file(source, engine, wanted, fps=pace, skip_bad=skip_bad)
             if dry_run:
                 print_out(render.forecast_text(expected, str(target), as_json=as_json))
                 return

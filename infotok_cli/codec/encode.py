@@ -139,7 +139,8 @@ def encode_file(
     """Encode a video into `target`: a file, which appears whole or not at all, or a binary stream.
 
     A `source` that is a folder is a video of its numbered pictures, `fps` of them in a second, 30 by default.
-    With `skip_bad` a damaged file is encoded up to the damage, which the report's warnings tell.
+    With `skip_bad` a damaged file is encoded too: the last frame before damage stands for what is lost, as
+    the report's warnings tell.
 
     A `source` that is a stream is read from front to back; see `PipeReader` for what can be.
     Raises InputError, UsageError, ModelError or OutputError; see those of the video reader, the

@@ -57,13 +57,18 @@ class Forecast:
 
 
 def forecast_file(
-    source: Place, engine: Engine, options: EncodeOptions, *, fps: Fraction | None = None
+    source: Place,
+    engine: Engine,
+    options: EncodeOptions,
+    *,
+    fps: Fraction | None = None,
+    skip_bad: bool = False,
 ) -> Forecast:
     """What `encode_file` would do with the same arguments; reads no more of the video than its first frame.
 
     Raises what that would raise before its first segment, and UsageError for a stream, which it would use up.
     """
-    given = input_of(source, fps=fps)
+    given = input_of(source, fps=fps, skip_bad=skip_bad)
     if isinstance(given, StreamInput):
         raise UsageError("a dry run would use up the pipe", way_out="save it to a file first")
     check_masking(engine, options)
