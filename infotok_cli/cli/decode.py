@@ -32,8 +32,8 @@ def decode(
             "--output",
             "-o",
             metavar="OUT.mp4|FOLDER/",
-            help="A file (.mp4, .m4v, .mov, .mkv, .webm, .gif, .y4m), a folder for PNG frames, or - for "
-            "standard output.",
+            help="A file (.mp4, .m4v, .mov, .mkv, .webm, .avi, .gif, .y4m), a folder for PNG frames, or - "
+            "for standard output.",
             show_default="FILE with the suffix .decoded.mp4",
             rich_help_panel=options.OUTPUT_PANEL,
         ),

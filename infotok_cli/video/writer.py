@@ -26,15 +26,22 @@ from infotok_cli.errors import InfotokError, InputError, OutputError, UsageError
 from infotok_cli.sound import AudioPacket, AudioTrack
 from infotok_cli.tags import NO_TAGS, Tags
 from infotok_cli.video.audio import template
+from infotok_cli.video.constant import check_constant
 from infotok_cli.video.encoders import Encoder, find_encoder, padded_size, writable_colour
 from infotok_cli.video.ffmpeg_pipes import WriteOnly, unwritable
 from infotok_cli.video.pixels import YuvConverter
 from infotok_cli.video.video_info import VIDEO_SUFFIXES, Frame
 
-NO_SOUND_OF = {".gif": ("A_",), ".mp4": ("A_PCM",), ".m4v": ("A_PCM",), ".mov": ("A_FLAC", "A_OPUS")}
+NO_SOUND_OF = {
+    ".gif": ("A_",),
+    ".mp4": ("A_PCM",),
+    ".m4v": ("A_PCM",),
+    ".mov": ("A_FLAC", "A_OPUS"),
+    ".avi": ("A_AAC", "A_EAC3", "A_FLAC", "A_OPUS"),
+}
 """Codecs that FFmpeg refuses only when it starts to write, where it no longer says what is wrong.
 
-MP4 wants to know which loudspeaker a channel is for, which PCM does not tell.
+MP4 wants to know which loudspeaker a channel is for, which PCM does not tell. Few players find AAC in AVI.
 """
 
 MOV_SUFFIXES = (".mp4", ".m4v", ".mov")
@@ -122,7 +129,9 @@ class VideoWriter:
         self._suffix = ".mkv" if sink is not None else self._path.suffix.lower()
         self._shape = (height, width, 3)
         self._rate = Fraction(frame_rate)
-        self._tick = tick or 1 / self._rate
+        self._given_tick, self._tick = tick, tick or 1 / self._rate
+        if self._suffix == ".avi":
+            self._tick = 1 / self._rate
         self._count = self._last = self._longest = 0
         if sink is None:
             check_video_name(self._path)
@@ -179,6 +188,8 @@ class VideoWriter:
         encoder_options: Sequence[tuple[str, str]],
     ) -> VideoStream:
         options = {**dict(encoder.options), **dict(encoder_options)}
+        if self._suffix == ".avi":
+            options.setdefault("bf", "0")  # frames of AVI lie in the order they are shown
         quality = encoder.default_crf if crf is None else crf
         if quality is not None and encoder.default_crf is not None:
             options["crf"] = str(quality)
@@ -247,12 +258,20 @@ class VideoWriter:
         for place, picture in enumerate(frames):
             check_picture(picture, self._shape)
             frame = self._converter(_padded(picture, self._size))
-            frame.pts = self._count if ticks is None else ticks[place]
+            frame.pts = self._count if ticks is None else self._shown_at(ticks[place])
             self._longest, self._last = max(self._longest, frame.pts - self._last), frame.pts
             frame.time_base = self._tick
             self._count += 1
             with self._muxing():
                 self._container.mux(self._stream.encode(frame))
+
+    def _shown_at(self, tick: int) -> int:
+        """The time of the next frame in the file's units; AVI counts frames."""
+        if self._suffix != ".avi" or self._given_tick is None:
+            return tick
+        seconds = tick * self._given_tick
+        check_constant(self._count, seconds, self._rate, self._given_tick, kind="AVI", name=str(self._path))
+        return self._count
 
     def write_audio(self, packets: Sequence[AudioPacket]) -> None:
         """Append packets, whose times count from the first frame on; raises OutputError."""
