@@ -129,6 +129,10 @@ def decode(
         options.check_distinct(source, target)
     if write_to is target:
         _check_output(target, overwrite)
+    if read_from is source:
+        from infotok_cli.container.reader import ItkReader
+
+        ItkReader(source, recover=skip_bad).close()  # damage is told before a model is loaded
 
     from infotok_cli.cli import render
     from infotok_cli.cli.progress import progress

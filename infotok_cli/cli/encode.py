@@ -151,6 +151,8 @@ def encode(
     if write_to is target:
         check_itk_name(target)
         options.check_file_output(target, overwrite)
+    if read_from is source:
+        _look_at(source, pace, skip_bad)
 
     from infotok_cli.cli import render
     from infotok_cli.cli.progress import progress
@@ -198,6 +200,14 @@ def _check_source(source: Path) -> None:
         numbered_pictures(source)
     else:
         options.check_input(source)
+
+
+def _look_at(source: Path, fps: Fraction | None, skip_bad: bool) -> None:
+    """Raise what the first frame of the video says against it, before a model is loaded."""
+    from infotok_cli.codec.endpoints import FileInput
+
+    with FileInput(source, fps, skip_bad).glimpse():
+        pass
 
 
 def _frame_rate(text: str | None) -> Fraction | None:
