@@ -147,12 +147,11 @@ def encode(
     target = itk_output(source, output, overwrite=overwrite)
     write_to = output_of(target, as_json and not dry_run)
     if read_from is source:
+        _look_at(source, pace, skip_bad)
         options.check_distinct(source, target)
     if write_to is target:
         check_itk_name(target)
         options.check_file_output(target, overwrite)
-    if read_from is source:
-        _look_at(source, pace, skip_bad)
 
     from infotok_cli.cli import render
     from infotok_cli.cli.progress import progress
