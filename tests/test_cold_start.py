@@ -177,6 +177,14 @@ def test_errors_of_budgets_load_no_torch(small_file: Path, arguments: list[str])
     probe("torch,av,infotok_kernels", *(word.format(small_file) for word in arguments), code=2)
 
 
+@pytest.mark.parametrize("command", ["encode", "decode"])
+def test_bad_inputs_are_refused_before_a_model_is_loaded(small_file: Path, command: str) -> None:
+    for content in (b"", b"no video, no tokens", small_file.read_bytes()[:-30]):
+        small_file.write_bytes(content)
+        target = small_file.with_name("new.itk" if command == "encode" else "new.mkv")
+        probe("torch,infotok_kernels,safetensors", command, small_file, "-o", target, code=3)
+
+
 @pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["encode", "x", "--rate", "4"], 2)])
 def test_help_and_usage_errors_are_quick(arguments: list[str], code: int) -> None:
     """Processor time, the best of several runs, less what bare Python takes here beyond 20 ms."""

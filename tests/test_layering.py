@@ -24,6 +24,7 @@ RANKS = {
     "infotok_cli.atomic": 0,
     "infotok_cli.places": 0,
     "infotok_cli.sound": 0,
+    "infotok_cli.tags": 0,
     "infotok_cli.colour": 0,
     "infotok_cli.metrics": 0,
     "infotok_cli.wording": 0,

@@ -20,6 +20,7 @@ from infotok_cli.batch.remote import fetch, is_url
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.errors import InfotokError
 from infotok_cli.sound import AudioPacket, AudioTrack
+from infotok_cli.tags import Tags
 from infotok_cli.video.reader import VideoReader, open_video
 from infotok_cli.video.timed_frames import TimedFrame
 from infotok_cli.video.video_info import VideoInfo
@@ -65,6 +66,10 @@ class BegunVideo:
     @property
     def origin_seconds(self) -> Fraction:
         return self._video.origin_seconds
+
+    @property
+    def tags(self) -> Tags:
+        return self._video.tags
 
     @property
     def warnings(self) -> tuple[InfotokError, ...]:

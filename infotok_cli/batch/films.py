@@ -34,6 +34,7 @@ from infotok_cli.errors import InfotokError
 from infotok_cli.model.engine import Engine
 from infotok_cli.places import output_of
 from infotok_cli.sound import AudioPacket, AudioTrack
+from infotok_cli.tags import Tags
 from infotok_cli.video.audio import AudioFeed
 from infotok_cli.video.reader import FileReader, open_video
 from infotok_cli.video.timed_frames import TimedFrame
@@ -149,6 +150,10 @@ class _PartVideo:
     @property
     def origin_seconds(self) -> Fraction:
         return self._video.origin_seconds
+
+    @property
+    def tags(self) -> Tags:
+        return self._video.tags
 
     @property
     def warnings(self) -> tuple[InfotokError, ...]:

@@ -31,8 +31,8 @@ def decode(
         str | None,
         options.output_option(
             "OUT.mp4|FOLDER/",
-            "A file (.mp4, .m4v, .mov, .mkv, .webm, .gif, .y4m), a folder for PNG frames, or - for "
-            "standard output.",
+            "A file (.mp4, .m4v, .mov, .mkv, .webm, .avi, .gif, .y4m), a folder for PNG frames, or - "
+            "for standard output.",
             default="FILE with the suffix .decoded.mp4",
         ),
     ] = None,
@@ -124,6 +124,10 @@ def decode(
         options.check_distinct(source, target)
     if write_to is target:
         _check_output(target, overwrite)
+    if read_from is source:
+        from infotok_cli.container.reader import ItkReader
+
+        ItkReader(source, recover=skip_bad).close()  # damage is told before a model is loaded
 
     from infotok_cli.cli.progress import progress
     from infotok_cli.codec.decode_outputs import frame_output

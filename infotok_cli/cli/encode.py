@@ -86,7 +86,7 @@ def encode(
         bool,
         typer.Option(
             "--skip-bad",
-            help="Encode a damaged or truncated video up to the damage.",
+            help="Encode a damaged video too: lost frames repeat the last good one, as a warning tells.",
             rich_help_panel=options.INPUT_PANEL,
         ),
     ] = False,
@@ -139,6 +139,7 @@ def encode(
     target = itk_output(source, output, overwrite=overwrite)
     write_to = output_of(target, as_json and not dry_run)
     if read_from is source:
+        _look_at(source, pace, skip_bad)
         options.check_distinct(source, target)
     if write_to is target:
         check_itk_name(target)
@@ -157,7 +158,7 @@ def encode(
             model, device, kernels, precision=precision, deterministic=deterministic, compiled=compile_blocks
         )
         if dry_run:
-            expected = forecast_file(source, engine, wanted, fps=pace)
+            expected = forecast_file(source, engine, wanted, fps=pace, skip_bad=skip_bad)
             print_out(render.forecast_text(expected, str(target), as_json=as_json))
             return
         bar.describe("encoding")
@@ -204,6 +205,14 @@ def _input(source: Path, output: str | None, wanted: EncodeOptions) -> Path | Bi
     else:
         options.check_input(source)
     return source
+
+
+def _look_at(source: Path, fps: Fraction | None, skip_bad: bool) -> None:
+    """Raise what the first frame of the video says against it, before a model is loaded."""
+    from infotok_cli.codec.endpoints import FileInput
+
+    with FileInput(source, fps, skip_bad).glimpse():
+        pass
 
 
 def _frame_rate(text: str | None) -> Fraction | None:

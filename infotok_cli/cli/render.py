@@ -299,6 +299,8 @@ def file_values(report: FileReport) -> dict[str, Any]:
         "router": header.router,
         "allocation": header.allocation,
         "encoder": header.encoder,
+        "title": report.tags.title or None,
+        "date": report.tags.date or None,
     }
 
 
@@ -328,6 +330,7 @@ def inspect_table(report: FileReport, *, verified: bool = False) -> str:
     rows = {
         "file": printable(Path(report.path).name),
         "format": f"version {report.format_version}, written by {header.encoder or 'an unknown encoder'}",
+        **{name: printable(value) for name, value in vars(report.tags).items() if value},
         "video": f"{header.width} x {header.height} pixels, {counted(report.frames, 'frame')}, "
         f"{frames_per_second(header.frame_rate)}, {report.duration_seconds:.3f} s",
         "segments": f"{report.segments:,} of {header.segment_frames} frames ({length:.3g} s)",

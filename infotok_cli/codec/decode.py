@@ -85,7 +85,7 @@ def decode_file(
         told = progress or Silence()
         told.started(playback.total)
         with (
-            output.opened(header, track) as writer,
+            output.opened(header, track, playback.stored.tags) as writer,
             ahead(playback.chunks, playback.batch) as chunks,
         ):
             shown, seconds = _write(chunks, writer, told, with_sound=track is not None)

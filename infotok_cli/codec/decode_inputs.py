@@ -20,6 +20,7 @@ from infotok_cli.itk.frame_times import frame_range, frame_span
 from infotok_cli.itk.keep_maps import noted_damage
 from infotok_cli.itk.playback import Chunk, file_chunks, stream_chunks
 from infotok_cli.model.engine import Engine
+from infotok_cli.tags import Tags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,8 @@ class Played(Protocol):
 
     @property
     def header(self) -> Header: ...
+    @property
+    def tags(self) -> Tags: ...
     @property
     def size_bytes(self) -> int:
         """Of a stream, what has been read of it."""
@@ -102,6 +105,8 @@ def playing_reader(
     """Begin to decode an opened file; see `playing`, and `decoded_segments` for `late`."""
     named = lost if wanted.skip_bad else None
     lost += noted_damage(reader)
+    if reader.tags_damage is not None:
+        lost.append(f"{reader.name}: {reader.tags_damage}: title and date are left out")
     check_model(engine, reader.header, reader.name)
     frames = frame_range(reader, wanted.start_seconds, wanted.end_seconds, wanted.frames)
     decoded = decoded_segments(reader, engine, frames, named, late)

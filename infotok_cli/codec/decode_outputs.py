@@ -14,6 +14,7 @@ from infotok_cli.container.header import Header
 from infotok_cli.errors import OutputError, UsageError
 from infotok_cli.places import FileOutput, Place, output_of
 from infotok_cli.sound import AudioTrack
+from infotok_cli.tags import NO_TAGS, Tags
 from infotok_cli.video.encoders import CHOOSABLE_FORMATS
 from infotok_cli.video.png_folder import PngWriter
 from infotok_cli.video.writer import FrameWriter, VideoWriter, check_video_name, is_png_folder
@@ -35,8 +36,10 @@ class FrameOutput(Protocol):
     def carries_sound(self) -> bool:
         """Whether it has a place for sound."""
 
-    def opened(self, header: Header, audio: AudioTrack | None) -> AbstractContextManager[FrameWriter]:
-        """A writer of frames as `header` describes them, and of that sound; UsageError or OutputError."""
+    def opened(
+        self, header: Header, audio: AudioTrack | None, tags: Tags = NO_TAGS
+    ) -> AbstractContextManager[FrameWriter]:
+        """A writer of frames as `header` says, of that sound and tags; UsageError or OutputError."""
 
     def size_bytes(self) -> int | None:
         """Bytes that were written, None for a stream; OutputError when they have disappeared."""
@@ -82,10 +85,10 @@ class VideoFile:
         return self.path.suffix.lower() != ".gif"
 
     @contextmanager
-    def opened(self, header: Header, audio: AudioTrack | None) -> Iterator[FrameWriter]:
+    def opened(self, header: Header, audio: AudioTrack | None, tags: Tags = NO_TAGS) -> Iterator[FrameWriter]:
         with (
             atomic_path(self.path, self.overwrite) as temporary,
-            _video_writer(temporary, header, audio, self.coding, shown_as=self.name) as writer,
+            _video_writer(temporary, header, audio, tags, self.coding, shown_as=self.name) as writer,
         ):
             yield writer
 
@@ -106,7 +109,7 @@ class Y4mFile:
         return str(self.path)
 
     @contextmanager
-    def opened(self, header: Header, audio: AudioTrack | None) -> Iterator[FrameWriter]:
+    def opened(self, header: Header, audio: AudioTrack | None, tags: Tags = NO_TAGS) -> Iterator[FrameWriter]:
         with (
             atomic_output(self.path, self.overwrite) as stream,
             _y4m_writer(stream, header, self.name) as writer,
@@ -130,7 +133,7 @@ class PictureFolder:
         return str(self.path)
 
     @contextmanager
-    def opened(self, header: Header, audio: AudioTrack | None) -> Iterator[FrameWriter]:
+    def opened(self, header: Header, audio: AudioTrack | None, tags: Tags = NO_TAGS) -> Iterator[FrameWriter]:
         with PngWriter(self.path, header.width, header.height, overwrite=self.overwrite) as writer:
             yield writer
 
@@ -147,8 +150,10 @@ class MatroskaStream:
     name: str
     carries_sound: ClassVar[bool] = True
 
-    def opened(self, header: Header, audio: AudioTrack | None) -> AbstractContextManager[FrameWriter]:
-        return _video_writer(self.stream, header, audio, self.coding, shown_as=self.name)
+    def opened(
+        self, header: Header, audio: AudioTrack | None, tags: Tags = NO_TAGS
+    ) -> AbstractContextManager[FrameWriter]:
+        return _video_writer(self.stream, header, audio, tags, self.coding, shown_as=self.name)
 
     def size_bytes(self) -> None:
         return
@@ -163,7 +168,7 @@ class Y4mStream:
     carries_sound: ClassVar[bool] = False
 
     @contextmanager
-    def opened(self, header: Header, audio: AudioTrack | None) -> Iterator[FrameWriter]:
+    def opened(self, header: Header, audio: AudioTrack | None, tags: Tags = NO_TAGS) -> Iterator[FrameWriter]:
         with _y4m_writer(self.stream, header, self.name) as writer:
             yield writer
 
@@ -215,7 +220,13 @@ def _check_choice(parameter: str, value: str | None, choices: Sequence[str]) -> 
 
 
 def _video_writer(
-    place: Path | BinaryIO, header: Header, audio: AudioTrack | None, coding: Coding, *, shown_as: str
+    place: Path | BinaryIO,
+    header: Header,
+    audio: AudioTrack | None,
+    tags: Tags,
+    coding: Coding,
+    *,
+    shown_as: str,
 ) -> VideoWriter:
     return VideoWriter(
         place,
@@ -230,6 +241,7 @@ def _video_writer(
         tick=_tick_of(header),
         audio=audio,
         pixel_format=coding.pixel_format,
+        tags=tags,
     )
 
 

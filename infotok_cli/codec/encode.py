@@ -137,7 +137,8 @@ def encode_file(
     """Encode a video into `target`: a file, which appears whole or not at all, or a binary stream.
 
     A `source` that is a folder is a video of its numbered pictures, `fps` of them in a second, 30 by default.
-    With `skip_bad` a damaged file is encoded up to the damage, which the report's warnings tell.
+    With `skip_bad` a damaged file is encoded too: the last frame before damage stands for what is lost, as
+    the report's warnings tell.
 
     A `source` that is a stream is read from front to back; see `PipeReader` for what can be.
     Raises InputError, UsageError, ModelError or OutputError; see those of the video reader, the
@@ -168,7 +169,7 @@ def encode_input(
         job = EncodeJob.of(video, engine, options, is_live=given.is_stream or made.is_stream)
         header = job.header
         planner = make_planner(options, header, engine.loaded.fits, str(engine.loaded.path))
-        writer = ItkWriter(stream, header, made.name)
+        writer = ItkWriter(stream, header, made.name, video.tags)
         tally.started(forecast(job, given.name), total=None if given.is_stream else job.expected_frames)
         # 3. Group by group tokens are shared out and written; closed before the video, which is read ahead.
         with closing(groups_to_write(job, planner, tally)) as groups:

@@ -49,7 +49,7 @@ class FileInput:
     fps: Fraction | None = None
     """Pictures of a folder that are shown in a second."""
     skip_bad: bool = False
-    """Whether a damaged video is read up to the damage."""
+    """Whether a damaged video is read past the damage."""
     is_stream: ClassVar[bool] = False
 
     @property
@@ -92,7 +92,7 @@ class FileInput:
         """Open it for what its container and first frame tell, without a look at all packets."""
         if os.path.isdir(self.path):
             return FolderReader(self.path, self.fps)
-        return open_video(self.path)
+        return open_video(self.path, skip_bad=self.skip_bad)
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,20 @@ from infotok_cli.codec.load_engine import check_masking
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.container.header import Header
 from infotok_cli.errors import UsageError
+from infotok_cli.model.bands import BAND_POSITIONS
 from infotok_cli.model.engine import Engine
 
 BASE_BYTES = 400_000_000
 """Memory of the program and the packaged model, whatever is encoded."""
 
 POSITION_BYTES = 25_000
-"""Memory for each token-grid position of a segment on a CPU in float32.
+"""Memory for each token-grid position that goes through the network at once, in float32 on a CPU."""
 
-Measured (peak resident memory, one thread): 0.42 GB at 64x48, 0.85 GB at 456x256 and 3.3 GB at 1280x720, 32
-frames each, 6.3 GB for a picture of 4000x3000. Many segments take more: 2.0 GB for ten of them at 456x256.
+FURTHER_BYTES = 2_000
+"""The same for each position beyond, as larger grids go through it in bands of rows.
+
+Measured (peak resident memory, one thread): 0.42 GB at 64x48, 0.85 GB at 456x256 and 1.4 GB at 1276x720, 32
+frames each, 1.2 GB for a picture of 4000x3000. Many segments take more: 2.0 GB for ten of them at 456x256.
 Half of it is counted in bfloat16.
 """
 
@@ -56,13 +60,18 @@ class Forecast:
 
 
 def forecast_file(
-    source: Place, engine: Engine, options: EncodeOptions, *, fps: Fraction | None = None
+    source: Place,
+    engine: Engine,
+    options: EncodeOptions,
+    *,
+    fps: Fraction | None = None,
+    skip_bad: bool = False,
 ) -> Forecast:
     """What `encode_file` would do with the same arguments; reads no more of the video than its first frame.
 
     Raises what that would raise before its first segment, and UsageError for a stream, which it would use up.
     """
-    given = input_of(source, fps=fps)
+    given = input_of(source, fps=fps, skip_bad=skip_bad)
     if isinstance(given, StreamInput):
         raise UsageError("a dry run would use up the pipe", way_out="save it to a file first")
     check_masking(engine, options)
@@ -137,4 +146,6 @@ def memory_bytes(job: EncodeJob, frames: int | None) -> int | None:
         return None
     longest = header.segment_frames if frames is None else min(frames, header.segment_frames)
     share = 2 if engine.runtime.precision == "bf16" else 1
-    return BASE_BYTES + POSITION_BYTES * header.positions(longest) // share
+    positions = header.positions(longest)
+    at_once = min(positions, 2 * BAND_POSITIONS)
+    return BASE_BYTES + (POSITION_BYTES * at_once + FURTHER_BYTES * (positions - at_once)) // share

@@ -11,6 +11,7 @@ from functools import cache
 from struct import Struct
 
 from infotok_cli.config import MAX_SEGMENT_FRAMES
+from infotok_cli.tags import MAX_DATE_BYTES, MAX_TITLE_BYTES
 
 MAGIC = b"\x89ITK\r\n\x1a\n"
 END_MAGIC = b"ITKEND\r\n"
@@ -22,6 +23,8 @@ SEGM = b"SEGM"
 TIME = b"TIME"
 AUDI = b"AUDI"
 INDX = b"INDX"
+TAGS = b"tags"
+"""Of all types that are known, the only one that a reader may pass over."""
 
 AUDIO_FLAG = 1
 """Bit of `flags` of HEAD: an AUDI section follows every segment."""
@@ -154,12 +157,14 @@ def max_coded_bytes(positions: int) -> int:
 MAX_SEGMENT_BYTES = SEGMENT_STRUCT.size + 2 * max_coded_bytes(MAX_POSITIONS_PER_SEGMENT)
 MAX_TIME_BYTES = TIME_STRUCT.size + MAX_FRAMES_PER_SEGMENT * MAX_VARINT_BYTES
 MAX_INDEX_BYTES = MAX_SEGMENTS * layout_of(ALL_INDEX_FIELDS).size
+MAX_TAGS_BYTES = 4 + MAX_TITLE_BYTES + MAX_DATE_BYTES
 MAX_PAYLOAD_BYTES = {
     HEAD: MAX_HEAD_BYTES,
     SEGM: MAX_SEGMENT_BYTES,
     TIME: MAX_TIME_BYTES,
     AUDI: MAX_AUDIO_BYTES,
     INDX: MAX_INDEX_BYTES,
+    TAGS: MAX_TAGS_BYTES,
 }
 
 FRAME_RATES = (Fraction(1, MAX_UNIT_SECONDS), Fraction(MAX_FRAME_RATE))

@@ -9,8 +9,17 @@ from infotok_cli.container.header import Header, unpack_header
 from infotok_cli.container.index import SegmentIndex, index_of_payload
 from infotok_cli.container.input_file import InputFile
 from infotok_cli.container.scan import explain_missing_end, find_segments
-from infotok_cli.container.sections import FRAME_BYTES, Frame, crc32c, passed_over
+from infotok_cli.container.sections import (
+    FRAME_BYTES,
+    Frame,
+    crc32c,
+    passed_over,
+    payload_of,
+    unpack_frame,
+)
+from infotok_cli.container.tags import tags_of
 from infotok_cli.errors import InputError
+from infotok_cli.tags import NO_TAGS, Tags
 
 COPY = "copy the file again, or encode the video again"
 REPAIR = f"{COPY}; 'infotok repair' saves what is whole"
@@ -28,6 +37,22 @@ def read_head(file: InputFile) -> tuple[Header, int]:
         way_out = error.way_out or "encode the video again"
         raise file.error(f"header (byte {at}): {error.what}", way_out) from error
     return header, at + FRAME_BYTES + len(payload)
+
+
+def read_tags(file: InputFile, at: int) -> tuple[Tags, str | None, int]:
+    """The tags behind the header, which ends at `at`; what is wrong with them, if anything; their end.
+
+    Where another section begins, or the file ends, there are none.
+    """
+    room = file.size_bytes - at
+    frame = unpack_frame(file.read(at, min(room, FRAME_BYTES)))
+    if frame.kind != layout.TAGS or not frame.is_possible or frame.total > room:
+        return NO_TAGS, None, at
+    try:
+        tags = tags_of(payload_of(file.read(at, frame.total), layout.TAGS), at)
+    except InputError as error:
+        return NO_TAGS, error.what, at + frame.total
+    return tags, None, at + frame.total
 
 
 def read_index(file: InputFile, header: Header, head_end: int) -> SegmentIndex:

@@ -23,6 +23,7 @@ from infotok_cli.container.opening import (
     other_sections,
     read_head,
     read_index,
+    read_tags,
     search_index,
 )
 from infotok_cli.container.sections import FRAME_BYTES, is_whole, payload_of, unpack_frame
@@ -30,6 +31,7 @@ from infotok_cli.container.tracks import spread_evenly, unpack_audio, unpack_tim
 from infotok_cli.errors import InputError
 from infotok_cli.places import Source
 from infotok_cli.sound import AudioPacket
+from infotok_cli.tags import Tags
 
 _SKIP = "--skip-bad of 'infotok decode', 'view' and 'report' shows the rest"
 
@@ -39,6 +41,10 @@ class ItkReader:
 
     header: Header
     index: SegmentIndex
+    tags: Tags
+    """Title and date of the video."""
+    tags_damage: str | None
+    """What is wrong with `tags` in a file that was opened with `recover`; None if nothing is."""
     total_frames: int
     """Frames that the file shows; frames that are trimmed off do not count."""
     size_bytes: int
@@ -62,7 +68,10 @@ class ItkReader:
         self._file = InputFile(source)
         self.name, self.size_bytes = self._file.name, self._file.size_bytes
         try:
-            self.header, self._head_end = read_head(self._file)
+            self.header, tags_at = read_head(self._file)
+            self.tags, self.tags_damage, self._head_end = read_tags(self._file, tags_at)
+            if self.tags_damage is not None and not recover:
+                raise self._file.error(self.tags_damage, REPAIR)
             self.damage = None
             try:
                 self.index = read_index(self._file, self.header, self._head_end)
@@ -192,7 +201,10 @@ class ItkReader:
         Raises:
             InputError: naming the first damaged part.
         """
-        read_head(self._file)
+        _, tags_at = read_head(self._file)
+        _, damage, _ = read_tags(self._file, tags_at)
+        if damage is not None:
+            raise self._file.error(damage, REPAIR)
         for number in range(len(self.index)):
             self.verify_segment(number)
             self.read_times(number)

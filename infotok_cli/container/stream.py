@@ -10,10 +10,12 @@ from infotok_cli.container import layout
 from infotok_cli.container.header import Header, counts_fault, unpack_header
 from infotok_cli.container.layout import IndexEntry, Segment, unpack_segment_start
 from infotok_cli.container.sections import FRAME_BYTES, Frame, pack_footer, unpack_frame
+from infotok_cli.container.tags import tags_of
 from infotok_cli.container.tracks import unpack_audio, unpack_times
 from infotok_cli.errors import InputError
 from infotok_cli.files import PatientInput
 from infotok_cli.sound import AudioPacket
+from infotok_cli.tags import NO_TAGS, Tags
 from infotok_cli.wording import counted
 
 _COPY = "copy it again, or save it to a file and use 'infotok repair'"
@@ -49,6 +51,9 @@ class ItkStream:
         """What the index must say of all segments but the last one read."""
         self._number = 0
         self._last: IndexEntry | None = None
+        self._section_at = 0
+        self._next: Frame | None = None
+        """Of the section whose payload is next; None where that is not read yet."""
         self._check_magic()
         frame, payload = self._section()
         if frame.kind != layout.HEAD:
@@ -57,6 +62,20 @@ class ItkStream:
             self.header: Header = unpack_header(payload)
         except InputError as error:
             raise self._error(f"header: {error.what}", error.way_out or "encode the video again") from error
+        self.tags = self._read_tags()
+        """Title and date of the video."""
+
+    def _read_tags(self) -> Tags:
+        """What the section behind the header says, if it is one of tags."""
+        self._section_at = self.size_bytes
+        self._next = self._frame()
+        if self._next.kind != layout.TAGS:
+            return NO_TAGS
+        at, (_, payload) = self._section_at, self._section()
+        try:
+            return tags_of(payload, at)
+        except InputError as error:
+            raise self._error(error.what, _COPY) from error
 
     def _check_magic(self) -> None:
         for byte in layout.MAGIC:
@@ -76,8 +95,8 @@ class ItkStream:
     def segments(self) -> Iterator[StreamedSegment]:
         """All segments in order; InputError where the stream is damaged or ends early, after all before."""
         while True:
-            at = self.size_bytes
             frame, payload = self._section()
+            at = self._section_at
             if frame.kind == layout.INDX:
                 self._check_end(at, payload)
                 return
@@ -181,14 +200,22 @@ class ItkStream:
             raise self._error(f"continues after its end at byte {self.size_bytes}", _COPY)
 
     def _section(self) -> tuple[Frame, bytes]:
-        """The next section, whose checksum is right."""
-        frame = unpack_frame(self._read(FRAME_BYTES, "a section"))
-        if not frame.is_possible:
-            raise self._broken("a section of wrong type or length")
+        """The next section, whose checksum is right; `_section_at` is where it starts."""
+        if self._next is None:
+            self._section_at = self.size_bytes
+            self._next = self._frame()
+        frame, self._next = self._next, None
         payload = self._read(frame.length, "a section")
         if not frame.holds(payload):
             raise self._broken("checksum differs")
         return frame, payload
+
+    def _frame(self) -> Frame:
+        """The start of a section."""
+        frame = unpack_frame(self._read(FRAME_BYTES, "a section"))
+        if not frame.is_possible:
+            raise self._broken("a section of wrong type or length")
+        return frame
 
     def _read(self, length: int, what: str) -> bytes:
         """Exactly so many bytes; the memory grows with what arrives, not with what a length claims."""

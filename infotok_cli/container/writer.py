@@ -9,19 +9,24 @@ from infotok_cli.container import layout
 from infotok_cli.container.header import Header, counts_fault
 from infotok_cli.container.layout import IndexEntry, Segment
 from infotok_cli.container.sections import FRAME_BYTES, pack_footer, pack_frame
+from infotok_cli.container.tags import pack_tags
 from infotok_cli.container.tracks import pack_audio, pack_times
 from infotok_cli.errors import InputError, OutputError
 from infotok_cli.files import write_all
 from infotok_cli.sound import AudioPacket
+from infotok_cli.tags import NO_TAGS, Tags
 
 
 class ItkWriter:
     """`write_segment` for each segment in order, then `finish`; without it the file counts as truncated."""
 
-    def __init__(self, file: BinaryIO, header: Header, name: str = "output") -> None:
-        """Write magic and header to `file`, a binary stream that is left open and that messages call `name`.
+    def __init__(self, file: BinaryIO, header: Header, name: str = "output", tags: Tags = NO_TAGS) -> None:
+        """Write magic, header and tags to `file`, a binary stream that is left open.
+
+        Messages call it `name`.
 
         Raises:
+            InputError: `tags` that the format cannot hold.
             OutputError: the stream cannot be written to.
         """
         self.header = header
@@ -41,6 +46,8 @@ class ItkWriter:
         self._finished = False
         self._write(layout.MAGIC)
         self._write_section(layout.HEAD, header.pack())
+        if tags:
+            self._write_section(layout.TAGS, pack_tags(tags))
 
     def write_segment(
         self,

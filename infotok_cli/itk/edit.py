@@ -153,6 +153,8 @@ def repair_file(source: Source, target: Place, *, overwrite: bool = False) -> Ed
     """
     with ItkReader(source, recover=True) as reader:
         notes = [] if reader.damage is None else [f"{reader.name} {reader.damage}"]
+        if reader.tags_damage is not None:
+            notes.append(f"{reader.name}: {reader.tags_damage}: title and date are left out")
         pieces = []
         for piece in _cut(reader, range(reader.total_frames)):
             try:
@@ -246,7 +248,7 @@ def _write(sources: Iterable[Source], target: Place, pieces: Sequence[_Piece], o
     header = _header(pieces)
     output = output_of(target, overwrite=overwrite)
     with output.opened() as stream:
-        writer = ItkWriter(stream, header, output.name)
+        writer = ItkWriter(stream, header, output.name, pieces[0].reader.tags)
         for reader, its_pieces in groupby(pieces, lambda piece: piece.reader):
             with reader.opened():
                 for piece in its_pieces:
@@ -263,9 +265,14 @@ def _write(sources: Iterable[Source], target: Place, pieces: Sequence[_Piece], o
         lost_frames=sum(piece.counts.shown for piece in pieces if piece.counts.lost),
         hidden_frames=sum(piece.counts.frames - piece.counts.shown for piece in pieces),
         size_bytes=size_bytes,
-        notes=tuple(
-            f"{reader.name}: {reader.other_bytes} bytes of sections that are unknown here are left out"
-            for reader in _readers(pieces)
-            if reader.other_bytes
-        ),
+        notes=tuple(_left_out(list(_readers(pieces)))),
     )
+
+
+def _left_out(readers: Sequence[ItkReader]) -> Iterator[str]:
+    """What of the inputs is not in the output, a line for each thing."""
+    for reader in readers:
+        if reader.other_bytes:
+            yield f"{reader.name}: {reader.other_bytes} bytes of sections that are unknown here are left out"
+        if reader.tags and reader.tags != readers[0].tags:
+            yield f"{reader.name}: its title and date are left out, those of {readers[0].name} are kept"

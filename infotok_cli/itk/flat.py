@@ -145,6 +145,7 @@ def left_out(reader: ItkReader) -> tuple[str, ...]:
     held = {
         "sound": reader.header.audio is not None,
         "frame times": reader.header.has_times,
+        "title and date": bool(reader.tags),
         "sections unknown here": reader.other_bytes > 0,
     }
     return tuple(name for name, present in held.items() if present)

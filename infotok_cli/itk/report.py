@@ -17,6 +17,7 @@ from infotok_cli.itk.find_weights import token_net_for
 from infotok_cli.itk.keep_maps import damaged_segments, keep_maps
 from infotok_cli.metrics import bits_per_pixel, bpp16
 from infotok_cli.places import Source
+from infotok_cli.tags import Tags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ class FileReport:
     path: str
     format_version: int
     header: Header
+    tags: Tags
     frames: int
     duration_seconds: float
     segments: int
@@ -205,6 +207,7 @@ def _facts(path: Source, reader: ItkReader) -> FileReport:
         path=str(path),
         format_version=header.format_version,
         header=header,
+        tags=reader.tags,
         frames=reader.total_frames,
         duration_seconds=float(reader.duration_seconds),
         segments=len(index),

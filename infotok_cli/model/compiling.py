@@ -20,6 +20,8 @@ def compile_blocks(model: Tokenizer) -> None:
     import torch._dynamo
 
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, SHAPES)
+    for stack in model.stacks():
+        stack.is_compiled = True
     for block in model.blocks():
         block.compile(dynamic=False)
 

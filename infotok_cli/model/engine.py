@@ -264,9 +264,9 @@ class Engine:
             keep = torch.ones(whole.log_error.shape, dtype=torch.bool, device=self.runtime.device)
             with self.runtime.autocast():
                 codes, _ = self._model.compress(whole, keep)
-                shown = self._model.reconstruct(codes, keep)
+                shown = self._model.reconstruct(codes, keep, frames=count)
             video = self._video([frames for frames, _ in some])
-            fetch = download(error_map(video, shown[:, :count, :height, :width]))
+            fetch = download(error_map(video, shown[:, :, :height, :width]))
             return lambda: list(fetch())
 
         return self._in_parts(start, list(zip(segments, analyses, strict=True)))()
@@ -324,7 +324,7 @@ class Engine:
             kept = upload([keep for _, keep in some], self.runtime.device)
             with self.runtime.autocast():
                 codes = self._model.codes_of(upload(wholes, self.runtime.device), kept)
-                shown = self._model.reconstruct(codes, kept)[:, :frames, :height, :width]
+                shown = self._model.reconstruct(codes, kept, frames=frames)[:, :, :height, :width]
             fetch = download(to_pixels(shown))
             return lambda: list(fetch())
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from infotok_cli.config import ModelConfig
+from infotok_cli.model.bands import row_bands
 from infotok_kernels import window_attention
 
 EPSILON = 1e-6
@@ -56,9 +57,12 @@ class Block(nn.Module):
         nn.init.zeros_(self.down.weight)
         nn.init.zeros_(self.down.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *, row_shift: int | None = None) -> Tensor:
+        """row_shift: that of the windows along y, where it is not the block's, for a band of a grid."""
         qkv = self.qkv(self.attention_norm(x)).unflatten(-1, (3, self.heads, -1))
-        mixed = window_attention(qkv, self.query_norm, self.key_norm, window=self.window, shift=self.shift)
+        mixed = window_attention(
+            qkv, self.query_norm, self.key_norm, window=self.window, shift=self.shift, row_shift=row_shift
+        )
         x = x + self.out(mixed.flatten(-2))
         out: Tensor = x + self.down(F.gelu(self.up(self.mlp_norm(x))))
         return out
@@ -69,12 +73,29 @@ class Stack(nn.Module):
 
     def __init__(self, config: ModelConfig, blocks: int) -> None:
         super().__init__()
+        self.is_compiled = False
+        """Whether torch.compile takes the blocks, once for each shape."""
         self.blocks = nn.ModuleList(
             Block(config, shift=(i % 2) * (config.window // 2)) for i in range(blocks)
         )
 
     def forward(self, x: Tensor, *, recompute: bool = False) -> Tensor:
-        """recompute: keep no block's activations for its gradient, but run it a second time there."""
+        """recompute: keep no block's activations for its gradient, but run it a second time there.
+
+        A large `x` is overwritten where there are no gradients.
+        """
         for block in self.blocks:
-            x = checkpoint(block, x, use_reentrant=False) if recompute else block(x)
+            x = checkpoint(block, x, use_reentrant=False) if recompute else self._applied(block, x)
+        return x
+
+    def _applied(self, block: nn.Module, x: Tensor) -> Tensor:
+        """The block on the grid, in bands of whole windows; compiled ones take it in one."""
+        assert isinstance(block, Block)
+        size = (x.shape[0], x.shape[1], x.shape[2], x.shape[3])
+        bands = row_bands(size, x.device, unit=block.window, first=block.shift)
+        if len(bands) == 1 or self.is_compiled:
+            whole: Tensor = block(x)
+            return whole
+        for band in bands:
+            x[:, :, band] = block(x[:, :, band], row_shift=block.shift if band.start == 0 else 0)
         return x

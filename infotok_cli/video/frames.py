@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 from infotok_cli.colour import RANGE_FULL, Colour
 from infotok_cli.errors import InfotokError, UsageError
 from infotok_cli.sound import AudioPacket
+from infotok_cli.tags import NO_TAGS
 from infotok_cli.video.pixels import RgbConverter
 from infotok_cli.video.timed_frames import LONGEST_TOLERANCE_SECONDS, TimedFrame
 from infotok_cli.video.video_info import Frame, VideoInfo, scaled_size
@@ -27,6 +28,7 @@ class FramesReader:
     is_constant = True
     sound = None
     origin_seconds = Fraction(0)
+    tags = NO_TAGS
     warnings: tuple[InfotokError, ...] = ()
 
     def __init__(

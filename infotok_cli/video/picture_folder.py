@@ -16,6 +16,7 @@ from av.video.frame import VideoFrame
 
 from infotok_cli.errors import InfotokError, InputError
 from infotok_cli.sound import AudioPacket
+from infotok_cli.tags import NO_TAGS
 from infotok_cli.video.source import Source
 from infotok_cli.video.timed_frames import Presentation, RunningStreams, TimedFrame, TimeRange
 from infotok_cli.video.video_info import VideoInfo
@@ -74,6 +75,7 @@ class FolderReader:
     is_constant = True
     sound = None
     origin_seconds = Fraction(0)
+    tags = NO_TAGS
 
     def __init__(self, folder: Path, frame_rate: Fraction | None = None) -> None:
         self._running = RunningStreams()

@@ -19,7 +19,7 @@ from av.video.stream import VideoStream
 from infotok_cli.errors import InputError
 from infotok_cli.sound import AudioPacket, AudioTrack
 from infotok_cli.video.audio import AudioSource
-from infotok_cli.video.left_out import left_out
+from infotok_cli.video.left_out import left_out, tags_of
 from infotok_cli.video.source import Source
 from infotok_cli.video.timed_frames import Presentation, RunningStreams, TimedFrame, TimeRange, tells_rate
 from infotok_cli.video.video_info import Pace, VideoInfo
@@ -51,6 +51,7 @@ class PipeReader:
         self._running = RunningStreams()
         self._source = source = Source(Path(name), pipe)
         self.warnings = left_out(source.container, name, audio=audio)
+        self.tags = tags_of(source.container)
         self._video: deque[Packet[VideoStream]] = deque()
         self._heard: deque[AudioPacket] = deque()
         self._waiting = 0

@@ -12,17 +12,20 @@ from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, Self
 
 import av
 from av.packet import Packet
 from av.stream import Discard
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from infotok_cli.errors import InfotokError, InputError
 from infotok_cli.sound import AudioPacket, AudioTrack
+from infotok_cli.tags import Tags
 from infotok_cli.video.audio import AudioSource
-from infotok_cli.video.left_out import left_out
+from infotok_cli.video.damage import Damage
+from infotok_cli.video.left_out import left_out, tags_of
 from infotok_cli.video.source import Source
 from infotok_cli.video.timed_frames import (
     Presentation,
@@ -32,8 +35,6 @@ from infotok_cli.video.timed_frames import (
     tells_rate,
 )
 from infotok_cli.video.video_info import Frame, Pace, VideoInfo
-
-_Item = TypeVar("_Item")
 
 
 class VideoReader(Protocol):
@@ -53,6 +54,10 @@ class VideoReader(Protocol):
     @property
     def origin_seconds(self) -> Fraction:
         """When the first frame is shown, by the container's clock, which that of the sound is too."""
+
+    @property
+    def tags(self) -> Tags:
+        """Its title and date."""
 
     @property
     def warnings(self) -> tuple[InfotokError, ...]:
@@ -80,7 +85,8 @@ def open_video(
     """Open a video or image file; use as a context manager.
 
     `survey` reads the times of all frames, which `is_constant` rests on; `audio` learns the sound.
-    With `skip_bad` a video ends where it is damaged, and a warning says where; otherwise that is raised.
+    With `skip_bad` frames go on past damage, for which the last frame before it stands, and a warning says
+    where; otherwise that is raised.
     Raises InputError, naming the file, if it is missing, a folder, empty, unreadable, not a video,
     without frames, damaged at its start, or if its `audio` cannot be carried.
     """
@@ -103,13 +109,15 @@ class FileReader:
         self._path = path
         self._skip_bad = skip_bad
         self._running = RunningStreams()
-        self._damage: dict[str, InfotokError] = {}
+        self._damage: Damage | None = None
+        self._sound_damage: InfotokError | None = None
         self._idle: Source | None = None
         """The opened file, while no run of frames reads it."""
         with self._lent(Source(path)) as source:
             self._left_out = left_out(source.container, str(path), audio=audio)
+            self.tags = tags_of(source.container)
             probe = _Probe(source, audio=audio)
-            first = next(source.decode(probe.pictures), None)
+            first = next(self._decoded(source, probe.pictures, None), None)
             shown = Presentation.of(source, first)
             if not tells_rate(source):
                 shown = shown.at_rate(probe.pace(shown).rate())
@@ -130,7 +138,9 @@ class FileReader:
     @property
     def warnings(self) -> tuple[InfotokError, ...]:
         """What is left out, and what was damaged as far as it has been read."""
-        return (*self._left_out, *self._damage.values())
+        total = self.info.duration_seconds_from_container
+        damage = None if self._damage is None else self._damage.warning(total)
+        return (*self._left_out, *(told for told in (damage, self._sound_damage) if told is not None))
 
     def close(self) -> None:
         """Close the file and end every stream of frames that is still running."""
@@ -165,30 +175,27 @@ class FileReader:
 
     def _stream(self, wanted: TimeRange, short_side: int | None) -> Generator[TimedFrame]:
         with self._source_at(wanted.start_seconds) as (source, packets):
-            frames = self._whole(source.decode(packets), "pictures")
-            end = Fraction(0)
-            for timed in self._shown.timed(frames, wanted, short_side, has_clock=source.has_clock):
-                end = timed.seconds + (timed.shown_seconds or 1 / self.info.frame_rate)
-                yield timed
-            if "pictures" in self._damage:
-                self._damage["pictures"] = self._ended(self._damage["pictures"], end)
+            damage = self._damage = Damage(self.info.frame_rate, str(self._path))
+            decoded = self._decoded(source, packets, damage)
+            frames = self._shown.timed(decoded, wanted, short_side, has_clock=source.has_clock)
+            yield from damage.bridged(frames, fill=self.is_constant and source.has_clock)
 
-    def _whole(self, items: Iterator[_Item], what: str) -> Iterator[_Item]:
-        """Up to the damage, which is raised unless it is to be skipped."""
+    def _decoded(
+        self, source: Source, packets: Iterator[Packet[VideoStream]], damage: Damage | None
+    ) -> Iterator[VideoFrame]:
+        """Decoded frames, past damage if it is to be skipped; what is met then goes to `damage`."""
+        if not self._skip_bad:
+            return source.decode(packets)
+        return source.decode_past(packets, lambda error: None if damage is None else damage.add(error))
+
+    def _heard(self, packets: Iterator[AudioPacket]) -> Iterator[AudioPacket]:
+        """Up to damage of the sound, which is raised unless it is to be skipped."""
         try:
-            yield from items
+            yield from packets
         except InputError as error:
             if not self._skip_bad:
                 raise
-            self._damage[what] = InputError(error.what, way_out="the rest is left out", where=error.where)
-
-    def _ended(self, damage: InfotokError, end: Fraction) -> InfotokError:
-        """The same, with how much there is and how much is missing, in seconds."""
-        rest = (self.info.duration_seconds_from_container or 0) - float(end)
-        missing = f", the {rest:.3f} s after them are lost" if rest > 0 else ""
-        return InputError(
-            damage.what, way_out=f"the first {float(end):.3f} s are encoded{missing}", where=damage.where
-        )
+            self._sound_damage = InputError(error.what, way_out="the rest is left out", where=error.where)
 
     @contextmanager
     def _source_at(self, start_seconds: float) -> Iterator[tuple[Source, Iterator[Packet[VideoStream]]]]:
@@ -241,7 +248,7 @@ class FileReader:
             for stream in source.container.streams:
                 stream.discard = Discard.default if stream.type == "audio" else Discard.all
             sound = AudioSource(source.container, str(self._path))
-            yield self._whole(_packets_of(sound, str(self._path)), "sound")
+            yield self._heard(_packets_of(sound, str(self._path)))
 
 
 class _Probe:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -39,6 +39,9 @@ LARGEST_TICK = (1 << 63) - 1
 
 SEEK_STEPS_SECONDS = (0, 10, 100)
 """How much earlier to look when a seek lands behind the frame that was asked for."""
+
+MOST_UNREADABLE = 100
+"""Failures of a container one after the other, without a packet between them, after which it ends."""
 
 MISSING_END_SECONDS = Fraction(1, 2)
 """How much earlier than its declared duration a Matroska file may end."""
@@ -197,6 +200,54 @@ class Source:
             ) from error
         self._check_end()
 
+    def decode_past(
+        self, packets: Iterator[Packet[VideoStream]], told: Callable[[InputError], None]
+    ) -> Iterator[VideoFrame]:
+        """As `decode`, but damage goes to `told`, and frames go on from the next key frame."""
+        # Threads that each work on a frame of their own would report damage some frames late.
+        self.stream.thread_type = "SLICE"
+        waiting = True
+        for packet in self._packets_past(packets, told):
+            waiting = waiting and (packet.is_corrupt or not packet.is_keyframe)
+            if waiting:
+                continue
+            try:
+                if packet.is_corrupt:
+                    yield from self._whole(self.stream.decode(None))
+                    self._refuse(packet)
+                self._note(packet)
+                yield from self._whole(packet.decode())
+            except (av.FFmpegError, InputError) as error:
+                told(self._as_damage(error))
+                self.stream.codec_context.flush_buffers()
+                waiting = True
+        try:
+            self._check_end()
+        except InputError as error:
+            told(error)
+
+    def _packets_past(
+        self, packets: Iterator[Packet[VideoStream]], told: Callable[[InputError], None]
+    ) -> Iterator[Packet[VideoStream]]:
+        """The packets, and those behind what the container cannot be read through, if there are any."""
+        failures = 0
+        while failures < MOST_UNREADABLE:
+            try:
+                for packet in packets:
+                    failures = 0
+                    yield packet
+            except av.FFmpegError as error:
+                told(self._as_damage(error))
+                failures += 1
+                packets = self.packets()
+            else:
+                return
+
+    def _as_damage(self, error: Exception) -> InputError:
+        if isinstance(error, InputError):
+            return error
+        return InputError(f"is damaged {self._place()}", way_out=self._way_out(), where=str(self.path))
+
     @property
     def _time_base(self) -> Fraction:
         return self.stream.time_base or Fraction(1, av.time_base)
@@ -279,7 +330,7 @@ class Source:
             return "get a whole copy, or save it to a file first"
         if self.is_still_image:
             return "get a whole copy"
-        return "get a whole copy, or encode what is before the damage with `skip_bad`"
+        return "get a whole copy, or encode what is whole with `skip_bad`"
 
 
 def _head(path: Path) -> bytes:

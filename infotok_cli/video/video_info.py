@@ -14,11 +14,11 @@ from infotok_cli.colour import Colour
 Frame = NDArray[np.uint8]
 """One picture `[H, W, 3]` or a run of them `[T, H, W, 3]`, RGB, 0..255."""
 
-VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".gif")
+VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".gif")
 """Of the video files that are written."""
 
 MEDIA_SUFFIXES = (
-    *VIDEO_SUFFIXES, ".avi", ".ts", ".y4m", ".png", ".jpg", ".jpeg", ".webp",
+    *VIDEO_SUFFIXES, ".ts", ".y4m", ".png", ".jpg", ".jpeg", ".webp",
 )  # fmt: skip
 """Of files that a name makes people take for a video or a picture."""
 

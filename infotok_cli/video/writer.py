@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -23,16 +24,24 @@ from av.video.stream import VideoStream
 from infotok_cli.colour import BT709, Colour
 from infotok_cli.errors import InfotokError, InputError, OutputError, UsageError
 from infotok_cli.sound import AudioPacket, AudioTrack
+from infotok_cli.tags import NO_TAGS, Tags
 from infotok_cli.video.audio import template
+from infotok_cli.video.constant import check_constant
 from infotok_cli.video.encoders import Encoder, find_encoder, padded_size, writable_colour
 from infotok_cli.video.ffmpeg_pipes import WriteOnly, unwritable
 from infotok_cli.video.pixels import YuvConverter
 from infotok_cli.video.video_info import VIDEO_SUFFIXES, Frame
 
-NO_SOUND_OF = {".gif": ("A_",), ".mp4": ("A_PCM",), ".m4v": ("A_PCM",), ".mov": ("A_FLAC", "A_OPUS")}
+NO_SOUND_OF = {
+    ".gif": ("A_",),
+    ".mp4": ("A_PCM",),
+    ".m4v": ("A_PCM",),
+    ".mov": ("A_FLAC", "A_OPUS"),
+    ".avi": ("A_AAC", "A_EAC3", "A_FLAC", "A_OPUS"),
+}
 """Codecs that FFmpeg refuses only when it starts to write, where it no longer says what is wrong.
 
-MP4 wants to know which loudspeaker a channel is for, which PCM does not tell.
+MP4 wants to know which loudspeaker a channel is for, which PCM does not tell. Few players find AAC in AVI.
 """
 
 MOV_SUFFIXES = (".mp4", ".m4v", ".mov")
@@ -106,19 +115,23 @@ class VideoWriter:
         tick: Fraction | None = None,
         audio: AudioTrack | None = None,
         pixel_format: str | None = None,
+        tags: Tags = NO_TAGS,
     ) -> None:
         """`encoder_options` go to FFmpeg's encoder over the usual ones; errors name the file `shown_as`.
 
         tick: seconds per unit of the times that `write` gets; None for a constant frame rate.
         audio: what the packets of `write_audio` are.
         pixel_format: of the file; with yuv420p odd sizes get another row or column, a copy of the last one.
+        tags: title and date of the video.
         """
         sink = self._sink = None if isinstance(path, (str, Path)) else WriteOnly(path)
         self._path = Path(shown_as or ("output" if sink is not None else str(path)))
         self._suffix = ".mkv" if sink is not None else self._path.suffix.lower()
         self._shape = (height, width, 3)
         self._rate = Fraction(frame_rate)
-        self._tick = tick or 1 / self._rate
+        self._given_tick, self._tick = tick, tick or 1 / self._rate
+        if self._suffix == ".avi":
+            self._tick = 1 / self._rate
         self._count = self._last = self._longest = 0
         if sink is None:
             check_video_name(self._path)
@@ -135,6 +148,7 @@ class VideoWriter:
                 encoder_options = (*encoder.live_options, *encoder_options)
             else:
                 self._container = av.open(f"file:{Path(str(path)).absolute()}", mode="w")
+        self._container.metadata.update(_metadata(tags))
         try:
             self._stream = self._add_stream(encoder, crf, pixel_format, sample_aspect, encoder_options)
             self._audio = None if audio is None else self._add_audio(audio)
@@ -174,6 +188,8 @@ class VideoWriter:
         encoder_options: Sequence[tuple[str, str]],
     ) -> VideoStream:
         options = {**dict(encoder.options), **dict(encoder_options)}
+        if self._suffix == ".avi":
+            options.setdefault("bf", "0")  # frames of AVI lie in the order they are shown
         quality = encoder.default_crf if crf is None else crf
         if quality is not None and encoder.default_crf is not None:
             options["crf"] = str(quality)
@@ -242,12 +258,20 @@ class VideoWriter:
         for place, picture in enumerate(frames):
             check_picture(picture, self._shape)
             frame = self._converter(_padded(picture, self._size))
-            frame.pts = self._count if ticks is None else ticks[place]
+            frame.pts = self._count if ticks is None else self._shown_at(ticks[place])
             self._longest, self._last = max(self._longest, frame.pts - self._last), frame.pts
             frame.time_base = self._tick
             self._count += 1
             with self._muxing():
                 self._container.mux(self._stream.encode(frame))
+
+    def _shown_at(self, tick: int) -> int:
+        """The time of the next frame in the file's units; AVI counts frames."""
+        if self._suffix != ".avi" or self._given_tick is None:
+            return tick
+        seconds = tick * self._given_tick
+        check_constant(self._count, seconds, self._rate, self._given_tick, kind="AVI", name=str(self._path))
+        return self._count
 
     def write_audio(self, packets: Sequence[AudioPacket]) -> None:
         """Append packets, whose times count from the first frame on; raises OutputError."""
@@ -317,6 +341,15 @@ class VideoWriter:
         if self._sink is not None and not isinstance(error, Exception):
             self._sink.is_mute = True  # whoever ends the command does not wait for a reader
         self.abort()
+
+
+def _metadata(tags: Tags) -> dict[str, str]:
+    """The tags as FFmpeg's containers take them; a moment in time also as when the video was made."""
+    found = {name: value for name, value in vars(tags).items() if value}
+    with contextlib.suppress(ValueError):
+        if "T" in tags.date and datetime.fromisoformat(tags.date):
+            found["creation_time"] = tags.date
+    return found
 
 
 def _padded(picture: Frame, size: tuple[int, int]) -> Frame:

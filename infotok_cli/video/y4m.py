@@ -10,13 +10,14 @@ from typing import BinaryIO, ClassVar, Self
 import numpy as np
 
 from infotok_cli.colour import RANGE_FULL, Colour
-from infotok_cli.errors import InfotokError, UsageError
+from infotok_cli.errors import InfotokError
 from infotok_cli.files import write_all
 from infotok_cli.sound import AudioPacket
+from infotok_cli.video.constant import check_constant
 from infotok_cli.video.encoders import writable_colour
 from infotok_cli.video.ffmpeg_pipes import unwritable
 from infotok_cli.video.pixels import YuvConverter
-from infotok_cli.video.video_info import LARGEST_ROUNDING_SECONDS, Frame
+from infotok_cli.video.video_info import Frame
 
 
 class Y4mWriter:
@@ -61,7 +62,9 @@ class Y4mWriter:
         """Append frames `[T, H, W, 3]`, RGB 0..255; raises OutputError if the stream refuses them."""
         for place, picture in enumerate(frames):
             if ticks is not None:
-                self._check_time(ticks[place])
+                assert self._tick is not None
+                seconds = ticks[place] * self._tick
+                check_constant(self._count, seconds, self._rate, self._tick, kind="Y4M", name=self._name)
             self._count += 1
             if picture.shape != self._shape or picture.dtype != np.uint8:
                 raise ValueError(f"frame is {picture.dtype} {picture.shape}, not uint8 {self._shape}")
@@ -70,17 +73,6 @@ class Y4mWriter:
 
     def write_audio(self, packets: Sequence[AudioPacket]) -> None:
         """There is no place for sound."""
-
-    def _check_time(self, tick: int) -> None:
-        """Raise UsageError unless the next frame is shown when the frame rate says, to within rounding."""
-        assert self._tick is not None
-        time = tick * self._tick
-        if abs(time - self._count / self._rate) > min(self._tick, LARGEST_ROUNDING_SECONDS):
-            raise UsageError(
-                f"frame {self._count} is shown at {float(time):.4f} s, and Y4M has one frame rate only",
-                way_out="choose `stream_format` mkv, or a .mkv file",
-                where=self._name,
-            )
 
     def close(self) -> None:
         """Hand over what is still held back; the stream stays open."""

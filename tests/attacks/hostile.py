@@ -189,6 +189,56 @@ def an_unknown_section_with_a_wrong_checksum() -> bytes:
     return with_index(start + other, rows)
 
 
+def _tagged(payload: bytes) -> bytes:
+    """The file with a section of tags behind its header, under a right checksum."""
+    start, rows = good_rows(GOOD)
+    tags = section(b"tags", payload)
+    return with_index(start[: len(head())] + tags + start[len(head()) :], rows)
+
+
+@attack(r"section tags \(byte \d+\): title '.*' holds characters that cannot be printed")
+def a_title_that_clears_the_screen() -> bytes:
+    return _tagged(b"\x07\x00\x1b[2J\r\nx\x00\x00")
+
+
+@attack(r"section tags .*: date b'.*' is not UTF-8")
+def a_date_that_is_no_text() -> bytes:
+    return _tagged(b"\x01\x00a\x02\x00\xff\xfe")
+
+
+@attack(r"section tags .*: bytes of the title 1025 is out of range")
+def a_title_that_is_too_long() -> bytes:
+    return _tagged(struct.pack("<H", 1025) + b"a" * 1025 + bytes(2))
+
+
+@attack(r"section tags .*: \d+ bytes too few")
+def a_title_that_ends_beyond_its_section() -> bytes:
+    return _tagged(struct.pack("<H", 65535) + b"a" * 10)
+
+
+@attack(r"section tags .*: 3 bytes too many")
+def tags_with_something_behind_them() -> bytes:
+    return _tagged(b"\x01\x00a\x00\x00xyz")
+
+
+@attack(r"section tags .*: neither title nor date")
+def tags_that_say_nothing() -> bytes:
+    return _tagged(bytes(4))
+
+
+@attack("section tags .* out of place")
+def tags_twice() -> bytes:
+    once = _tagged(b"\x01\x00a\x00\x00")
+    tags = section(b"tags", b"\x01\x00a\x00\x00")
+    _, rows = good_rows(GOOD)
+    return with_index(once[: once.index(b"INDX")].replace(tags, tags + tags), rows)
+
+
+@attack("there is no section at byte")
+def tags_longer_than_they_may_be() -> bytes:
+    return _tagged(bytes(5000))
+
+
 @attack("section PICT .* newer than format version 1: update infotok")
 def a_section_that_must_be_understood() -> bytes:
     start, rows = good_rows(GOOD)

@@ -447,12 +447,12 @@ def test_unknown_sound_is_refused(
     ("encoder", "codec", "held_by"),
     [
         ("aac", "A_AAC", (".mp4", ".m4v", ".mov", ".mkv")),
-        ("ac3", "A_AC3", (".mp4", ".m4v", ".mov", ".mkv")),
+        ("ac3", "A_AC3", (".mp4", ".m4v", ".mov", ".mkv", ".avi")),
         ("eac3", "A_EAC3", (".mp4", ".mov", ".mkv")),
-        ("libmp3lame", "A_MPEG/L3", (".mp4", ".mov", ".mkv")),
+        ("libmp3lame", "A_MPEG/L3", (".mp4", ".mov", ".mkv", ".avi")),
         ("flac", "A_FLAC", (".mp4", ".mkv")),
         ("libopus", "A_OPUS", (".mp4", ".mkv", ".webm")),
-        ("pcm_s16le", "A_PCM/INT/LIT", (".mov", ".mkv")),
+        ("pcm_s16le", "A_PCM/INT/LIT", (".mov", ".mkv", ".avi")),
     ],
 )
 def test_what_each_output_can_hold(
@@ -461,7 +461,7 @@ def test_what_each_output_can_hold(
     source = make_media(tmp_path / "source.mkv", sound=encoder, frames=6)
     given = read_media(source)
     run("encode", source, "-o", tmp_path / "x.itk")
-    for suffix in (".mp4", ".m4v", ".mov", ".mkv", ".webm"):
+    for suffix in (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"):
         target = tmp_path / f"x{suffix}"
         if suffix in held_by:
             run("decode", tmp_path / "x.itk", "-o", target)

@@ -74,11 +74,12 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch, quiet: bool) ->
 def test_a_large_input_is_told_with_its_way_out(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     engine = load_engine(device="cpu", precision="fp32")
     assert large_input(forecast_file(clip, engine, EncodeOptions())) == ""
-    large = forecast_file(clip, engine, EncodeOptions(short_side=1080))
-    assert large.memory_bytes == 400_000_000 + 25_000 * 5 * 135 * 162
+    large = forecast_file(clip, engine, EncodeOptions(short_side=3240))
+    beyond = 5 * 405 * 486 - 16_384
+    assert large.memory_bytes == 400_000_000 + 25_000 * 16_384 + 2_000 * beyond
     told = large_input(large)
     assert told == (
-        f"{clip} has 1296x1080 pixels: encoding it takes at least about 3.13 GB of memory, less with "
+        f"{clip} has 3888x3240 pixels: encoding it takes at least about 2.75 GB of memory, less with "
         "--short-side"
     )
     voice.reset(as_json=False)

@@ -13,6 +13,7 @@ import av
 import pytest
 
 from infotok_cli.video.reader import open_video
+from make_itk import Plan, itk_bytes, itk_header
 from make_media import make_media
 from make_video import make_video, moving_shapes
 
@@ -170,3 +171,9 @@ def test_what_is_left_out_is_said_once(run: Run, tmp_path: Path) -> None:
     lines = run("encode", source, "-o", tmp_path / "o.itk", "-y", "--no-audio").stderr.splitlines()
     assert [line for line in lines if "warning" in line] == [told.replace("1 further sound track, ", "")]
     assert "warning" not in run("encode", tmp_path / "one.mp4").stderr
+
+
+def test_encoding_tokens_says_what_they_are(refused: Refused, tmp_path: Path) -> None:
+    tokens = tmp_path / "a.itk"
+    tokens.write_bytes(itk_bytes([Plan(8)], itk_header()))
+    assert "is an .itk file already, not a video: 'infotok decode" in refused(3, "encode", tokens)

@@ -14,6 +14,7 @@ import numpy as np
 from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.itk.tokens import pack_tokens
+from infotok_cli.tags import NO_TAGS, Tags
 from make_golden import choose_tokens
 
 
@@ -47,11 +48,11 @@ def itk_header(**changes: Any) -> Header:
     return Header(**values | changes)
 
 
-def itk_bytes(plans: Sequence[Plan], header: Header, seed: int = 0) -> bytes:
+def itk_bytes(plans: Sequence[Plan], header: Header, seed: int = 0, tags: Tags = NO_TAGS) -> bytes:
     """The file of these segments."""
     random = np.random.default_rng(seed)
     stream = io.BytesIO()
-    writer = ItkWriter(stream, header)
+    writer = ItkWriter(stream, header, tags=tags)
     for plan in plans:
         keep = choose_tokens(random, header.grid(plan.frames), header.allocation, plan.rate).keep
         ids = random.integers(0, int(np.prod(header.levels)), int(keep.sum())).astype(np.uint16)

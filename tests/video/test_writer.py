@@ -57,6 +57,8 @@ def test_h264_keeps_every_size(tmp_path: Path, height: int, width: int) -> None:
         ("out.webm", None, "vp9", 6),
         ("out.mkv", "ffv1", "ffv1", 0),
         ("out.mp4", "ffv1", "ffv1", 0),
+        ("out.avi", None, "h264", 4),
+        ("out.avi", "ffv1", "ffv1", 0),
     ],
 )
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (65, 97)])
@@ -87,7 +89,7 @@ def test_codecs(
     "rate", [NTSC, Fraction(24), Fraction(24000, 1001), Fraction(25, 2), Fraction(1), Fraction(1, 3)]
 )
 @pytest.mark.parametrize("count", [1, 2, 7, 61])
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi"])
 def test_rate_and_count_are_exact(tmp_path: Path, rate: Fraction, count: int, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     with VideoWriter(path, 16, 16, rate) as writer:
@@ -274,3 +276,17 @@ def test_times_that_ffmpeg_cannot_count_are_an_output_error(tmp_path: Path) -> N
         writer.write(np.zeros((1, 16, 16, 3), np.uint8))
         with pytest.raises(OutputError, match=r"a.mkv: cannot be written: times are out of range"):
             writer.write_audio([AudioPacket(1 << 70, 0, b"x")])
+
+
+def test_avi_has_one_frame_rate(tmp_path: Path) -> None:
+    pictures = moving_shapes(4, 16, 16)
+    tick = Fraction(1, 1000)
+    with VideoWriter(tmp_path / "a.avi", 16, 16, Fraction(25), tick=tick) as writer:
+        writer.write(pictures, [0, 40, 80, 120])
+    info, frames = read_back(tmp_path / "a.avi")
+    assert (info.frame_rate, len(frames)) == (25, 4)
+    with (
+        pytest.raises(UsageError, match=r"frame 2 is shown at 0.0900 s, and AVI has one frame rate only"),
+        VideoWriter(tmp_path / "b.avi", 16, 16, Fraction(25), tick=tick) as writer,
+    ):
+        writer.write(pictures, [0, 40, 90, 120])

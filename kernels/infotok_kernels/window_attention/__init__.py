@@ -17,6 +17,7 @@ def window_attention(
     *,
     window: int = 8,
     shift: int = 0,
+    row_shift: int | None = None,
     backend: Backend | None = None,
 ) -> Tensor:
     """Attention inside windows of `(T, window, window)` positions, with QK-norm and RoPE.
@@ -24,7 +25,8 @@ def window_attention(
     qkv: `[B, T, H, W, 3, heads, head_dim]`, straight from the fused projection; float dtypes.
     query_norm, key_norm: `[head_dim]` weights of the RMS norm of queries and keys.
     window: side of a window in positions. shift: 0..window-1, size of the first window of each
-    spatial axis (0: aligned windows).
+    spatial axis (0: aligned windows). row_shift: that of rows, if it is another than that of columns; only
+    the reference takes it.
     backend: None takes the selected one. Triton takes float32 (multiplied as such), bfloat16 and
     float16, head sizes 32 and 64; the reference any float dtype and multiples of 8.
 
@@ -33,7 +35,11 @@ def window_attention(
     """
     _check(qkv, query_norm, key_norm, window, shift)
     if resolve_backend(backend, qkv.device) == "reference":
-        return window_attention_reference(qkv, query_norm, key_norm, window=window, shift=shift)
+        return window_attention_reference(
+            qkv, query_norm, key_norm, window=window, shift=shift, row_shift=row_shift
+        )
+    if row_shift not in (None, shift):
+        raise ValueError(f"row_shift {row_shift} with shift {shift}: the triton backend takes one shift")
     if qkv.dtype not in TRITON_DTYPES:
         raise ValueError(f"qkv is {qkv.dtype}; the triton backend takes float32, bfloat16 and float16")
     if qkv.shape[-1] not in TRITON_HEAD_SIZES:

@@ -144,13 +144,19 @@ def _windows(x: Tensor, ys: Run, xs: Run) -> Tensor:
 
 
 def window_attention_reference(
-    qkv: Tensor, query_norm: Tensor, key_norm: Tensor, *, window: int, shift: int
+    qkv: Tensor,
+    query_norm: Tensor,
+    key_norm: Tensor,
+    *,
+    window: int,
+    shift: int,
+    row_shift: int | None = None,
 ) -> Tensor:
     """`infotok_kernels.window_attention` in torch, on any device and for every float dtype."""
     _, steps, height, width, _, _, head_dim = qkv.shape
     query, key, value = qkv.unbind(dim=4)
     bands: list[Tensor] = []
-    for ys in window_runs(height, window, shift):
+    for ys in window_runs(height, window, shift if row_shift is None else row_shift):
         parts: list[Tensor] = []
         for xs in window_runs(width, window, shift):
             cosine, sine = rope_table(steps, ys[2], xs[2], head_dim, str(qkv.device))

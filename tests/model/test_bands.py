@@ -1,0 +1,80 @@
+"""Large grids are worked on in bands of rows: what comes out must be what the whole grid gives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from infotok_cli.config import ModelConfig
+from infotok_cli.model import bands
+from infotok_cli.model.bands import by_bands, row_bands
+from infotok_cli.model.tokenizer import Tokenizer
+from infotok_kernels import window_attention
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("overlap", [0, 2])
+@pytest.mark.parametrize("size", [(1, 333, 90), (6, 200, 40)], ids=["picture", "odd-steps"])
+def test_as_the_whole_grid(size: tuple[int, int, int], overlap: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to the last bit: a matrix product may add up in another order when it has fewer rows."""
+    config = ModelConfig(
+        name="tiny", width=64, encoder_blocks=2, compressor_blocks=2, decompressor_blocks=2, decoder_blocks=2,
+        mlp_width=96, overlap=overlap,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = Tokenizer(config).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(std=0.05)
+    video = torch.rand(1, *size, 3) * 2 - 1
+    found = []
+    for positions in (1 << 20, 64):
+        monkeypatch.setattr(bands, "BAND_POSITIONS", positions)
+        with torch.inference_mode():
+            analysis = model.analyze(video)
+            keep = torch.rand(analysis.log_error.shape, generator=torch.Generator().manual_seed(1)) < 0.5
+            before = analysis.features.clone()
+            codes, ids = model.compress(analysis, keep)
+            assert torch.equal(analysis.features, before)
+            shown = model.reconstruct(codes, keep, frames=size[0])
+        assert shown.shape[1] == size[0]
+        found.append((analysis.features, analysis.log_error, ids * keep, shown))
+    for whole, banded in zip(*found, strict=True):
+        torch.testing.assert_close(banded, whole, atol=1e-5, rtol=1e-5)
+
+
+def test_bands_cover_all_rows_at_borders_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bands, "BAND_POSITIONS", 200)
+    with torch.no_grad():
+        aligned = row_bands((1, 1, 50, 10), CPU, unit=8)
+        shifted = row_bands((1, 1, 50, 10), CPU, unit=8, first=4)
+    assert [(band.start, band.stop) for band in aligned] == [(0, 16), (16, 32), (32, 48), (48, 50)]
+    assert [(band.start, band.stop) for band in shifted] == [(0, 20), (20, 36), (36, 50)]
+
+
+def test_small_grids_gradients_and_devices_take_one_band(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bands, "BAND_POSITIONS", 100)
+    size = (1, 1, 50, 10)
+    assert row_bands(size, CPU) == [slice(0, 50)]
+    with torch.no_grad():
+        assert row_bands((1, 1, 20, 10), CPU) == [slice(0, 20)]
+        assert row_bands(size, torch.device("meta")) == [slice(0, 50)]
+        assert len(row_bands(size, CPU)) == 5
+
+
+def test_parts_are_put_together_at_their_scale() -> None:
+    whole = torch.arange(24.0).reshape(1, 1, 12, 2)
+    parts = [slice(0, 2), slice(2, 3)]
+    put = by_bands(lambda band: whole[:, :, 4 * band.start : 4 * band.stop], parts)
+    assert torch.equal(put, whole)
+
+
+def test_windows_of_rows_may_be_shifted_on_their_own() -> None:
+    torch.manual_seed(0)
+    qkv = torch.randn(1, 2, 20, 12, 3, 1, 16)
+    ones = torch.ones(16)
+    whole = window_attention(qkv, ones, ones, shift=4)
+    below = window_attention(qkv[:, :, 12:], ones, ones, shift=4, row_shift=0)
+    torch.testing.assert_close(below, whole[:, :, 12:])
+    assert not torch.allclose(window_attention(qkv[:, :, 12:], ones, ones, shift=4), whole[:, :, 12:])
