@@ -10,10 +10,21 @@ import typer
 from infotok_cli.cli import options, quantities
 from infotok_cli.cli.output import print_err, print_out
 from infotok_cli.errors import UsageError
+from infotok_cli.evaluate.metric_table import DEFAULT_METRICS, METRIC_NAMES
 from infotok_cli.routers import ALLOCATIONS, ROUTERS
 
 COMPARE_PANEL = "What is measured"
 RUN_PANEL = "How it runs"
+
+
+def _sampled() -> str:
+    """Which metrics are measured on a share of the frames only."""
+    shares: dict[int, list[str]] = {}
+    for metric in METRIC_NAMES.values():
+        shares.setdefault(metric.every, []).append(metric.name)
+    return "; ".join(
+        f"{', '.join(names)} on one frame in {every}" for every, names in shares.items() if every > 1
+    )
 
 
 def register(app: typer.Typer) -> None:
@@ -69,9 +80,15 @@ def evaluate(
             rich_help_panel=COMPARE_PANEL,
         ),
     ] = "",
-    vmaf: Annotated[
-        bool, typer.Option("--vmaf", help="Measure VMAF too (extra: vmaf).", rich_help_panel=COMPARE_PANEL)
-    ] = False,
+    metrics: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,...",
+            help=f"Metrics: {', '.join(METRIC_NAMES)}; {_sampled()}. All but the first three need the "
+            "extra perceptual. PSNR is always measured.",
+            rich_help_panel=COMPARE_PANEL,
+        ),
+    ] = ",".join(DEFAULT_METRICS),
     short_side: Annotated[
         int | None,
         typer.Option(
@@ -178,7 +195,7 @@ def evaluate(
     json: options.Json = False,
     yes: options.Overwrite = False,
 ) -> None:
-    """Measure PSNR, SSIM and MS-SSIM against real bits, through files on disk, beside other codecs.
+    """Measure quality against real bits, through files on disk, beside other codecs.
 
     Figures are means over the frames of a clip, then over clips; bits are those of the whole file.
     At rate 1 all routers and allocations keep every position, so it is measured once. docs/EVAL.md
@@ -188,17 +205,24 @@ def evaluate(
     Examples:
       infotok eval clips/ --anchors all --jobs 2 -o runs/eval.json --plot runs/eval.png
       infotok eval clips/ --rates 0.5 --seconds 2
+      infotok eval clips/ --metrics psnr,lpips-vgg,dists,ssimulacra2,vmaf-v1
     """
-    from infotok_cli.cli.evaluate_options import Targets, parse_anchors, parse_settings, to_text
+    from infotok_cli.cli.evaluate_options import (
+        Targets,
+        parse_anchors,
+        parse_metrics,
+        parse_settings,
+        to_text,
+    )
     from infotok_cli.cli.evaluate_view import Watch, show
     from infotok_cli.codec.load_engine import load_engine
     from infotok_cli.codec.options import EncodeOptions
     from infotok_cli.evaluate.clips import find_clips
     from infotok_cli.evaluate.journal import Journal
+    from infotok_cli.evaluate.quality import check_metrics
     from infotok_cli.evaluate.report import as_json, merged
     from infotok_cli.evaluate.results import Wanted, read_results
     from infotok_cli.evaluate.sweep import Sweep, check_settings, run_sweep
-    from infotok_cli.evaluate.vmaf import find_ffmpeg
 
     if seconds is not None and limit_frames is not None:
         raise UsageError("--seconds and --limit-frames both say where to stop", way_out="give one of them")
@@ -206,6 +230,7 @@ def evaluate(
         raise UsageError(f"--seconds {seconds:g} leaves nothing to measure", way_out="give more than 0")
     points = parse_settings(rates, routers, allocations, calibrated=calibrated)
     settings: list[Wanted] = [*points, *parse_anchors(anchors, crfs)]
+    wanted = parse_metrics(metrics)
     targets = Targets(output, csv_path, plot_path)
     targets.check(overwrite=yes, resume=resume)
     shared = EncodeOptions(
@@ -222,8 +247,9 @@ def evaluate(
         settings=settings,
         options=shared,
         limit_frames=limit_frames,
-        vmaf_program=find_ffmpeg() if vmaf else None,
+        metrics=wanted,
     )
+    check_metrics(wanted)
     engine = load_engine(model, device, kernels)
     check_settings(sweep, engine)  # before a journal is begun, or begun anew
     journal = Journal.open(targets.journal, resume=resume) if targets.journal else None

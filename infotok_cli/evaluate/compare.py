@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from infotok_cli.evaluate.bd import Delta, Point, bd_quality, bd_rate, quality_at
-from infotok_cli.evaluate.results import METRICS, ClipKey, ClipResult, Setting, curve_key, curve_names
+from infotok_cli.evaluate.metric_table import measured, signed
+from infotok_cli.evaluate.results import ClipKey, ClipResult, Setting, curve_key, curve_names
 from infotok_cli.evaluate.summary import setting_of
 
 
@@ -25,8 +26,8 @@ class Comparison:
     bd_rate_deviation: float
     """Standard deviation over clips."""
     bd_quality: float | None
-    """Quality that `test` has beyond `reference` at equal bits, in units of the metric; over the clips where
-    they share bits as well, None if there are none."""
+    """What `test` has of the metric beyond `reference` at equal bits (of LPIPS and DISTS less is better);
+    over the clips where they share bits as well, None if there are none."""
     bd_token_percent: float | None
     """As `bd_rate_percent`, tokens in place of bits; None unless both curves are ours."""
     overlap: float
@@ -68,7 +69,7 @@ def curves(results: Sequence[ClipResult]) -> dict[str, dict[ClipKey, list[ClipRe
 def compare(results: Sequence[ClipResult]) -> list[Comparison]:
     """Every curve against every other, for every metric that all rows have."""
     gathered = curves(results)
-    metrics = [name for name in METRICS if all(getattr(row, name) is not None for row in results)]
+    metrics = [metric.key for metric in measured(results)]
     found = []
     for metric in metrics:
         for reference in gathered:
@@ -93,7 +94,7 @@ def _compare(
             continue
         rates.append(rate)
         if quality is not None:
-            qualities.append(quality.value)
+            qualities.append(signed(metric, quality.value))
         ours = all(row.token_rate is not None for row in [*one, *other])
         token_points = [_points(rows, metric, lambda row: row.token_rate or 0) for rows in (one, other)]
         tokens.append(bd_rate(*token_points) if ours else None)
@@ -163,4 +164,4 @@ def _is_anchor(clips: dict[ClipKey, list[ClipResult]]) -> bool:
 def _points(
     rows: Iterable[ClipResult], metric: str, rate: Callable[[ClipResult], float] = lambda row: row.bpp
 ) -> list[Point]:
-    return [(rate(row), getattr(row, metric)) for row in rows]
+    return [(rate(row), signed(metric, getattr(row, metric))) for row in rows]

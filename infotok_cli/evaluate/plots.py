@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from infotok_cli.atomic import atomic_path
 from infotok_cli.errors import UsageError
-from infotok_cli.evaluate.results import METRICS, ClipResult
+from infotok_cli.evaluate.metric_table import Metric, measured
+from infotok_cli.evaluate.results import ClipResult
 from infotok_cli.evaluate.summary import Summary, summarize
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def plot_curves(results: Sequence[ClipResult], path: Path, overwrite: bool = Fal
     check_plot(path)
     from matplotlib.figure import Figure
 
-    metrics = [name for name in METRICS if all(getattr(row, name) is not None for row in results)]
+    metrics = measured(results)
     rows = math.ceil(len(metrics) / 2)
     figure = Figure(figsize=(11, 4.2 * rows), layout="constrained")
     panels = figure.subplots(rows, 2, squeeze=False).ravel()
@@ -58,11 +59,11 @@ def plot_curves(results: Sequence[ClipResult], path: Path, overwrite: bool = Fal
         figure.savefig(temporary, dpi=150)
 
 
-def _draw(panel: Axes, lines: dict[str, list[Summary]], metric: str) -> None:
+def _draw(panel: Axes, lines: dict[str, list[Summary]], metric: Metric) -> None:
     for number, (name, points) in enumerate(lines.items()):
         panel.plot(
             [point.bpp for point in points],
-            [getattr(point, metric) for point in points],
+            [getattr(point, metric.key) for point in points],
             marker=MARKERS[number % len(MARKERS)],
             linestyle="--" if points[0].setting is None else "-",
             markersize=4,
@@ -71,7 +72,10 @@ def _draw(panel: Axes, lines: dict[str, list[Summary]], metric: str) -> None:
     panel.set_xscale("log", base=2)
     panel.xaxis.set_major_formatter("{x:.3g}")
     panel.set_xlabel("bits per pixel, whole files")
-    panel.set_ylabel(METRICS[metric])
+    panel.set_ylabel(metric.shown)
+    if metric.better == "down":
+        panel.invert_yaxis()
+        panel.set_ylabel(f"{metric.shown} (less is better)")
     panel.grid(alpha=0.3)
 
 

@@ -1,0 +1,82 @@
+"""The metrics there are: what each is called, which way it gets better, and how much of it is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One measure of how near decoded pictures are to their source."""
+
+    name: str
+    """As --metrics takes it."""
+    key: str
+    """Its field in rows and summaries."""
+    shown: str
+    """As tables and plots call it."""
+    better: Literal["up", "down"] = "up"
+    decimals: int = 4
+    every: int = 1
+    """One frame in so many is measured; odd, so that every place in a latent step has its turn."""
+    seconds_per_frame: float
+    """Cost of a measured frame of 456x256 on 2 cores."""
+    smallest_side: int = 1
+    """Pixels a side of the smallest picture that has it; rows of smaller ones have None."""
+
+
+SAMPLED = 5
+
+_ALL = (
+    Metric(name="psnr", key="psnr_db", shown="PSNR dB", decimals=2, seconds_per_frame=0.002),
+    Metric(name="ssim", key="ssim", shown="SSIM", seconds_per_frame=0.02),
+    Metric(name="ms-ssim", key="ms_ssim", shown="MS-SSIM", seconds_per_frame=0.02),
+    Metric(
+        name="lpips-vgg", key="lpips_vgg", shown="LPIPS VGG", better="down", every=SAMPLED,
+        seconds_per_frame=2.0, smallest_side=16,
+    ),
+    Metric(
+        name="lpips-alex", key="lpips_alex", shown="LPIPS Alex", better="down", every=SAMPLED,
+        seconds_per_frame=0.1, smallest_side=31,
+    ),
+    Metric(
+        name="dists", key="dists", shown="DISTS", better="down", every=SAMPLED, seconds_per_frame=2.0,
+        smallest_side=16,
+    ),
+    Metric(
+        name="ssimulacra2", key="ssimulacra2", shown="SSIMULACRA2", decimals=1, every=SAMPLED,
+        seconds_per_frame=0.4, smallest_side=8,
+    ),
+    Metric(name="vmaf", key="vmaf", shown="VMAF", decimals=1, seconds_per_frame=0.01, smallest_side=17),
+    Metric(
+        name="vmaf-v1", key="vmaf_v1", shown="VMAF v1", decimals=1, seconds_per_frame=0.02, smallest_side=216
+    ),
+)  # fmt: skip
+
+METRICS: dict[str, Metric] = {metric.key: metric for metric in _ALL}
+"""By their field in a row, in the order of tables."""
+
+METRIC_NAMES: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+DEFAULT_METRICS = ("psnr", "ssim", "ms-ssim")
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of metrics in the order of the table, each once, PSNR always among them: seams are told by it."""
+    wanted = {"psnr", *names}
+    return tuple(name for name in METRIC_NAMES if name in wanted)
+
+
+def measured(rows: Iterable[object]) -> list[Metric]:
+    """Metrics that all rows have, rows being anything with their fields."""
+    rows = list(rows)
+    return [
+        metric for metric in METRICS.values() if all(getattr(row, metric.key) is not None for row in rows)
+    ]
+
+
+def signed(key: str, value: float) -> float:
+    """The value of a metric such that more is better: negated where less is."""
+    return value if METRICS[key].better == "up" else -value
