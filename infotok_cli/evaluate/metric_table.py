@@ -28,13 +28,14 @@ class Metric:
 
 
 SAMPLED = 5
+SPARSELY = 15
 
 _ALL = (
     Metric(name="psnr", key="psnr_db", shown="PSNR dB", decimals=2, seconds_per_frame=0.002),
     Metric(name="ssim", key="ssim", shown="SSIM", seconds_per_frame=0.02),
     Metric(name="ms-ssim", key="ms_ssim", shown="MS-SSIM", seconds_per_frame=0.02),
     Metric(
-        name="lpips-vgg", key="lpips_vgg", shown="LPIPS VGG", better="down", every=SAMPLED,
+        name="lpips-vgg", key="lpips_vgg", shown="LPIPS VGG", better="down", every=SPARSELY,
         seconds_per_frame=2.0, smallest_side=16,
     ),
     Metric(
@@ -42,7 +43,7 @@ _ALL = (
         seconds_per_frame=0.1, smallest_side=31,
     ),
     Metric(
-        name="dists", key="dists", shown="DISTS", better="down", every=SAMPLED, seconds_per_frame=2.0,
+        name="dists", key="dists", shown="DISTS", better="down", every=SPARSELY, seconds_per_frame=2.0,
         smallest_side=16,
     ),
     Metric(

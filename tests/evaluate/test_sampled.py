@@ -29,11 +29,17 @@ def numbered(monkeypatch: pytest.MonkeyPatch) -> Frames:
 )
 @pytest.mark.parametrize("length", [4, 5, 7, 30])
 def test_frames_are_evenly_spread(numbered: Frames, frames: int, length: int, expected: list[int]) -> None:
-    meter = SampledMeter("dists")
+    meter = SampledMeter("ssimulacra2")
     for first in range(0, frames, length):
         segment = numbered[first : min(first + length, frames)]
         meter.add(segment, segment)
     assert meter.score() == np.mean(expected)
+
+
+def test_the_dearest_metrics_are_measured_more_rarely(numbered: Frames) -> None:
+    meter = SampledMeter("dists")
+    meter.add(numbered, numbered)
+    assert meter.score() == np.mean([7, 22])
 
 
 def test_every_place_in_a_latent_step_has_its_turn() -> None:
