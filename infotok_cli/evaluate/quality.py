@@ -85,6 +85,11 @@ class QualityMeter:
         if self._vmaf is not None:
             self._vmaf.add(source, decoded)
 
+    @property
+    def psnr_by_frame(self) -> list[float]:
+        """PSNR of every frame added, in dB, at most 100."""
+        return list(self._psnr)
+
     def result(self) -> Quality:
         """Figures of everything added; ends the measurement."""
         height, width = self._size
