@@ -10,21 +10,11 @@ import typer
 from infotok_cli.cli import options, quantities
 from infotok_cli.cli.output import print_err, print_out
 from infotok_cli.errors import UsageError
-from infotok_cli.evaluate.metric_table import DEFAULT_METRICS, METRIC_NAMES
+from infotok_cli.evaluate.metric_table import DEFAULT_METRICS, METRIC_NAMES, in_order, shares
 from infotok_cli.routers import ALLOCATIONS, ROUTERS
 
 COMPARE_PANEL = "What is measured"
 RUN_PANEL = "How it runs"
-
-
-def _sampled() -> str:
-    """Which metrics are measured on a share of the frames only."""
-    shares: dict[int, list[str]] = {}
-    for metric in METRIC_NAMES.values():
-        shares.setdefault(metric.every, []).append(metric.name)
-    return "; ".join(
-        f"{', '.join(names)} on one frame in {every}" for every, names in shares.items() if every > 1
-    )
 
 
 def register(app: typer.Typer) -> None:
@@ -84,8 +74,8 @@ def evaluate(
         str,
         typer.Option(
             metavar="NAME,...",
-            help=f"Metrics: {', '.join(METRIC_NAMES)}; {_sampled()}. All but the first three need the "
-            "extra perceptual. PSNR is always measured.",
+            help=f"Metrics: {', '.join(METRIC_NAMES)} ({shares(METRIC_NAMES.values(), 'name')}). All but the "
+            "first three need the extra perceptual. PSNR is always measured.",
             rich_help_panel=COMPARE_PANEL,
         ),
     ] = ",".join(DEFAULT_METRICS),
@@ -207,13 +197,7 @@ def evaluate(
       infotok eval clips/ --rates 0.5 --seconds 2
       infotok eval clips/ --metrics psnr,lpips-vgg,dists,ssimulacra2,vmaf-v1
     """
-    from infotok_cli.cli.evaluate_options import (
-        Targets,
-        parse_anchors,
-        parse_metrics,
-        parse_settings,
-        to_text,
-    )
+    from infotok_cli.cli.evaluate_options import Targets, parse_anchors, parse_settings, to_text
     from infotok_cli.cli.evaluate_view import Watch, show
     from infotok_cli.codec.load_engine import load_engine
     from infotok_cli.codec.options import EncodeOptions
@@ -230,7 +214,7 @@ def evaluate(
         raise UsageError(f"--seconds {seconds:g} leaves nothing to measure", way_out="give more than 0")
     points = parse_settings(rates, routers, allocations, calibrated=calibrated)
     settings: list[Wanted] = [*points, *parse_anchors(anchors, crfs)]
-    wanted = parse_metrics(metrics)
+    wanted = in_order(metrics.split(","))
     targets = Targets(output, csv_path, plot_path)
     targets.check(overwrite=yes, resume=resume)
     shared = EncodeOptions(

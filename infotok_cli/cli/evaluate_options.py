@@ -13,7 +13,6 @@ from infotok_cli.cli.options import check_file_output
 from infotok_cli.config import MIN_RATE
 from infotok_cli.errors import OutputError, UsageError
 from infotok_cli.evaluate.anchors import check_anchor
-from infotok_cli.evaluate.metric_table import METRIC_NAMES, in_order
 from infotok_cli.evaluate.plots import check_plot, plot_curves
 from infotok_cli.evaluate.results import AnchorSetting, ClipResult, Setting, as_csv
 from infotok_cli.routers import ALLOCATIONS, ROUTERS
@@ -62,11 +61,6 @@ def parse_settings(rates: str, routers: str, allocations: str, *, calibrated: bo
         for rate in points
         if rate < 1 or (router, allocation) == combinations[0]
     ]
-
-
-def parse_metrics(metrics: str) -> tuple[str, ...]:
-    """Metrics of a comma-separated list, in the order of their table; UsageError for an unknown one."""
-    return in_order(parse_list("--metrics", metrics, tuple(METRIC_NAMES)))
 
 
 def parse_anchors(anchors: str, crfs: str) -> list[AnchorSetting]:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from infotok_cli.cli.output import print_err
 from infotok_cli.evaluate.compare import Comparison, Matched, compare, match
-from infotok_cli.evaluate.metric_table import METRICS, Metric
+from infotok_cli.evaluate.metric_table import METRICS, Metric, shares
 from infotok_cli.evaluate.results import ClipResult
 from infotok_cli.evaluate.summary import Summary, summarize
 
@@ -66,8 +66,7 @@ def show(rows: Sequence[ClipResult]) -> None:
         console.print("These are means over unlike numbers of clips, which do not compare (column clips).")
     sampled = [metric for metric in _shown(summaries) if metric.every > 1]
     if sampled:
-        shares = " and ".join(str(every) for every in sorted({metric.every for metric in sampled}))
-        console.print(f"\nMeasured on one frame in {shares}, arrows pointing where it gets better")
+        console.print(f"\nSampled ({shares(sampled, 'shown')}); arrows point where it gets better")
         console.print(sampled_table(summaries, sampled))
     if any(summary.seam_flicker is not None or summary.start_db is not None for summary in summaries):
         console.print("\nSegments: frames at their starts and ends against the rest, flicker across cuts")
@@ -180,9 +179,10 @@ def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
 
 def _shown(summaries: Sequence[Summary]) -> list[Metric]:
     """Metrics that any row has."""
-    rows = list(summaries)
     return [
-        metric for metric in METRICS.values() if any(getattr(row, metric.key) is not None for row in rows)
+        metric
+        for metric in METRICS.values()
+        if any(getattr(row, metric.key) is not None for row in summaries)
     ]
 
 

@@ -165,7 +165,9 @@ def parser() -> argparse.ArgumentParser:
     words.add_argument("--nominal", type=float, default=0.5, help="its BPP16 (%(default)s)")
     words.add_argument("--window", type=int, default=49, help="frames it takes at a time (%(default)s)")
     words.add_argument("--first", type=int, default=17, help="frames it does better of those (%(default)s)")
-    words.add_argument("--rates", default="0.4375,1", help="token rates of ours (%(default)s)")
+    words.add_argument(
+        "--rates", type=float, nargs="+", default=[0.4375, 1.0], help="token rates of ours (0.4375 1)"
+    )
     words.add_argument("--metrics", default=",".join(METRIC_NAMES), help="as of infotok eval (all)")
     words.add_argument("--limit-frames", type=int, help="use only the first frames")
     words.add_argument("--model", help="a model's name or file")
@@ -177,8 +179,8 @@ def parser() -> argparse.ArgumentParser:
 def main(words: Sequence[str] | None = None) -> None:
     """Measure, print a table, and write what was asked for."""
     given = parser().parse_args(words)
-    metrics = in_order(given.metrics.split(","))
     try:
+        metrics = in_order(given.metrics.split(","))
         if given.plot is not None:
             check_plot(given.plot)
         check_metrics(metrics)
@@ -194,7 +196,7 @@ def main(words: Sequence[str] | None = None) -> None:
                 metrics=metrics,
             )
         ]
-        for rate in map(float, given.rates.split(",")):
+        for rate in given.rates:
             options = EncodeOptions(rate=rate, end_seconds=end, audio=False)
             found.append(our_reconstruction(given.source, engine, options, metrics))
         if given.output is not None:

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from infotok_cli.errors import UsageError
+
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
@@ -21,8 +23,8 @@ class Metric:
     decimals: int = 4
     every: int = 1
     """One frame in so many is measured; odd, so that every place in a latent step has its turn."""
-    seconds_per_frame: float
-    """Cost of a measured frame of 456x256 on 2 cores."""
+    cpu_seconds: float
+    """Processor time of a measured frame of 456x256."""
     smallest_side: int = 1
     """Pixels a side of the smallest picture that has it; rows of smaller ones have None."""
 
@@ -31,28 +33,28 @@ SAMPLED = 5
 SPARSELY = 15
 
 _ALL = (
-    Metric(name="psnr", key="psnr_db", shown="PSNR dB", decimals=2, seconds_per_frame=0.002),
-    Metric(name="ssim", key="ssim", shown="SSIM", seconds_per_frame=0.02),
-    Metric(name="ms-ssim", key="ms_ssim", shown="MS-SSIM", seconds_per_frame=0.02),
+    Metric(name="psnr", key="psnr_db", shown="PSNR dB", decimals=2, cpu_seconds=0.001),
+    Metric(name="ssim", key="ssim", shown="SSIM", cpu_seconds=0.014),
+    Metric(name="ms-ssim", key="ms_ssim", shown="MS-SSIM", cpu_seconds=0.02),
     Metric(
         name="lpips-vgg", key="lpips_vgg", shown="LPIPS VGG", better="down", every=SPARSELY,
-        seconds_per_frame=2.0, smallest_side=16,
+        cpu_seconds=2.2, smallest_side=16,
     ),
     Metric(
         name="lpips-alex", key="lpips_alex", shown="LPIPS Alex", better="down", every=SAMPLED,
-        seconds_per_frame=0.1, smallest_side=31,
+        cpu_seconds=0.12, smallest_side=31,
     ),
     Metric(
-        name="dists", key="dists", shown="DISTS", better="down", every=SPARSELY, seconds_per_frame=2.0,
+        name="dists", key="dists", shown="DISTS", better="down", every=SPARSELY, cpu_seconds=2.5,
         smallest_side=16,
     ),
     Metric(
         name="ssimulacra2", key="ssimulacra2", shown="SSIMULACRA2", decimals=1, every=SAMPLED,
-        seconds_per_frame=0.4, smallest_side=8,
+        cpu_seconds=0.2, smallest_side=225,
     ),
-    Metric(name="vmaf", key="vmaf", shown="VMAF", decimals=1, seconds_per_frame=0.01, smallest_side=17),
+    Metric(name="vmaf", key="vmaf", shown="VMAF", decimals=1, cpu_seconds=0.018, smallest_side=17),
     Metric(
-        name="vmaf-v1", key="vmaf_v1", shown="VMAF v1", decimals=1, seconds_per_frame=0.02, smallest_side=216
+        name="vmaf-v1", key="vmaf_v1", shown="VMAF v1", decimals=1, cpu_seconds=0.015, smallest_side=216
     ),
 )  # fmt: skip
 
@@ -65,8 +67,14 @@ DEFAULT_METRICS = ("psnr", "ssim", "ms-ssim")
 
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
-    """Names of metrics in the order of the table, each once, PSNR always among them: seams are told by it."""
-    wanted = {"psnr", *names}
+    """Names of metrics in the order of the table, each once, PSNR always among them: seams are told by it.
+
+    Raises UsageError for a name that is not in the table.
+    """
+    wanted = {"psnr": None, **dict.fromkeys(names)}
+    for name in wanted:
+        if name not in METRIC_NAMES:
+            raise UsageError(f"`metrics` {name!r} is unknown", way_out=f"choose {', '.join(METRIC_NAMES)}")
     return tuple(name for name in METRIC_NAMES if name in wanted)
 
 
@@ -76,6 +84,16 @@ def measured(rows: Iterable[object]) -> list[Metric]:
     return [
         metric for metric in METRICS.values() if all(getattr(row, metric.key) is not None for row in rows)
     ]
+
+
+def shares(metrics: Iterable[Metric], spelled: Literal["name", "shown"]) -> str:
+    """Which of them are measured on a share of the frames, in words."""
+    groups: dict[int, list[str]] = {}
+    for metric in metrics:
+        groups.setdefault(metric.every, []).append(getattr(metric, spelled))
+    return "; ".join(
+        f"{', '.join(names)}: one frame in {every}" for every, names in groups.items() if every > 1
+    )
 
 
 def signed(key: str, value: float) -> float:

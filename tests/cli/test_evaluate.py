@@ -99,13 +99,14 @@ def test_earlier_results_are_taken_in(run: Run, clips: Path, tmp_path: Path) -> 
     assert "x264" not in shorter.stdout
 
 
-def test_metrics_are_chosen(run: Run, clips: Path, tmp_path: Path) -> None:
+def test_metrics_are_chosen(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("ssimulacra2")
-    out = tmp_path / "eval.json"
-    arguments = ["eval", clips / "0.mkv", "--rates", "0.5", "-o", out, "--csv", tmp_path / "a.csv"]
+    clip, out = tmp_path / "clip.mkv", tmp_path / "eval.json"
+    make_video(clip, moving_shapes(4, 225, 240), rate=Fraction(25))
+    arguments = ["eval", clip, "--rates", "0.5", "-o", out, "--csv", tmp_path / "a.csv"]
     arguments += ["--anchors", "x264", "--crfs", "20,40", "--jobs", "2"]
     result = run(*arguments, "--metrics", "ssimulacra2,psnr")
-    assert "Measured on one frame in 5" in result.stdout
+    assert "Sampled (SSIMULACRA2: one frame in 5)" in result.stdout
     assert "SSIMULACRA2 ↑" in result.stdout
     assert "MS-SSIM" not in result.stdout
     document = read(out)

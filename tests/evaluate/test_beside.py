@@ -70,6 +70,13 @@ def test_the_beginning_alone_can_be_measured(clip: Path, decoded: Path, model: P
     assert [len(one["psnr_by_frame"]) for one in json.loads(out.read_text())] == [5, 5]
 
 
+def test_an_unknown_metric_is_told(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        beside.main([str(clip), str(clip), "--metrics", "fvd"])
+    assert ended.value.code == 2
+    assert "metrics 'fvd' is unknown: choose psnr, ssim" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("size", [(8, 40, 56), (12, 40, 48)])
 def test_a_file_of_something_else_is_refused(
     clip: Path,

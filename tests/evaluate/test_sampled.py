@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fetched_weights import skip_without_weights
+from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.errors import ModelError, UsageError
 from infotok_cli.evaluate import sampled
+from infotok_cli.evaluate.anchors import ANCHORS
+from infotok_cli.evaluate.measure import measure_anchor, measure_clip
 from infotok_cli.evaluate.metric_table import METRIC_NAMES, METRICS, in_order, signed
 from infotok_cli.evaluate.quality import QualityMeter, check_metrics
 from infotok_cli.evaluate.sampled import SampledMeter, measure_of
+from infotok_cli.model.engine import Engine
 from make_video import Frames, moving_shapes
 
 
@@ -49,7 +55,7 @@ def test_every_place_in_a_latent_step_has_its_turn() -> None:
 
 def test_ssimulacra2_falls_with_noise_and_blur() -> None:
     pytest.importorskip("ssimulacra2")
-    source = moving_shapes(1, 64, 80)[0]
+    source = moving_shapes(1, 225, 240)[0]
     noise = np.random.default_rng(0).normal(0, 1, source.shape)
     measure = measure_of("ssimulacra2")
     scores = [
@@ -77,17 +83,34 @@ def test_ssimulacra2_is_given_the_picture_itself(tmp_path: Path) -> None:
 
 def test_a_meter_measures_what_is_asked_for() -> None:
     pytest.importorskip("ssimulacra2")
-    source = moving_shapes(6, 40, 48)
-    with QualityMeter(40, 48, 4, ["psnr", "ssim", "ssimulacra2"]) as meter:
+    source = moving_shapes(6, 225, 230)
+    with QualityMeter(225, 230, 4, ["psnr", "ssim", "ssimulacra2"]) as meter:
         meter.add(source[:4], source[:4] // 2)
         meter.add(source[4:], source[4:] // 2)
         quality = meter.result()
     assert quality.ssimulacra2 == measure_of("ssimulacra2")(source[2], source[2] // 2)
     assert quality.ssim is not None
     assert [quality.ms_ssim, quality.dists, quality.lpips_vgg, quality.vmaf] == [None] * 4
-    with QualityMeter(7, 48, 4, ["psnr", "ssimulacra2"]) as meter:
-        meter.add(source[:, :7], source[:, :7])
+    with QualityMeter(224, 230, 4, ["psnr", "ssimulacra2"]) as meter:
+        meter.add(source[:, 1:], source[:, 1:])
         assert meter.result().ssimulacra2 is None, "the picture is too small for it"
+
+
+def test_learned_metrics_are_measured_through_files(engine: Engine, folder: Path) -> None:
+    skip_without_weights()
+    names = ("lpips-vgg", "lpips-alex", "dists")
+    rows = [
+        measure_anchor(
+            folder / "0.mkv", ANCHORS["x264"], crf, EncodeOptions(), segment_frames=4, metrics=names
+        )
+        for crf in (20, 50)
+    ]
+    for metric in (METRIC_NAMES[name] for name in names):
+        good, bad = (getattr(row, metric.key) for row in rows)
+        assert 0 < good < bad < 1
+    ours = measure_clip(folder / "0.mkv", engine, EncodeOptions(rate=0.5), names)
+    assert ours.dists is not None
+    assert 0 < ours.dists <= 1
 
 
 def test_what_is_missing_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -101,6 +124,16 @@ def test_what_is_missing_is_named_with_the_command(monkeypatch: pytest.MonkeyPat
         check_metrics(["ssimulacra2"])
     check_metrics(["psnr", "ssim", "ms-ssim"])
     measure_of.cache_clear()
+
+
+def test_the_document_says_what_the_table_says() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "EVAL.md").read_text("utf-8")
+    for metric in METRICS.values():
+        (row,) = re.findall(rf"^\| `{metric.name}` \| (.*) \|$", text, re.MULTILINE)
+        better, frames, cost, side, _ = [cell.strip() for cell in row.split("|")]
+        assert (better, int(side)) == (metric.better, metric.smallest_side)
+        assert frames == ("all" if metric.every == 1 else f"1 in {metric.every}")
+        assert float(cost.split(",")[0]) == pytest.approx(30 / metric.every * metric.cpu_seconds, rel=0.15)
 
 
 def test_the_table_is_whole() -> None:
