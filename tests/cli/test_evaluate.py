@@ -102,7 +102,7 @@ def test_earlier_results_are_taken_in(run: Run, clips: Path, tmp_path: Path) -> 
 def test_metrics_are_chosen(run: Run, tmp_path: Path) -> None:
     pytest.importorskip("ssimulacra2")
     clip, out = tmp_path / "clip.mkv", tmp_path / "eval.json"
-    make_video(clip, moving_shapes(4, 225, 240), rate=Fraction(25))
+    make_video(clip, moving_shapes(4, 226, 240), rate=Fraction(25))
     arguments = ["eval", clip, "--rates", "0.5", "-o", out, "--csv", tmp_path / "a.csv"]
     arguments += ["--anchors", "x264", "--crfs", "20,40", "--jobs", "2"]
     result = run(*arguments, "--metrics", "ssimulacra2,psnr")
