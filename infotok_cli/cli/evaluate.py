@@ -11,6 +11,7 @@ import typer
 from infotok_cli.cli import options, quantities
 from infotok_cli.cli.output import print_err, print_out
 from infotok_cli.errors import UsageError
+from infotok_cli.evaluate.metric_table import DEFAULT_METRICS, METRIC_NAMES, in_order, shares
 from infotok_cli.routers import ALLOCATIONS, ROUTERS
 
 COMPARE_PANEL = "What is measured"
@@ -81,9 +82,15 @@ def evaluate(
             rich_help_panel=COMPARE_PANEL,
         ),
     ] = "",
-    vmaf: Annotated[
-        bool, typer.Option("--vmaf", help="Measure VMAF too (extra: vmaf).", rich_help_panel=COMPARE_PANEL)
-    ] = False,
+    metrics: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,...",
+            help=f"Metrics: {', '.join(METRIC_NAMES)} ({shares(METRIC_NAMES.values(), 'name')}). All but the "
+            "first three need the extra perceptual. PSNR is always measured.",
+            rich_help_panel=COMPARE_PANEL,
+        ),
+    ] = ",".join(DEFAULT_METRICS),
     short_side: Annotated[
         int | None,
         typer.Option(
@@ -204,7 +211,7 @@ def evaluate(
     json: options.Json = False,
     yes: options.Overwrite = False,
 ) -> None:
-    """Measure PSNR, SSIM and MS-SSIM against real bits, through files on disk, beside other codecs.
+    """Measure quality against real bits, through files on disk, beside other codecs.
 
     Figures are means over the frames of a clip, then over clips; bits are those of the whole file.
     At rate 1 all routers and allocations keep every position, so it is measured once. docs/EVAL.md
@@ -215,6 +222,7 @@ def evaluate(
       infotok eval clips/ --anchors all --jobs 2 -o runs/eval.json --plot runs/eval.png
       infotok eval clips/ --anchors x264 --anchors-keyint segment
       infotok eval clips/ --rates 0.5 --seconds 2
+      infotok eval clips/ --metrics psnr,lpips-vgg,dists,ssimulacra2,vmaf-v1
     """
     from infotok_cli.cli.evaluate_options import (
         Targets,
@@ -229,10 +237,10 @@ def evaluate(
     from infotok_cli.codec.options import EncodeOptions
     from infotok_cli.evaluate.clips import find_clips
     from infotok_cli.evaluate.journal import Journal
+    from infotok_cli.evaluate.quality import check_metrics
     from infotok_cli.evaluate.report import as_json, merged
     from infotok_cli.evaluate.results import Wanted, read_results
     from infotok_cli.evaluate.sweep import Sweep, check_settings, run_sweep
-    from infotok_cli.evaluate.vmaf import find_ffmpeg
 
     if seconds is not None and limit_frames is not None:
         raise UsageError("--seconds and --limit-frames both say where to stop", way_out="give one of them")
@@ -241,6 +249,7 @@ def evaluate(
     points = parse_settings(rates, routers, allocations, calibrated=calibrated)
     settings: list[Wanted] = [*points, *parse_anchors(anchors, crfs)]
     keyint = parse_keyint(anchors_keyint, anchors) if anchors_keyint else None
+    wanted = in_order(metrics.split(","))
     targets = Targets(output, csv_path, plot_path, compare_csv, published)
     targets.check(overwrite=yes, resume=resume)
     shared = EncodeOptions(
@@ -257,8 +266,9 @@ def evaluate(
         settings=settings,
         options=shared,
         limit_frames=limit_frames,
-        vmaf_program=find_ffmpeg() if vmaf else None,
+        metrics=wanted,
     )
+    check_metrics(wanted)
     engine = load_engine(model, device, kernels)
     if anchors_keyint:
         sweep = replace(sweep, settings=also_with_keyframes(settings, keyint or sweep.segment_frames(engine)))

@@ -14,6 +14,7 @@ from rich.table import Table
 from infotok_cli.cli.output import print_err
 from infotok_cli.evaluate.bootstrap import LEVEL, Interval
 from infotok_cli.evaluate.compare import Comparison, Matched, compare, match, reference_curve
+from infotok_cli.evaluate.metric_table import METRICS, Metric, shares
 from infotok_cli.evaluate.results import ClipResult
 from infotok_cli.evaluate.summary import Summary, summarize
 
@@ -21,6 +22,7 @@ WIDE_COLUMNS = 120
 
 INTERVAL = f"{LEVEL:.0%}"
 """Heading of intervals."""
+ARROWS = {"up": "↑", "down": "↓"}
 
 
 class Watch:
@@ -65,6 +67,10 @@ def show(rows: Sequence[ClipResult]) -> None:
     console.print(summary_table(summaries))
     if len({summary.clips for summary in summaries}) > 1:
         console.print("These are means over unlike numbers of clips, which do not compare (column clips).")
+    sampled = [metric for metric in _shown(summaries) if metric.every > 1]
+    if sampled:
+        console.print(f"\nSampled ({shares(sampled, 'shown')}); arrows point where it gets better")
+        console.print(sampled_table(summaries, sampled))
     if any(summary.seam_flicker is not None or summary.start_db is not None for summary in summaries):
         console.print("\nSegments: frames at their starts and ends against the rest, flicker across cuts")
         console.print(seam_table(summaries))
@@ -82,18 +88,16 @@ def show(rows: Sequence[ClipResult]) -> None:
 
 
 def summary_table(summaries: Sequence[Summary]) -> Table:
-    """A row per curve and setting; map: bits of the keep map per position."""
-    has_vmaf = any(row.vmaf is not None for row in summaries)
+    """A row per curve and setting; ±: of PSNR over clips; map: bits of the keep map per position."""
+    psnr, *metrics = [metric for metric in _shown(summaries) if metric.every == 1]
     unlike = len({row.clips for row in summaries}) > 1
     names = [
         "at",
         *(["clips"] if unlike else []),
         "kept",
-        "PSNR dB",
+        psnr.shown,
         "±",
-        "SSIM",
-        "MS-SSIM",
-        *(["VMAF"] if has_vmaf else []),
+        *(metric.shown for metric in metrics),
     ]
     table = _table(["curve"], [*names, "bpp", "BPP16", "map", "encode", "decode"])
     for row in summaries:
@@ -102,17 +106,24 @@ def summary_table(summaries: Sequence[Summary]) -> Table:
             f"crf {row.crf}" if row.setting is None else f"{row.setting.rate:g}",
             *([str(row.clips)] if unlike else []),
             _number(row.token_rate, "{:.4f}"),
-            f"{row.psnr_db:.2f}",
+            _value(row, psnr),
             f"{row.psnr_db_deviation:.2f}",
-            f"{row.ssim:.4f}",
-            f"{row.ms_ssim:.4f}",
-            *([_number(row.vmaf, "{:.1f}")] if has_vmaf else []),
+            *(_value(row, metric) for metric in metrics),
             f"{row.bpp:.4f}",
             _number(row.bpp16_nominal, "{:.3f}"),
             _number(row.map_bits_per_position, "{:.3f}"),
             f"{row.encode_speed:.1f}x",
             f"{row.decode_speed:.1f}x",
         )
+    return table
+
+
+def sampled_table(summaries: Sequence[Summary], metrics: Sequence[Metric]) -> Table:
+    """A row per curve and setting: metrics that look at a share of the frames."""
+    table = _table(["curve"], ["at", *(f"{metric.shown} {ARROWS[metric.better]}" for metric in metrics)])
+    for row in summaries:
+        at = f"crf {row.crf}" if row.setting is None else f"{row.setting.rate:g}"
+        table.add_row(row.curve, at, *(_value(row, metric) for metric in metrics))
     return table
 
 
@@ -181,6 +192,19 @@ def _table(words: Sequence[str], numbers: Sequence[str]) -> Table:
     for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
     return table
+
+
+def _shown(summaries: Sequence[Summary]) -> list[Metric]:
+    """Metrics that any row has."""
+    return [
+        metric
+        for metric in METRICS.values()
+        if any(getattr(row, metric.key) is not None for row in summaries)
+    ]
+
+
+def _value(row: Summary, metric: Metric) -> str:
+    return _number(getattr(row, metric.key), f"{{:.{metric.decimals}f}}")
 
 
 def _number(value: float | None, form: str) -> str:

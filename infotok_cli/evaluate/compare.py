@@ -33,7 +33,7 @@ class Comparison:
     bd_rate_interval: Interval | None
     """Of `bd_rate_percent`, paired by clip; None for a single clip, as the other intervals."""
     bd_quality: float | None
-    """What `test` has of the metric beyond `reference` at equal bits (of a distance less is better);
+    """What `test` has of the metric beyond `reference` at equal bits (of LPIPS and DISTS less is better);
     over the clips where they share bits as well, None if there are none."""
     bd_quality_deviation: float | None
     bd_quality_interval: Interval | None

@@ -19,7 +19,7 @@ import infotok_kernels
 from infotok_cli.errors import InputError, OutputError
 from infotok_cli.evaluate.results import SCHEMA_VERSION, ClipResult
 
-MEASURING_CODE = ("metrics.py", "video", "evaluate")
+MEASURING_CODE = ("metrics.py", "video", "perceptual", "evaluate")
 """Parts of the package that decide what an anchor's row says; all parts decide ours."""
 
 

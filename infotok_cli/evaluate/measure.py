@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import InputError
 from infotok_cli.evaluate.anchors import CONTAINER, Anchor, anchor_writer
 from infotok_cli.evaluate.clips import clip_sha256
+from infotok_cli.evaluate.metric_table import DEFAULT_METRICS
 from infotok_cli.evaluate.quality import Quality, QualityMeter
 from infotok_cli.evaluate.results import ClipResult
 from infotok_cli.metrics import bits_per_pixel
@@ -26,7 +27,7 @@ from infotok_cli.video.video_info import Frame, scaled_size
 
 
 def measure_clip(
-    clip: Path, engine: Engine, options: EncodeOptions, vmaf_program: str | None = None
+    clip: Path, engine: Engine, options: EncodeOptions, metrics: Sequence[str] = DEFAULT_METRICS
 ) -> ClipResult:
     """Encode `clip` with our model, decode it, and compare; bits are those of the whole .itk file."""
     with tempfile.TemporaryDirectory(prefix="infotok-eval-") as folder:
@@ -35,7 +36,7 @@ def measure_clip(
         with ItkReader(target) as reader, open_video(clip) as video:
             decoded = decoded_segments(reader, engine, range(reader.total_frames))
             length = reader.header.segment_frames
-            quality, seconds = _compare(video, options, decoded, length, vmaf_program)
+            quality, seconds = _compare(video, options, decoded, length, metrics)
     return ClipResult(
         **_shared(clip, quality, length),
         codec="infotok",
@@ -69,7 +70,7 @@ def measure_anchor(
     options: EncodeOptions,
     *,
     segment_frames: int,
-    vmaf_program: str | None = None,
+    metrics: Sequence[str] = DEFAULT_METRICS,
 ) -> ClipResult:
     """Encode the same frames of `clip` with an anchor, read them back, and compare.
 
@@ -88,7 +89,7 @@ def measure_anchor(
         encoding = time.perf_counter() - began
         with open_video(target) as shown:
             decoded = read_segments(shown.frames(), segment_frames)
-            quality, decoding = _compare(video, options, decoded, segment_frames, vmaf_program)
+            quality, decoding = _compare(video, options, decoded, segment_frames, metrics)
         size_bytes = target.stat().st_size
     duration = float(quality.frames / rate)
     return ClipResult(
@@ -135,12 +136,12 @@ def _compare(
     options: EncodeOptions,
     decoded: Iterator[Frame],
     segment_frames: int,
-    vmaf_program: str | None,
+    metrics: Sequence[str],
 ) -> tuple[Quality, float]:
     """Quality of `decoded` segments against the source's, and the seconds it took to get them."""
     width, height = scaled_size(video.info.width, video.info.height, options.short_side)
     seconds = 0.0
-    with QualityMeter(height, width, segment_frames, vmaf_program) as meter:
+    with QualityMeter(height, width, segment_frames, metrics) as meter:
         for source in read_segments(_frames(video, options), segment_frames):
             began = time.perf_counter()
             shown = next(decoded, None)

@@ -9,10 +9,10 @@ from typing import Any
 from infotok_cli import __version__
 from infotok_cli.evaluate import bootstrap
 from infotok_cli.evaluate.compare import compare, match
+from infotok_cli.evaluate.metric_table import METRIC_NAMES, in_order
 from infotok_cli.evaluate.results import SCHEMA, SCHEMA_VERSION, ClipResult
 from infotok_cli.evaluate.summary import summarize
 from infotok_cli.evaluate.sweep import Sweep
-from infotok_cli.evaluate.vmaf import MODEL
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.encoders import library_versions
 
@@ -28,7 +28,7 @@ def as_json(results: Sequence[ClipResult], sweep: Sweep, engine: Engine) -> dict
         "device": engine.runtime.device.type,
         "precision": engine.runtime.precision,
         "backend": engine.runtime.backend,
-        "vmaf_model": MODEL if sweep.vmaf_program else None,
+        "metrics": [asdict(METRIC_NAMES[name]) for name in in_order(sweep.metrics)],
         "options": _options(sweep, engine),
         "bootstrap": bootstrap.settings(),
         "summary": [asdict(row) for row in summarize(results)],

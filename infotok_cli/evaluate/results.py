@@ -18,11 +18,12 @@ from infotok_cli.evaluate.seams import SeamReport
 from infotok_cli.routers import AllocationName
 
 SCHEMA = "infotok-eval"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Rises when a field changes its meaning or goes; new fields may appear within a version."""
 
-READABLE_VERSIONS = (1, 2)
-"""Version 1 had, in `options`, a rate and a router that were not those measured; its rows still hold."""
+READABLE_VERSIONS = (1, 2, 3)
+"""Version 1 had, in `options`, a rate and a router that were not those measured; version 2 a `vmaf_model` in
+place of `metrics`. Their rows still hold."""
 
 DEFAULT_SEGMENT_FRAMES = 32
 """What rows had that do not say it, unless their file does; names of curves leave it out."""
@@ -104,11 +105,11 @@ class ClipResult:
     height: int
     frame_rate: float
     psnr_db: float
-    ssim: float
-    ms_ssim: float
+    ssim: float | None
+    """None, as any of the metrics but PSNR, when it was not asked for or the picture is too small for it."""
+    ms_ssim: float | None
     ms_ssim_scales: int
     vmaf: float | None
-    """None when it was not asked for, or the picture is too small for it."""
     bpp: float
     """8 x bytes of the whole file / (frames x height x width)."""
     bpp16_nominal: float | None
@@ -129,6 +130,11 @@ class ClipResult:
     """Steps in which tokens were improved."""
     segment_frames: int = DEFAULT_SEGMENT_FRAMES
     """Frames per segment; an anchor's seams were measured where this would put them."""
+    lpips_vgg: float | None = None
+    lpips_alex: float | None = None
+    dists: float | None = None
+    ssimulacra2: float | None = None
+    vmaf_v1: float | None = None
 
     @property
     def clip_key(self) -> ClipKey:
@@ -147,8 +153,10 @@ class ClipResult:
         segment_frames: for a row without it.
         """
         try:
-            known = {"calibrated": False, "refine": 0, "segment_frames": segment_frames, **values}
-            known = {field.name: known[field.name] for field in dataclasses.fields(cls)}
+            fields = dataclasses.fields(cls)
+            older = {one.name: one.default for one in fields if one.default is not dataclasses.MISSING}
+            known = {**older, "segment_frames": segment_frames, **values}
+            known = {field.name: known[field.name] for field in fields}
             seams = {field.name: known["seams"][field.name] for field in dataclasses.fields(SeamReport)}
             return cls(**{**known, "seams": SeamReport(**seams)})
         except (KeyError, TypeError) as error:
@@ -167,7 +175,7 @@ def read_results(path: Path) -> list[ClipResult]:
             )
         version = document.get("version")
         if version not in READABLE_VERSIONS:
-            readable = " and ".join(map(str, READABLE_VERSIONS))
+            readable = f"{READABLE_VERSIONS[0]} to {READABLE_VERSIONS[-1]}"
             raise InputError(
                 f"has results of version {version}, and this infotok reads {readable}",
                 way_out="measure again",

@@ -28,9 +28,14 @@ class Summary:
     psnr_db: float
     psnr_db_deviation: float
     """Standard deviation over clips."""
-    ssim: float
-    ms_ssim: float
+    ssim: float | None
+    ms_ssim: float | None
+    lpips_vgg: float | None
+    lpips_alex: float | None
+    dists: float | None
+    ssimulacra2: float | None
     vmaf: float | None
+    vmaf_v1: float | None
     bpp: float
     kbit_per_second: float
     bpp16_nominal: float | None
@@ -93,9 +98,14 @@ def _summary(curve: str, rows: list[ClipResult]) -> Summary:
         clips=len(rows),
         psnr_db=sure("psnr_db"),
         psnr_db_deviation=float(np.std([row.psnr_db for row in rows])),
-        ssim=sure("ssim"),
-        ms_ssim=sure("ms_ssim"),
+        ssim=mean(lambda row: row.ssim),
+        ms_ssim=mean(lambda row: row.ms_ssim),
+        lpips_vgg=mean(lambda row: row.lpips_vgg),
+        lpips_alex=mean(lambda row: row.lpips_alex),
+        dists=mean(lambda row: row.dists),
+        ssimulacra2=mean(lambda row: row.ssimulacra2),
         vmaf=mean(lambda row: row.vmaf),
+        vmaf_v1=mean(lambda row: row.vmaf_v1),
         bpp=sure("bpp"),
         kbit_per_second=float(np.mean([8e-3 * row.size_bytes * row.frame_rate / row.frames for row in rows])),
         bpp16_nominal=mean(lambda row: row.bpp16_nominal),

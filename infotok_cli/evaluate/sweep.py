@@ -14,6 +14,7 @@ from infotok_cli.evaluate.anchors import check_size, find_anchor
 from infotok_cli.evaluate.clips import clip_sha256, end_after
 from infotok_cli.evaluate.journal import MEASURING_CODE, Journal, code_sha256, key_of
 from infotok_cli.evaluate.measure import anchor_encoder
+from infotok_cli.evaluate.metric_table import DEFAULT_METRICS, in_order
 from infotok_cli.evaluate.results import AnchorSetting, ClipResult, Wanted
 from infotok_cli.evaluate.workers import Task, measure_in_processes, measure_task
 from infotok_cli.model.engine import Engine
@@ -34,8 +35,8 @@ class Sweep:
     """What all settings share: frame range, size, segment length."""
     limit_frames: int | None = None
     """Use only this many frames of each clip, from its beginning."""
-    vmaf_program: str | None = None
-    """The FFmpeg that measures VMAF; None leaves it out."""
+    metrics: tuple[str, ...] = DEFAULT_METRICS
+    """Names of what is measured."""
 
     def segment_frames(self, engine: Engine) -> int:
         """Frames per segment: those asked for, or the model's own."""
@@ -92,6 +93,7 @@ def run_sweep(
 
 def _plan(sweep: Sweep, engine: Engine) -> list[Task]:
     length = sweep.segment_frames(engine)
+    metrics = in_order(sweep.metrics)
     tasks = []
     for clip in sweep.clips:
         options = sweep.options
@@ -105,16 +107,21 @@ def _plan(sweep: Sweep, engine: Engine) -> list[Task]:
                 chosen = options
             else:
                 chosen = wanted.applied_to(options)
-            vmaf = sweep.vmaf_program is not None
-            key = _key(clip, wanted, chosen, segment_frames=length, engine=engine, vmaf=vmaf)
-            tasks.append(Task(key, clip, wanted, chosen, length, sweep.vmaf_program))
+            key = _key(clip, wanted, chosen, segment_frames=length, engine=engine, metrics=metrics)
+            tasks.append(Task(key, clip, wanted, chosen, length, metrics))
     return tasks
 
 
 def _key(
-    clip: Path, wanted: Wanted, options: EncodeOptions, *, segment_frames: int, engine: Engine, vmaf: bool
+    clip: Path,
+    wanted: Wanted,
+    options: EncodeOptions,
+    *,
+    segment_frames: int,
+    engine: Engine,
+    metrics: tuple[str, ...],
 ) -> str:
-    facts = {"clip": clip_sha256(clip), "segment_frames": segment_frames, "vmaf": vmaf}
+    facts = {"clip": clip_sha256(clip), "segment_frames": segment_frames, "metrics": metrics}
     if isinstance(wanted, AnchorSetting):
         kept = ("start_seconds", "end_seconds", "short_side")
         facts |= {name: getattr(options, name) for name in kept}

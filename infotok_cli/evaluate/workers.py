@@ -36,13 +36,14 @@ class Task:
     wanted: Wanted
     options: EncodeOptions
     segment_frames: int
-    vmaf_program: str | None
+    metrics: tuple[str, ...]
+    """Names of what is measured."""
 
 
 def measure_task(task: Task, engine: Engine) -> ClipResult:
     """Do one measurement here."""
     if isinstance(task.wanted, Setting):
-        return measure_clip(task.clip, engine, task.options, task.vmaf_program)
+        return measure_clip(task.clip, engine, task.options, task.metrics)
     anchor, crf = find_anchor(task.wanted.anchor), task.wanted.crf
     return measure_anchor(
         task.clip,
@@ -50,7 +51,7 @@ def measure_task(task: Task, engine: Engine) -> ClipResult:
         crf,
         task.options,
         segment_frames=task.segment_frames,
-        vmaf_program=task.vmaf_program,
+        metrics=task.metrics,
     )
 
 

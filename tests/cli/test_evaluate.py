@@ -15,6 +15,7 @@ import pytest
 
 from infotok_cli.allocation.fits import Fits
 from infotok_cli.allocation.rate_scale import RateScale
+from infotok_cli.evaluate.sampled import measure_of
 from infotok_cli.model.weights import load_model, save_model
 from make_video import make_video, moving_shapes
 from tiny_model import write_tiny_model
@@ -45,7 +46,7 @@ def test_one_number_or_many(run: Run, clips: Path, tmp_path: Path) -> None:
     for text in ("tiny fast", "tiny fixed", "crf 40", "MS-SSIM", "flicker at cuts", "BD-rate"):
         assert text in result.stdout
     document = read(out)
-    assert (document["schema"], document["version"]) == ("infotok-eval", 2)
+    assert (document["schema"], document["version"]) == ("infotok-eval", 3)
     assert document["model"]["name"] == "tiny"
     assert document["options"] == {
         "short_side": None, "segment_frames": 4, "refine": 0, "start_seconds": None, "end_seconds": None,
@@ -118,6 +119,42 @@ def test_anchors_also_with_keyframes_as_often_as_ours(run: Run, clips: Path, tmp
     assert [row["codec"] for row in read(out)["clips"][1:]] == ["x264-keyint3", "x264", "x264-keyint2"]
 
 
+def test_metrics_are_chosen(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("ssimulacra2")
+    clip, out = tmp_path / "clip.mkv", tmp_path / "eval.json"
+    make_video(clip, moving_shapes(4, 226, 240), rate=Fraction(25))
+    arguments = ["eval", clip, "--rates", "0.5", "-o", out, "--csv", tmp_path / "a.csv"]
+    arguments += ["--anchors", "x264", "--crfs", "20,40", "--jobs", "2"]
+    result = run(*arguments, "--metrics", "ssimulacra2,psnr")
+    assert "Sampled (SSIMULACRA2: one frame in 5)" in result.stdout
+    assert "SSIMULACRA2 ↑" in result.stdout
+    assert "MS-SSIM" not in result.stdout
+    document = read(out)
+    assert [(metric["name"], metric["every"]) for metric in document["metrics"]] == [
+        ("psnr", 1), ("ssimulacra2", 5)
+    ]  # fmt: skip
+    assert [row["ms_ssim"] for row in document["clips"]] == [None] * 3
+    assert document["clips"][1]["ssimulacra2"] > document["clips"][2]["ssimulacra2"]
+    assert document["summary"][1]["ssimulacra2"] == document["clips"][1]["ssimulacra2"]
+    (first, *_) = csv.DictReader((tmp_path / "a.csv").open())
+    assert float(first["ssimulacra2"]) == document["clips"][0]["ssimulacra2"]
+    again = run(*arguments, "--metrics", "psnr,ssimulacra2", "--resume", "-y")
+    assert "3 measurements were there already" in again.stderr
+    # Other metrics are other measurements.
+    assert "already" not in run(*arguments, "--metrics", "psnr,ssim", "--resume", "-y").stderr
+
+
+def test_weights_that_were_not_fetched_are_told_of_before_measuring(
+    refused: Callable[..., str], clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure_of.cache_clear()
+    monkeypatch.setenv("INFOTOK_CACHE", str(tmp_path / "none"))
+    out = tmp_path / "eval.json"
+    told = refused(4, "eval", clips, "--metrics", "psnr,dists", "-o", out)
+    assert "are missing: fetch them once with 'python -m infotok_cli.perceptual.fetch'" in told
+    assert not out.with_suffix(".jsonl").exists()
+
+
 def test_segment_lengths_do_not_mix(run: Run, clips: Path, tmp_path: Path) -> None:
     long, both = tmp_path / "long.json", tmp_path / "both.json"
     clip = clips / "0.mkv"
@@ -183,6 +220,7 @@ def test_calibrated_rates_are_a_curve(run: Run, clips: Path, model_file: Path, t
     [
         (2, ["--rates", "2"], "--rates 2 is out of range"),
         (2, ["--routers", "slow"], "--routers 'slow' is unknown"),
+        (2, ["--metrics", "psnr,fvd"], "--metrics 'fvd' is unknown: choose psnr, ssim, ms-ssim, lpips-vgg"),
         (2, ["--anchors", "vp8"], "--anchors 'vp8' is unknown: choose x264"),
         (2, ["--crfs", "20"], "--crfs needs --anchors"),
         (2, ["--anchors-keyint", "8"], "--anchors-keyint needs --anchors"),

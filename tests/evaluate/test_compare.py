@@ -37,6 +37,22 @@ def test_bd_rates_are_means_over_clips() -> None:
     assert {row.metric for row in found.values()} == {"psnr_db", "ssim", "ms_ssim"}
 
 
+def test_less_is_better_where_it_is() -> None:
+    """LPIPS that falls at the pace at which PSNR rises gives the same BD-rate."""
+    points = [(0.02, 25.0), (0.04, 27.0), (0.08, 29.0)]
+    rows = [anchor_row("a", crf, bpp, db) for crf, (bpp, db) in enumerate(points)]
+    rows += [our_row("a", 10 * bpp, 2 * bpp, db) for bpp, db in points]
+    rows = [replace(row, lpips_vgg=1 - row.psnr_db / 50) for row in rows]
+    found = {row.metric: row for row in compare(rows) if row.reference == "x264"}
+    assert list(found) == ["psnr_db", "ssim", "ms_ssim", "lpips_vgg"]
+    assert found["lpips_vgg"].bd_rate_percent == pytest.approx(100)
+    quality, distance = found["psnr_db"].bd_quality, found["lpips_vgg"].bd_quality
+    assert quality is not None
+    assert distance is not None
+    assert quality < 0 < distance, "a worse picture: fewer dB, more LPIPS"
+    assert distance == pytest.approx(-quality / 50)
+
+
 def test_curves_may_share_quality_but_no_bits() -> None:
     rows = [anchor_row("a", crf, bpp, db) for crf, (bpp, db) in enumerate([(0.01, 26), (0.02, 30)])]
     rows += [our_row("a", rate, 0.1 * rate, 24 + 8 * rate) for rate in (0.5, 0.75)]
@@ -164,6 +180,17 @@ def test_names_tell_curves_apart() -> None:
     assert len(set(names.values())) == 4
 
 
+def test_older_rows_have_no_new_metrics(tmp_path: Path) -> None:
+    row = our_row("a", 0.5, 0.02, 24)
+    newer = ("lpips_vgg", "lpips_alex", "dists", "ssimulacra2", "vmaf_v1")
+    old = {name: value for name, value in asdict(row).items() if name not in newer}
+    path = tmp_path / "eval.json"
+    path.write_text(json.dumps({"schema": "infotok-eval", "version": 2, "clips": [old]}))
+    assert read_results(path) == [row]
+    path.write_text(json.dumps({"schema": "infotok-eval", "version": 3, "clips": [old | {"dists": 0.25}]}))
+    assert read_results(path) == [replace(row, dists=0.25)]
+
+
 def test_summary_is_the_mean_over_clips() -> None:
     rows = [our_row("a", 0.5, 0.02, 24), our_row("b", 0.5, 0.04, 28), anchor_row("a", 30, 0.05, 31)]
     ours, anchor = summarize(rows)
@@ -199,7 +226,7 @@ def test_rows_come_back_from_json(tmp_path: Path) -> None:
         ('{"clips": []}', "made with output"),
         (
             '{"schema": "infotok-eval", "version": 7, "clips": []}',
-            "version 7, and this infotok reads 1 and 2",
+            "version 7, and this infotok reads 1 to 3",
         ),
         ('{"schema": "infotok-eval", "version": 1}', "does not contain (whole )?results"),
         ('{"schema": "infotok-eval", "version": 1, "clips": [{"clip": "a"}]}', "a row lacks 'clip_sha256'"),

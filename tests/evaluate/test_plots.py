@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,21 @@ def test_published_results_are_marked_as_of_other_clips(tmp_path: Path) -> None:
     assert "x264, nominal" not in text
     plot_curves(ROWS, tmp_path / "without.svg")
     assert "Cosmos" not in (tmp_path / "without.svg").read_text()
+
+
+def test_up_is_better_in_every_panel(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    plot_curves([replace(row, dists=0.3 - row.psnr_db / 200) for row in ROWS], tmp_path / "curves.svg")
+    text = (tmp_path / "curves.svg").read_text()
+    assert "<!-- DISTS (less is better) -->" in text
+    # Numbers on the axis of DISTS, from the bottom up: they fall.
+    panel = text[text.index("<!-- MS-SSIM -->") : text.index("<!-- DISTS (less is better) -->")]
+    ticks = [float(tick) for tick in re.findall(r"<!-- (0\.1\d+) -->", panel)]
+    assert len(ticks) > 2
+    heights = [float(y) for y in re.findall(r'<use xlink:href="#[^"]*" x="[^"]*" y="([^"]*)"', panel)][
+        -len(ticks) :
+    ]
+    assert (ticks == sorted(ticks)) == (heights == sorted(heights))
 
 
 def test_only_curves_of_one_segment_length_meet_at_rate_1() -> None:

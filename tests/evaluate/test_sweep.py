@@ -195,7 +195,7 @@ def no_children_left(seconds: float = 10.0) -> bool:
 def test_processes_end_when_nobody_waits_for_them(engine: Engine, folder: Path) -> None:
     options = EncodeOptions(rate=0.5)
     setting = Setting(rate=0.5, router="fast", allocation="block")
-    tasks = {n: Task(str(n), folder / "0.mkv", setting, options, 4, None) for n in range(50)}
+    tasks = {n: Task(str(n), folder / "0.mkv", setting, options, 4, ("psnr",)) for n in range(50)}
     rows = cast(Generator[tuple[int, ClipResult]], measure_in_processes(tasks, engine, 2))
     number, row = next(rows)
     assert number in tasks
@@ -205,7 +205,7 @@ def test_processes_end_when_nobody_waits_for_them(engine: Engine, folder: Path) 
 
 
 def test_what_goes_wrong_in_a_process_is_told(engine: Engine, folder: Path, tmp_path: Path) -> None:
-    gone = Task("0", tmp_path / "gone.mkv", SETTINGS[0], EncodeOptions(), 4, None)
+    gone = Task("0", tmp_path / "gone.mkv", SETTINGS[0], EncodeOptions(), 4, ("psnr",))
     with pytest.raises(InputError, match=r"gone\.mkv: does not exist"):
         list(measure_in_processes({0: gone}, engine, 2))
 

@@ -35,7 +35,7 @@ def test_a_process_that_dies_ends_the_run(tmp_path: Path, monkeypatch: pytest.Mo
     engine = Engine(load_model(tmp_path / "tiny.safetensors"), choose_runtime("cpu"))
     task = Task(
         key="0", clip=tmp_path / "a.mkv", wanted=AnchorSetting(anchor="x264", crf=30),
-        options=EncodeOptions(), segment_frames=32, vmaf_program=None,
+        options=EncodeOptions(), segment_frames=32, metrics=("psnr",),
     )  # fmt: skip
     monkeypatch.setattr(workers, "ProcessPoolExecutor", _DyingPool)
     with pytest.raises(InfotokError, match=r"process died \(.*\): try fewer jobs, with resume") as caught:
