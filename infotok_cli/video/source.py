@@ -204,8 +204,9 @@ class Source:
         self, packets: Iterator[Packet[VideoStream]], told: Callable[[InputError], None]
     ) -> Iterator[VideoFrame]:
         """As `decode`, but damage goes to `told`, and frames go on from the next key frame."""
-        # Threads that each work on a frame of their own would report damage some frames late.
-        self.stream.thread_type = "SLICE"
+        if not self.stream.codec_context.is_open:
+            # Threads that each work on a frame of their own would report damage some frames late.
+            self.stream.thread_type = "SLICE"
         waiting = True
         for packet in self._packets_past(packets, told):
             waiting = waiting and (packet.is_corrupt or not packet.is_keyframe)
