@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from infotok_cli.allocation.budgets import check_fit
 from infotok_cli.batch.ahead_videos import Begun, begun_ahead
 from infotok_cli.batch.items import Item, Refused
 from infotok_cli.batch.outputs import Row, row_of
@@ -18,11 +18,11 @@ from infotok_cli.batch.remote import is_url
 from infotok_cli.batch.results import Failures, write_stats
 from infotok_cli.batch.run_file import RunSettings, fix_run, make_folder
 from infotok_cli.batch.shards import Shard
-from infotok_cli.codec.encode import encode_input
-from infotok_cli.codec.endpoints import output_of
-from infotok_cli.codec.load_engine import check_masking
 from infotok_cli.errors import InfotokError, InputError
-from infotok_cli.model.engine import Engine
+from infotok_cli.places import output_of
+
+if TYPE_CHECKING:
+    from infotok_cli.model.engine import Engine
 
 
 class BatchProgress(Protocol):
@@ -76,24 +76,53 @@ def encode_batch(
     holds another run, and OutputError where the results of the run cannot be written.
     """
     todo = work.todo if limit is None else work.todo[:limit]
-    engine = _checked_engine(load, run) if todo else None
+    engine = checked_engine(load, run) if todo else None
     fix_run(folder, run)
+
+    def rows() -> Generator[tuple[Row, float]]:
+        if engine is None:
+            return
+        with begun_ahead(todo, run.options) as videos:
+            for item, begun in videos:
+                started = time.perf_counter()
+                row = encode_item(item, begun, folder, run, engine=engine, spelled=spelled)
+                yield row, time.perf_counter() - started
+
+    return collect(
+        rows(), work, folder, progress,
+        files=len(todo), shard=shard, max_failures=max_failures, spelled=spelled,
+    )  # fmt: skip
+
+
+def collect(
+    rows: Generator[tuple[Row, float]],
+    work: Work,
+    folder: Path,
+    progress: BatchProgress,
+    *,
+    files: int,
+    shard: Shard,
+    max_failures: int | None,
+    spelled: Callable[[str], str],
+) -> BatchReport:
+    """Count rows and write them down, as they come, until more than `max_failures` failed.
+
+    rows: of `files` files at most, each with the seconds it took; closed at the end. What is done already or
+    cannot be tried is taken from `work`. Raises OutputError, and what getting the rows raises.
+    """
     failures = Failures(folder / shard.name("failures", ".jsonl"))
     results = _Results(work, failures, progress, max_failures)
     began = time.perf_counter()
-    progress.started(len(todo) + len(work.refused))
+    progress.started(files + len(work.refused))
     try:
-        for refused in work.refused:
-            if not results.add(_failed(refused, refused.error.text(spelled)), 0.0):
-                break
-        if engine is not None and not results.report.stopped:
-            with begun_ahead(todo, run.options) as videos:
-                for item, begun in videos:
-                    started = time.perf_counter()
-                    row = _encoded(item, begun, folder, run, engine=engine, spelled=spelled)
-                    results.report.left -= 1
-                    if not results.add(row, time.perf_counter() - started):
-                        break
+        with closing(rows):
+            for refused in work.refused:
+                if not results.add(failed_row(refused, refused.error.text(spelled)), 0.0):
+                    break
+            for row, seconds in () if results.report.stopped else rows:
+                results.report.left -= 1
+                if not results.add(row, seconds):
+                    break
     finally:
         write_stats(folder / shard.name("stats", ".parquet"), results.report.rows)
     results.report.seconds = time.perf_counter() - began
@@ -126,8 +155,11 @@ class _Results:
         return not report.stopped
 
 
-def _checked_engine(load: Callable[[], Engine], run: RunSettings) -> Engine:
+def checked_engine(load: Callable[[], Engine], run: RunSettings) -> Engine:
     """The model, once it is known to suit what every file is asked for."""
+    from infotok_cli.allocation.budgets import check_fit
+    from infotok_cli.codec.load_engine import check_masking
+
     engine, options = load(), run.options
     check_masking(engine, options)
     if options.budget is not None:
@@ -135,7 +167,7 @@ def _checked_engine(load: Callable[[], Engine], run: RunSettings) -> Engine:
     return engine
 
 
-def _encoded(
+def encode_item(
     item: Item,
     begun: Begun,
     folder: Path,
@@ -145,22 +177,28 @@ def _encoded(
     spelled: Callable[[str], str],
 ) -> Row:
     """Encode one file; whatever goes wrong is in the row."""
+    from infotok_cli.codec.encode import encode_input
+    from infotok_cli.codec.video_psnr import encoded_psnr_db
+
     target = folder / item.target
     began = time.perf_counter()
+    psnr_db: float | None = None
     try:
         given = begun()
-        with given.video:
+        with given.kept_open():
             make_folder(target.parent)
             encode_input(given, output_of(target, overwrite=True), engine, run.options, None)
-        milliseconds = 1000 * (time.perf_counter() - began)
+            milliseconds = 1000 * (time.perf_counter() - began)
+            if run.psnr:
+                psnr_db = encoded_psnr_db(given.video, target, engine, run.options)
         row = row_of(target, run, id=item.id, source=item.source, output=item.target, status="encoded")
         if row is None:
             raise InputError(
                 "is not what was written", way_out="check the disk, and run again", where=str(target)
             )
     except Exception as error:  # one file of many: the rest goes on
-        return _failed(item, _reason(error, item, spelled))
-    return replace(row, ms=milliseconds)
+        return failed_row(item, _reason(error, item, spelled))
+    return replace(row, ms=milliseconds, psnr_db=psnr_db)
 
 
 def _reason(error: Exception, item: Item, spelled: Callable[[str], str]) -> str:
@@ -173,5 +211,5 @@ def _reason(error: Exception, item: Item, spelled: Callable[[str], str]) -> str:
     return f"internal error (please report): {type(error).__name__}: {error}"
 
 
-def _failed(item: Item | Refused, reason: str) -> Row:
+def failed_row(item: Item | Refused, reason: str) -> Row:
     return Row(id=item.id, source=item.source, status="failed", error=" ".join(reason.split()))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infotok_cli.cli import encode_options, exit_codes, options
+from infotok_cli.cli import encode_options, exit_codes, options, quantities
 from infotok_cli.cli.batch_progress import batch_progress
 from infotok_cli.cli.output import option_name, print_err, print_out, printable
 from infotok_cli.errors import UsageError
@@ -16,7 +16,6 @@ from infotok_cli.errors import UsageError
 if TYPE_CHECKING:
     from infotok_cli.batch.encode import BatchReport
     from infotok_cli.batch.plan import Work
-    from infotok_cli.model.engine import Engine
 
 BATCH_PANEL = "Which files"
 
@@ -74,6 +73,34 @@ def batch(
             rich_help_panel=BATCH_PANEL,
         ),
     ] = None,
+    workers: Annotated[
+        int,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            parser=quantities.whole("--workers", least=1),
+            help="Processes, each with a model and its part of the threads; with --gpus, for each device.",
+            rich_help_panel=BATCH_PANEL,
+        ),
+    ] = 1,
+    gpus: Annotated[
+        str | None,
+        typer.Option(
+            "--gpus",
+            metavar="N|LIST",
+            help="One model on each of N CUDA devices, or on those of a list such as 0,2 (or 3, for one).",
+            show_default="one device",
+            rich_help_panel=BATCH_PANEL,
+        ),
+    ] = None,
+    psnr: Annotated[
+        bool,
+        typer.Option(
+            "--psnr",
+            help="Decode what was encoded, for a column psnr_db in the stats.",
+            rich_help_panel=BATCH_PANEL,
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -97,6 +124,7 @@ def batch(
     target_psnr: encode_options.TargetPsnr = None,
     start: options.Start = None,
     end: options.End = None,
+    frames: options.Frames = None,
     short_side: encode_options.ShortSide = None,
     no_audio: encode_options.NoAudio = False,
     router: encode_options.Router = "fast",
@@ -118,6 +146,7 @@ def batch(
     \b
     Examples:
       infotok batch clips -o tokens
+      infotok batch videos.csv -o tokens --rate 0.25 --workers 2
       infotok batch videos.csv -o tokens --rate 0.25 --shard 3/8
       infotok batch videos.csv -o tokens --rate 0.25 --missing
     """
@@ -131,6 +160,7 @@ def batch(
         target_psnr=target_psnr,
         start=start,
         end=end,
+        frames=frames,
         short_side=short_side,
         no_audio=no_audio,
         router=router,
@@ -138,8 +168,10 @@ def batch(
         segment_frames=segment_frames,
         refine=refine,
     )
+    from infotok_cli.batch.devices import seats
     from infotok_cli.batch.inputs import find_items
     from infotok_cli.batch.items import Item
+    from infotok_cli.batch.loading import ModelLoader
     from infotok_cli.batch.plan import find_work
     from infotok_cli.batch.results import check_pyarrow
     from infotok_cli.batch.run_file import RunSettings, check_run, model_sha256
@@ -147,6 +179,7 @@ def batch(
     from infotok_cli.itk.find_weights import find_model
 
     part = Shard() if missing and shard is None else choose_shard(shard, os.environ)
+    places = seats(device, workers, gpus, os.environ)
     output = _folder(output_name)
     check_pyarrow()
     weights = find_model(model)
@@ -156,6 +189,7 @@ def batch(
         options=wanted,
         precision=precision,
         deterministic=deterministic,
+        psnr=psnr,
     )
     found = find_items(inputs, output)
     targets = (item.target for item in found if isinstance(item, Item))
@@ -169,21 +203,28 @@ def batch(
         _list(work, output)
         return
 
-    def load() -> Engine:
-        from infotok_cli.codec.load_engine import load_engine
-
-        return load_engine(
-            str(weights), device, kernels, precision=precision, deterministic=deterministic,
-            compiled=compile_blocks,
-        )  # fmt: skip
-
-    from infotok_cli.batch.encode import encode_batch
-
+    load = ModelLoader(
+        weights=weights,
+        kernels=kernels,
+        precision=precision,
+        deterministic=deterministic,
+        compiled=compile_blocks,
+    )
     with batch_progress() as bar:
-        report = encode_batch(
-            work, output, run, load, bar,
-            shard=part, limit=limit, max_failures=max_failures, spelled=option_name,
-        )  # fmt: skip
+        if len(places) > 1 or gpus is not None:
+            from infotok_cli.batch.workers import encode_batch_in_workers
+
+            report = encode_batch_in_workers(
+                work, output, run, load, bar,
+                seats=places, shard=part, limit=limit, max_failures=max_failures, spelled=option_name,
+            )  # fmt: skip
+        else:
+            from infotok_cli.batch.encode import encode_batch
+
+            report = encode_batch(
+                work, output, run, lambda: load(places[0]), bar,
+                shard=part, limit=limit, max_failures=max_failures, spelled=option_name,
+            )  # fmt: skip
     _show(report, output, as_json)
     if report.failed:
         raise typer.Exit(exit_codes.SOME_FAILED)
