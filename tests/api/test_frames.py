@@ -343,7 +343,7 @@ def test_frames_to_stop_after(model: infotok.Model, frames: Frames, film: Path, 
     assert np.array_equal(np.concatenate([*model.decode_frames(made, frames=99)]), whole)
     assert infotok.decode(made, tmp_path / "short.mkv", model, frames=2, codec="ffv1").frames == 2
     for wrong in (0, -1):
-        with pytest.raises(infotok.UsageError, match=r"frames. -?[01] is out of range"):
+        with pytest.raises(infotok.UsageError, match=r"frames -?[01] is out of range"):
             model.decode(made, frames=wrong)
-        with pytest.raises(infotok.UsageError, match=r"frames. -?[01] is out of range"):
+        with pytest.raises(infotok.UsageError, match=r"frames -?[01] is out of range"):
             model.encode_frames(frames, max_frames=wrong)

@@ -186,7 +186,6 @@ def test_the_webdataset_library_reads_the_shards(videos: Path, tmp_path: Path) -
             assert np.array_equal(sample["map.npy"], file.keep_map(about["segment"]))
 
 
-@pytest.mark.slow
 def test_hugging_face_datasets_reads_the_table(
     videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
