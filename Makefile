@@ -18,7 +18,7 @@ GPU_SETUP := $(if $(filter $(BIN)/python,$(GPU_PYTHON)),setup)
 ON_GPU := TRITON_INTERPRET=0 PYTHONPATH=kernels:weights:tests/support:. $(GPU_PYTHON)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check coverage fmt test test-gpu fuzz bench bench-kernels profile pictures perceptual train adopt eval golden wheel clean
+.PHONY: help setup demo check coverage fmt test test-gpu fuzz bench bench-datasets bench-kernels profile pictures perceptual train adopt eval golden wheel clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ test-gpu: $(GPU_SETUP) ## tests of the kernels on a GPU; fails where there is no
 
 bench: setup ## speed and memory of encode and decode on a made-up clip
 	$(BIN)/python -m infotok_cli.bench.commands
+
+bench-datasets: setup ## folders of clips to tokens: batch against a loop over encode, and the loader
+	$(BIN)/python -m infotok_cli.bench.datasets
 
 bench-kernels: $(GPU_SETUP) ## test the kernels on a GPU, then time them; rows go to kernels/bench.csv
 	@if $(ON_GPU) -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \

@@ -39,12 +39,13 @@ def named(path: Path) -> str:
 
 
 def blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Code blocks of a document as (language, code): fenced, or indented after an empty line."""
+    """Code blocks of a document, in order, as (language, code): fenced, or indented after an empty line."""
     fenced = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-    for block in fenced.finditer(text):
-        yield block[1], block[2]
-    for block in re.finditer(r"(?:(?<=\n\n)|\A)((?:    .*\n|\n(?=    ))+)", fenced.sub("", text)):
-        yield "", inspect.cleandoc(block[1]) + "\n"
+    found = [(block.start(), block[1], block[2]) for block in fenced.finditer(text)]
+    rest = fenced.sub(lambda block: re.sub(r"[^\n]", "x", block[0]), text)
+    for block in re.finditer(r"(?:(?<=\n\n)|\A)((?:    .*\n|\n(?=    ))+)", rest):
+        found.append((block.start(), "", inspect.cleandoc(block[1]) + "\n"))
+    yield from ((language, code) for _, language, code in sorted(found))
 
 
 def typed_lines(code: str) -> Iterator[list[str]]:
@@ -216,7 +217,7 @@ def test_python_blocks_run(typing_place: Path, document: str) -> None:
 def test_the_trip_of_datasets_runs(
     typing_place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From a folder of clips to tokens: the Python block, then the lines, but for those of a cluster.
+    """From a folder of clips to batches for training, in order; but for the lines of a cluster.
 
     Those of Ray are run in `tests/batch/test_ray.py`.
     """
@@ -226,18 +227,18 @@ def test_the_trip_of_datasets_runs(
         (tmp_path / "clips" / name).write_bytes((typing_place / INPUTS[0]).read_bytes())
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INFOTOK_MODEL", str(typing_place / "tiny.safetensors"))
-    found = list(blocks((ROOT / "docs" / "DATASETS.md").read_text("utf-8")))
-    for code in [code for kind, code in found if kind == "python" and "import ray" not in code]:
-        exec(compile(code, "DATASETS.md", "exec"), {"__name__": "typed"})
-    lines = [words for kind, code in found if not kind for words in typed_lines(code)]
-    run = [
-        words for words in lines if not any("://" in word or "$" in word or word == "ray" for word in words)
-    ]
-    assert len(run) >= 5
-    for words in run:
-        assert main(words) == 0, words
+    run = []
+    for kind, code in blocks((ROOT / "docs" / "DATASETS.md").read_text("utf-8")):
+        if kind == "python" and "import ray" not in code:
+            exec(compile(code, "DATASETS.md", "exec"), {"__name__": "typed"})
+        for words in typed_lines(code) if not kind else ():
+            if not any("://" in word or "$" in word or word == "ray" for word in words):
+                assert main(words) == 0, words
+                run.append(words[0])
+    assert run.count("batch") >= 6
+    assert run.count("export") == 2
     names = ["0.itk", "a/1.itk", "a/2.itk"]
-    for folder in ("tokens", "tokens-2"):
+    for folder in ("tokens", "tokens-2", "tokens-workers"):
         assert sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*.itk")) == names
 
 

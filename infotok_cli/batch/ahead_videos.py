@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -124,6 +124,12 @@ class BegunInput:
         """The video; `audio` was said when it was begun."""
         return self.video
 
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Keep the video open until the end of the block, whoever leaves it before."""
+        with self.video.held.pop_all():
+            yield
+
 
 def begin(item: Item, options: EncodeOptions) -> BegunInput:
     """Open a video and decode its first frames; one given by URL is copied to a temporary file.
@@ -148,11 +154,16 @@ Begun = Callable[[], BegunInput]
 
 
 @contextmanager
-def begun_ahead(items: Sequence[Item], options: EncodeOptions) -> Iterator[Iterator[tuple[Item, Begun]]]:
-    """Items in order, each with its video, which the receiver closes; others are closed on leaving."""
+def begun_ahead(
+    items: Iterable[Item], options: EncodeOptions, *, ahead: int = VIDEOS_AHEAD
+) -> Iterator[Iterator[tuple[Item, Begun]]]:
+    """Items in order, each with its video, which the receiver closes; others are closed on leaving.
+
+    `ahead` of them are begun before they are asked for.
+    """
     rest = iter(items)
     waiting: deque[tuple[Item, Future[BegunInput]]] = deque()
-    with ThreadPoolExecutor(VIDEOS_AHEAD, thread_name_prefix="videos") as threads:
+    with ThreadPoolExecutor(ahead, thread_name_prefix="videos") as threads:
 
         def begin_next() -> None:
             item = next(rest, None)
@@ -166,7 +177,7 @@ def begun_ahead(items: Sequence[Item], options: EncodeOptions) -> Iterator[Itera
                 yield item, future.result
 
         try:
-            for _ in range(VIDEOS_AHEAD):
+            for _ in range(ahead):
                 begin_next()
             yield taken()
         finally:

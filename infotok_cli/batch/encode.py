@@ -8,9 +8,8 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from infotok_cli.allocation.budgets import check_fit
 from infotok_cli.batch.ahead_videos import Begun, begun_ahead
 from infotok_cli.batch.items import Item, Refused
 from infotok_cli.batch.outputs import Row, row_of
@@ -19,11 +18,11 @@ from infotok_cli.batch.remote import is_url
 from infotok_cli.batch.results import Failures, write_stats
 from infotok_cli.batch.run_file import RunSettings, fix_run, make_folder
 from infotok_cli.batch.shards import Shard
-from infotok_cli.codec.encode import encode_input
-from infotok_cli.codec.endpoints import output_of
-from infotok_cli.codec.load_engine import check_masking
 from infotok_cli.errors import InfotokError, InputError
-from infotok_cli.model.engine import Engine
+from infotok_cli.places import output_of
+
+if TYPE_CHECKING:
+    from infotok_cli.model.engine import Engine
 
 
 class BatchProgress(Protocol):
@@ -158,6 +157,9 @@ class _Results:
 
 def checked_engine(load: Callable[[], Engine], run: RunSettings) -> Engine:
     """The model, once it is known to suit what every file is asked for."""
+    from infotok_cli.allocation.budgets import check_fit
+    from infotok_cli.codec.load_engine import check_masking
+
     engine, options = load(), run.options
     check_masking(engine, options)
     if options.budget is not None:
@@ -175,14 +177,20 @@ def encode_item(
     spelled: Callable[[str], str],
 ) -> Row:
     """Encode one file; whatever goes wrong is in the row."""
+    from infotok_cli.codec.encode import encode_input
+    from infotok_cli.codec.video_psnr import encoded_psnr_db
+
     target = folder / item.target
     began = time.perf_counter()
+    psnr_db: float | None = None
     try:
         given = begun()
-        with given.video:
+        with given.kept_open():
             make_folder(target.parent)
             encode_input(given, output_of(target, overwrite=True), engine, run.options, None)
-        milliseconds = 1000 * (time.perf_counter() - began)
+            milliseconds = 1000 * (time.perf_counter() - began)
+            if run.psnr:
+                psnr_db = encoded_psnr_db(given.video, target, engine, run.options)
         row = row_of(target, run, id=item.id, source=item.source, output=item.target, status="encoded")
         if row is None:
             raise InputError(
@@ -190,7 +198,7 @@ def encode_item(
             )
     except Exception as error:  # one file of many: the rest goes on
         return failed_row(item, _reason(error, item, spelled))
-    return replace(row, ms=milliseconds)
+    return replace(row, ms=milliseconds, psnr_db=psnr_db)
 
 
 def _reason(error: Exception, item: Item, spelled: Callable[[str], str]) -> str:

@@ -42,6 +42,8 @@ class Row:
     audio_bits: int | None = None
     other_bits: int | None = None
     """Header and index."""
+    psnr_db: float | None = None
+    """Of all samples of all frames together; infinite where nothing was lost."""
     ms: float | None = None
     """Wall-clock time of the encode."""
     error: str | None = None

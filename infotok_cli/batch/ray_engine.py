@@ -130,7 +130,7 @@ def _tasks(todo: Sequence[Item], settings: WorkerSettings) -> list[_Task]:
 
     def of_item(item: Item, size: int) -> list[_Task]:
         film = None
-        if size >= FILM_BYTES:
+        if size >= FILM_BYTES and not settings.run.psnr:  # parts are not measured
             film = film_of(item, settings.run.options, segment_frames or settings.config().segment_frames)
         if film is None:
             return [_Task(item, size)]

@@ -25,15 +25,16 @@ def check_pyarrow() -> None:
 def write_stats(path: Path, rows: Sequence[Row]) -> None:
     """Write a Parquet table of one row per file, in order of ids; raises OutputError.
 
-    The time that an encode took is kept from the table that stood there, where the output is the same.
+    What was measured while a file was encoded, its time and PSNR, is kept from the table that stood there,
+    where the output is the same.
     """
     from pyarrow import parquet
 
-    took = _times(path)
-    kept = [
-        replace(row, ms=took.get((_utf8(row.id), row.sha256))) if row.status == "skipped" else row
-        for row in rows
-    ]
+    measured = _measured(path)
+    kept = []
+    for row in rows:
+        ms, psnr_db = measured.get((_utf8(row.id), row.sha256), (None, None))
+        kept.append(replace(row, ms=ms, psnr_db=psnr_db) if row.status == "skipped" else row)
     table = table_of(sorted(kept, key=lambda row: (_utf8(row.id), _utf8(row.source))))
     with atomic_path(path, overwrite=True) as temporary:
         try:
@@ -57,16 +58,16 @@ def _utf8(value: Any) -> Any:
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
-def _times(path: Path) -> dict[tuple[str, str | None], float | None]:
-    """Milliseconds by id and sha256 in an earlier table; nothing where there is none that can be read."""
+def _measured(path: Path) -> dict[tuple[str, str | None], tuple[float | None, float | None]]:
+    """Milliseconds and PSNR by id and sha256 in an earlier table; nothing where there is none to read."""
     import pyarrow
     from pyarrow import parquet
 
     try:
-        rows = parquet.read_table(path, columns=["id", "sha256", "ms"]).to_pylist()
+        rows = parquet.read_table(path, columns=["id", "sha256", "ms", "psnr_db"]).to_pylist()
     except (OSError, pyarrow.ArrowException):
         return {}
-    return {(row["id"], row["sha256"]): row["ms"] for row in rows}
+    return {(row["id"], row["sha256"]): (row["ms"], row.get("psnr_db")) for row in rows}
 
 
 def _schema(arrow: Any) -> Any:
@@ -76,7 +77,7 @@ def _schema(arrow: Any) -> Any:
         "frames": whole, "seconds": real, "fps": real, "width": whole, "height": whole,
         "grid": arrow.list_(arrow.int32()), "segments": whole, "positions": whole, "tokens": whole,
         "token_bits": whole, "map_bits": whole, "time_bits": whole, "audio_bits": whole, "other_bits": whole,
-        "ms": real, "error": text,
+        "psnr_db": real, "ms": real, "error": text,
     }  # fmt: skip
     return arrow.schema(list(kinds.items()))
 

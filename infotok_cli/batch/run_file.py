@@ -19,13 +19,15 @@ VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """What decides the bytes of the outputs, but for the devices that compute them."""
+    """What decides the bytes of the outputs, but for the devices that compute them, and what is measured."""
 
     shards: int
     model_sha256: str
     options: EncodeOptions
     precision: str
     deterministic: bool
+    psnr: bool = False
+    """Whether what was encoded is decoded and compared; not in the file, as it changes no output."""
 
     def as_json(self) -> dict[str, Any]:
         """What the file holds; flat, so that a difference has a name."""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from infotok_cli.batch.plan import Work
     from infotok_cli.batch.run_file import RunSettings
     from infotok_cli.batch.shards import Shard
-    from infotok_cli.model.engine import Engine
 
 BATCH_PANEL = "Which files"
 
@@ -71,6 +70,36 @@ def batch(
             rich_help_panel=BATCH_PANEL,
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            metavar="N",
+            parser=quantities.whole("--workers", least=1),
+            help="Processes, each with a model and its part of the threads; with --gpus, for each device; "
+            "with Ray, actors.",
+            show_default="1; with Ray as many as there is room for",
+            rich_help_panel=BATCH_PANEL,
+        ),
+    ] = None,
+    gpus: Annotated[
+        str | None,
+        typer.Option(
+            "--gpus",
+            metavar="N|LIST",
+            help="One model on each of N CUDA devices, or on those of a list such as 0,2 (or 3, for one).",
+            show_default="one device",
+            rich_help_panel=BATCH_PANEL,
+        ),
+    ] = None,
+    psnr: Annotated[
+        bool,
+        typer.Option(
+            "--psnr",
+            help="Decode what was encoded, for a column psnr_db in the stats.",
+            rich_help_panel=BATCH_PANEL,
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -114,6 +143,7 @@ def batch(
     target_psnr: encode_options.TargetPsnr = None,
     start: options.Start = None,
     end: options.End = None,
+    frames: options.Frames = None,
     short_side: encode_options.ShortSide = None,
     no_audio: options.NoAudio = False,
     router: encode_options.Router = "fast",
@@ -135,6 +165,7 @@ def batch(
     \b
     Examples:
       infotok batch clips -o tokens
+      infotok batch videos.csv -o tokens --rate 0.25 --workers 2
       infotok batch videos.csv -o tokens --rate 0.25 --shard 3/8
       infotok batch videos.csv -o tokens --rate 0.25 --missing
     """
@@ -148,6 +179,7 @@ def batch(
         target_psnr=target_psnr,
         start=start,
         end=end,
+        frames=frames,
         short_side=short_side,
         no_audio=no_audio,
         router=router,
@@ -155,6 +187,8 @@ def batch(
         segment_frames=segment_frames,
         refine=refine,
     )
+    from infotok_cli.batch.devices import seats
+    from infotok_cli.batch.loading import ModelLoader
     from infotok_cli.batch.results import check_pyarrow
     from infotok_cli.batch.run_file import RunSettings, model_sha256
     from infotok_cli.batch.shards import Shard, array_expression, choose_shard
@@ -162,8 +196,13 @@ def batch(
 
     if address is not None and engine != "ray":
         raise UsageError("`address` goes with `engine` ray", way_out="give both, or leave it out")
+    if engine == "ray" and gpus is not None:
+        raise UsageError(
+            "`gpus` does not go with `engine` ray", way_out="leave it out: its actors find theirs"
+        )
     every_shard = missing and shard is None
     part = Shard() if every_shard else choose_shard(shard, os.environ)
+    places = seats(device, workers or 1, gpus, os.environ)
     output = _folder(output_name)
     check_pyarrow()
     weights = find_model(model)
@@ -173,6 +212,7 @@ def batch(
         options=wanted,
         precision=precision,
         deterministic=deterministic,
+        psnr=psnr,
     )
     work = _work(inputs, output, part, run, every_shard=every_shard)
     if missing:
@@ -183,14 +223,13 @@ def batch(
         _list(work, output)
         return
 
-    def load() -> Engine:
-        from infotok_cli.codec.load_engine import load_engine
-
-        return load_engine(
-            str(weights), device, kernels, precision=precision, deterministic=deterministic,
-            compiled=compile_blocks,
-        )  # fmt: skip
-
+    load = ModelLoader(
+        weights=weights,
+        kernels=kernels,
+        precision=precision,
+        deterministic=deterministic,
+        compiled=compile_blocks,
+    )
     with batch_progress() as bar:
         if engine == "ray":
             from infotok_cli.batch.ray_engine import RayOptions, encode_batch_on_ray
@@ -198,15 +237,23 @@ def batch(
             report = encode_batch_on_ray(
                 work, output, run,
                 RayOptions(
-                    weights=weights, device=device, kernels=kernels, compiled=compile_blocks, address=address
+                    weights=weights, device=device, kernels=kernels, compiled=compile_blocks, address=address,
+                    workers=workers,
                 ),
                 bar, shard=part, limit=limit, max_failures=max_failures, spelled=option_name,
+            )  # fmt: skip
+        elif len(places) > 1 or gpus is not None:
+            from infotok_cli.batch.workers import encode_batch_in_workers
+
+            report = encode_batch_in_workers(
+                work, output, run, load, bar,
+                seats=places, shard=part, limit=limit, max_failures=max_failures, spelled=option_name,
             )  # fmt: skip
         else:
             from infotok_cli.batch.encode import encode_batch
 
             report = encode_batch(
-                work, output, run, load, bar,
+                work, output, run, lambda: load(places[0]), bar,
                 shard=part, limit=limit, max_failures=max_failures, spelled=option_name,
             )  # fmt: skip
     _show(report, output, as_json)

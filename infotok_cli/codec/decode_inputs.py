@@ -35,6 +35,10 @@ class Selection:
     skip_bad: bool = False
     """Whether damage is named and bridged instead of being raised."""
 
+    def __post_init__(self) -> None:
+        if self.frames is not None and self.frames < 1:
+            raise UsageError(f"`frames` {self.frames} is out of range", way_out="choose 1 or more")
+
 
 class Played(Protocol):
     """An opened file, or a stream of one, that is being decoded."""

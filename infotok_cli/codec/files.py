@@ -82,6 +82,7 @@ def decode(
     start: float | None = None,
     end: float | None = None,
     *,
+    frames: int | None = None,
     codec: str | None = None,
     crf: int | None = None,
     audio: bool = True,
@@ -94,6 +95,7 @@ def decode(
 
     source: a `TokenFile`, a path, bytes, or a binary stream, which is read from front to back.
     target: a path, whose suffix says what is written (without one it is a folder), or a binary stream.
+    frames: the most that are shown of these, 1 or more.
     codec: h264, hevc, av1, vp9, ffv1 or an encoder of FFmpeg; None is h264, vp9 in .webm.
     crf: quality of that codec, 0 to 63, lower is better; None is nearly transparent.
     audio: whether the sound is kept. skip_bad: name damage in the report and show the last good frame.
@@ -120,6 +122,7 @@ def decode(
             engine,
             start_seconds=start,
             end_seconds=end,
+            frames=frames,
             codec=codec,
             crf=crf,
             overwrite=overwrite,

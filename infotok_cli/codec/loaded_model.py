@@ -78,6 +78,7 @@ class Model:
         refine: int = 0,
         start_seconds: float | None = None,
         end_seconds: float | None = None,
+        max_frames: int | None = None,
     ) -> TokenFile:
         """Encode frames, uint8, RGB, into a file without a name: the bytes that a lossless video would give.
 
@@ -86,6 +87,7 @@ class Model:
             64 MiB lies in a temporary one.
         rate: average token rate, 1/8 to 1; not used when there is a `budget`.
         fps: frames per second, 1/3600 to 1000.
+        max_frames: stop after so many, 1 or more; of an iterator one more is read.
 
         The others are those of `EncodeOptions`. What was asked for and could not be done is a warning.
 
@@ -103,6 +105,7 @@ class Model:
             refine=refine,
             start_seconds=start_seconds,
             end_seconds=end_seconds,
+            frames=max_frames,
         )
         given = FramesInput(frames, frame_rate_of(fps))
         if given.reads_once:
@@ -118,12 +121,12 @@ class Model:
         return made
 
     def decode_frames(
-        self, file: Tokens, start: float | None = None, end: float | None = None
+        self, file: Tokens, start: float | None = None, end: float | None = None, frames: int | None = None
     ) -> Iterator[NDArray[np.uint8]]:
         """Frames shown at start <= seconds < end, in parts `[T, H, W, 3]`, uint8, RGB, a segment at most.
 
-        Only the segments between them are read, each when it is asked for. `file` is a `TokenFile`, a path,
-        bytes or a binary stream.
+        At most `frames` of them, 1 or more. Only the segments between them are read, each when it is asked
+        for. `file` is a `TokenFile`, a path, bytes or a binary stream.
 
         Raises InputError, ModelError when other weights made the file, UsageError when nothing is shown
         then, and TypeError for what names no file; all but damage at once.
@@ -132,22 +135,25 @@ class Model:
         with undo:
             opened = undo.enter_context(_opened(file))
             check_model(self.engine, opened.header, opened.name)
-            frame_range(opened.reader, start, end)
+            wanted = Selection(start_seconds=start, end_seconds=end, frames=frames, audio=False)
+            frame_range(opened.reader, start, end, frames)
             return _parts(
                 self.engine,
                 opened,
-                Selection(start_seconds=start, end_seconds=end, audio=False),
+                wanted,
                 undo.pop_all(),
             )
 
-    def decode(self, file: Tokens, start: float | None = None, end: float | None = None) -> NDArray[np.uint8]:
+    def decode(
+        self, file: Tokens, start: float | None = None, end: float | None = None, frames: int | None = None
+    ) -> NDArray[np.uint8]:
         """All frames of `decode_frames` in one array `[T, H, W, 3]`; raises what that raises."""
         with _opened(file) as opened:
             header = opened.header
-            count = len(frame_range(opened.reader, start, end))
+            count = len(frame_range(opened.reader, start, end, frames))
             whole = np.empty((count, header.height, header.width, 3), np.uint8)
             at = 0
-            for part in self.decode_frames(opened, start, end):
+            for part in self.decode_frames(opened, start, end, frames):
                 whole[at : at + len(part)] = part
                 at += len(part)
         return whole

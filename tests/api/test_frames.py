@@ -332,3 +332,18 @@ def test_a_rate_that_cannot_be_had_is_a_warning(model: infotok.Model, tmp_path: 
     with pytest.warns(UserWarning, match="rate 0.25 was asked for, 0.5 is the least") as caught:
         model.encode_frames(frames, 0.25, RATE)
     assert [str(one.message) for one in caught] == [str(warning)]
+
+
+def test_frames_to_stop_after(model: infotok.Model, frames: Frames, film: Path, tmp_path: Path) -> None:
+    made = model.encode_frames(iter(frames), fps=RATE, max_frames=13)
+    assert made.to_bytes() == by_file(model, film, frames=13)
+    whole = model.decode(made)
+    assert len(whole) == 13
+    assert np.array_equal(model.decode(made, start=0.125, frames=4), whole[3:7])
+    assert np.array_equal(np.concatenate([*model.decode_frames(made, frames=99)]), whole)
+    assert infotok.decode(made, tmp_path / "short.mkv", model, frames=2, codec="ffv1").frames == 2
+    for wrong in (0, -1):
+        with pytest.raises(infotok.UsageError, match=r"frames -?[01] is out of range"):
+            model.decode(made, frames=wrong)
+        with pytest.raises(infotok.UsageError, match=r"frames -?[01] is out of range"):
+            model.encode_frames(frames, max_frames=wrong)

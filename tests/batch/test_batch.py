@@ -96,6 +96,25 @@ def test_what_is_whole_and_of_this_run_is_skipped(run: Run, clips: Path) -> None
     assert run("clips", "-o", "out", "--missing").stdout == ""
 
 
+def test_psnr_is_that_of_the_decoded_video(run: Run, clips: Path) -> None:
+    from infotok_cli.codec.video_psnr import pooled_psnr_db
+
+    (clips / "top.mkv").unlink()
+    run("clips", "-o", "out", "--psnr", "--rate", 0.5)
+    rows = stats(Path("out/stats.parquet"))
+    for row in rows:
+        assert main(["decode", f"out/{row['output']}", "-o", "one.mkv", "-y", "--codec", "ffv1"]) == 0
+        assert row["psnr_db"] == pytest.approx(pooled_psnr_db(Path(row["source"]), Path("one.mkv")), abs=0.1)
+    run("clips", "-o", "out", "--rate", 0.5)
+    assert [row["psnr_db"] for row in stats(Path("out/stats.parquet"))] == [row["psnr_db"] for row in rows]
+    run("clips", "-o", "part", "--psnr", "--frames", 5, "--start", 0.1, "--short-side", 32, "--limit", 1)
+    (row,) = stats(Path("part/stats.parquet"))
+    assert row["frames"] == 5
+    assert 5 < row["psnr_db"] < 60
+    run("clips", "-o", "without", "--limit", 1)
+    assert stats(Path("without/stats.parquet"))[0]["psnr_db"] is None
+
+
 def test_a_run_that_disagrees_is_refused(run: Run, clips: Path) -> None:
     run("clips", "-o", "out", "--rate", 0.25)
     before = outputs(Path("out"))
@@ -222,6 +241,8 @@ def test_parquet_by_url_and_videos_by_url(run: Run, clips: Path) -> None:
         (["clips", "-o", "out", "--shard", "2/2"], 2, "--shard 2/2 is not i/n"),
         (["clips", "-o", "out", "--rate", "0.5", "--max-tokens", "9"], 2, "exclude each other"),
         (["clips", "-o", "out", "--router", "elastic"], 2, "needs weights trained with"),
+        (["clips", "-o", "out", "--workers", "0"], 2, "--workers 0 is"),
+        (["clips", "-o", "out", "--gpus", "none"], 2, "--gpus none is neither"),
         (["clips", "-o", "out", "--model", "gone.safetensors"], 4, "does not exist"),
     ],
 )

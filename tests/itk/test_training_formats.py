@@ -171,6 +171,39 @@ def test_webdataset(videos: Path, tmp_path: Path) -> None:
             assert np.array_equal(sample["map.npy"], file.keep_map(about["segment"]))
 
 
+def test_the_webdataset_library_reads_the_shards(videos: Path, tmp_path: Path) -> None:
+    webdataset = pytest.importorskip("webdataset")
+    export_training([videos], tmp_path / "out", "webdataset", shard_size=5000)
+    shards = [str(path) for path in sorted((tmp_path / "out").glob("*.tar"))]
+    samples = list(webdataset.WebDataset(shards, shardshuffle=False).decode())
+    assert [sample["__key__"] for sample in samples] == [
+        "a-000000", "a-000001", "b-000000", "b-000002", "more/c-000000",
+    ]  # fmt: skip
+    for sample in samples:
+        about = sample["json"]
+        with TokenFile(about["source"]) as file:
+            assert np.array_equal(sample["tokens.npy"], file.tokens(about["segment"]))
+            assert np.array_equal(sample["map.npy"], file.keep_map(about["segment"]))
+
+
+def test_hugging_face_datasets_reads_the_table(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HF_DATASETS_OFFLINE", "HF_HUB_OFFLINE"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    datasets = pytest.importorskip("datasets")
+    export_training([videos], tmp_path / "out.parquet", "parquet")
+    rows = datasets.load_dataset(
+        "parquet", data_files=str(tmp_path / "out.parquet"), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert len(rows) == 5
+    assert rows.features["ids"].feature.dtype == "uint16"
+    for row in rows:
+        with TokenFile(row["source"]) as file:
+            assert row["ids"] == file.tokens(row["segment"]).tolist()
+
+
 @pytest.mark.parametrize("kind", TRAINING_FORMATS)
 def test_outputs_appear_whole_or_not_at_all(videos: Path, tmp_path: Path, kind: str) -> None:
     place = tmp_path / "out"
