@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from infotok_cli.allocation.budgets import BUDGETS, Budget
@@ -37,3 +39,17 @@ def test_a_searching_router_takes_a_rate_only() -> None:
     assert EncodeOptions(router="elastic").allocation_kind == "position"
     with pytest.raises(UsageError, match="allocation block does not go with router elastic"):
         EncodeOptions(router="elastic", allocation="block")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"start_seconds": -0.5}, "start_seconds -0.5 is negative"),
+        ({"end_seconds": 0}, "end_seconds 0 is not after start_seconds 0"),
+        ({"start_seconds": 2.0, "end_seconds": 2.0}, "end_seconds 2 is not after start_seconds 2"),
+        ({"frames": 0}, "frames 0 is out of range: choose 1 or more"),
+    ],
+)
+def test_ranges_that_hold_nothing_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        EncodeOptions(**options)
