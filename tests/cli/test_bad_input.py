@@ -244,7 +244,7 @@ def test_encode_usage(
         (("--start", "nan"), "give seconds from the beginning"),
         (("--crf", "99"), "--crf 99 is out of range: choose 0 to 63"),
         (("--codec", "magic"), "magic"),
-        (("-o", "{}/out.avi"), "cannot write a .avi file"),
+        (("-o", "{}/out.wmv"), "cannot write a .wmv file"),
         (
             ("-o", "{}/frames", "--crf", "20", "--codec", "vp9"),
             "--codec and --crf do not apply to PNG frames",
