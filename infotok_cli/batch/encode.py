@@ -104,15 +104,17 @@ def collect(
     shard: Shard,
     max_failures: int | None,
     spelled: Callable[[str], str],
+    seconds_before: float = 0.0,
 ) -> BatchReport:
     """Count rows and write them down, as they come, until more than `max_failures` failed.
 
     rows: of `files` files at most, each with the seconds it took; closed at the end. What is done already or
-    cannot be tried is taken from `work`. Raises OutputError, and what getting the rows raises.
+    cannot be tried is taken from `work`. seconds_before: spent on rows that are there already.
+    Raises OutputError, and what getting the rows raises.
     """
     failures = Failures(folder / shard.name("failures", ".jsonl"))
     results = _Results(work, failures, progress, max_failures)
-    began = time.perf_counter()
+    began = time.perf_counter() - seconds_before
     progress.started(files + len(work.refused))
     try:
         with closing(rows):

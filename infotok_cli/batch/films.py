@@ -59,8 +59,8 @@ class Film:
     """Of every part but the last, which has all that are left."""
 
     def path(self, folder: Path, part: int) -> Path:
-        """File of a part."""
-        return folder / self.folder / f"{part:05}.itk"
+        """File of a part, hidden as unfinished files are."""
+        return folder / self.folder / f".{part:05}.itk"
 
 
 def film_of(item: Item, options: EncodeOptions, segment_frames: int) -> Film | None:

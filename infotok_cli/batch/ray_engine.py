@@ -75,37 +75,33 @@ def encode_batch_on_ray(
     stops_at_once = max_failures is not None and len(work.refused) > max_failures
 
     def collected(rows: Rows) -> BatchReport:
+        first = next(rows, None)  # a worker that cannot do what was asked for is told of before all else
         fix_run(folder, run)
         return collect(
-            rows, work, folder, progress,
+            _after(first, rows), work, folder, progress,
             files=len(todo), shard=shard, max_failures=max_failures, spelled=spelled,
+            seconds_before=0.0 if first is None else first[1],
         )  # fmt: skip
 
     if not todo or stops_at_once:
-        return collected(_begun(_no_rows()))
+        return collected(_no_rows())
     settings = WorkerSettings(
         folder=str(folder), working_folder=os.getcwd(), run=run, weights=os.path.abspath(options.weights),
         device=options.device, kernels=options.kernels, compiled=options.compiled, spelled=spelled,
     )  # fmt: skip
     with joined_cluster(options.address) as ray:
         crew = _Crew(ray, settings, options)
-        # A worker that cannot do what was asked for says so before anything is written down.
-        return collected(_begun(_rows(crew, _tasks(todo, settings), settings)))
+        return collected(_rows(crew, _tasks(todo, settings), settings))
 
 
 def _no_rows() -> Rows:
     yield from ()
 
 
-def _begun(rows: Rows) -> Rows:
-    """The same rows, the first of which is there already."""
-    first = next(rows, None)
-
-    def all_of_them() -> Rows:
-        with closing(rows):
-            yield from () if first is None else chain([first], rows)
-
-    return all_of_them()
+def _after(first: tuple[Row, float] | None, rows: Rows) -> Rows:
+    """The first row, which is there already, and the others."""
+    with closing(rows):
+        yield from () if first is None else chain([first], rows)
 
 
 @dataclass(frozen=True)
