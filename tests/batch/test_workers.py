@@ -76,6 +76,7 @@ def test_workers_shards_and_order_do_not_change_a_byte(run: Run, clips: Path) ->
     assert outputs(Path("parts/clips")) == outputs(Path("whole"))
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_costs_its_file_only(clips: Path, model_file: Path) -> None:
     load = FakeDevices(model_file, Path("notes").resolve(), deadly_frames=12)
     seen = Seen()
@@ -92,6 +93,7 @@ def test_a_worker_that_dies_costs_its_file_only(clips: Path, model_file: Path) -
     assert "a/1.mp4" in Path("out/failures.jsonl").read_text()
 
 
+@pytest.mark.slow
 def test_a_device_that_is_missing_stops_the_batch_before_it_begins(clips: Path, model_file: Path) -> None:
     load = FakeDevices(model_file, Path("notes").resolve(), missing="1")
     with pytest.raises(UsageError, match="CUDA device 1: finds no device"):
