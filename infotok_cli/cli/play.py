@@ -79,6 +79,7 @@ def play(
         options.check_input(source_file)
     chosen = _player(player)
 
+    from infotok_cli.cli import render
     from infotok_cli.cli.progress import progress
     from infotok_cli.container.layout import MAGIC
     from infotok_cli.container.reader import ItkReader
@@ -94,7 +95,7 @@ def play(
                 reader=reader, engine=engine, start_seconds=start, end_seconds=until, skip_bad=skip_bad
             )
         played = _play(film, chosen, heat=heat, audio=not no_audio)
-    for line in film.lost:
+    for line in render.shortened(list(dict.fromkeys(film.lost))):  # what was played twice is told once
         warn(line)
     tell(_in_words(played, printable(reader.name)))
 

@@ -35,7 +35,6 @@ class _Waiting:
 
     number: int
     start: float
-    end: float
     picture: Frame
 
 
@@ -49,7 +48,6 @@ class TerminalPlayer:
         self._paused = False
         self._drawn: _Waiting | None = None
         self._size = (0, 0)
-        self._goal: int | None = None
 
     def play(self) -> Played:
         """Play until the end or q; raises InputError for a damaged file."""
@@ -78,14 +76,14 @@ class TerminalPlayer:
         waiting: deque[_Waiting] = deque()
         done, decoded_to, is_whole = part.wanted.start, clock.at, False
         while True:
-            clock.set_back(self._screen.away_seconds())
+            self._come_back(clock)
             if not is_whole and part.chunks.is_ready and decoded_to < clock.at + AHEAD_SECONDS:
                 chunk = next(part.chunks, None)
                 is_whole = chunk is None
                 if chunk is not None and chunk.frames is not None:
                     times = shown_times(part, self._film.reader, chunk, done)
                     frames = zip(range(done, done + len(times)), times, chunk.frames, strict=True)
-                    waiting += [_Waiting(number, *time, picture) for number, time, picture in frames]
+                    waiting += [_Waiting(number, start, picture) for number, (start, _), picture in frames]
                     done, decoded_to = done + len(times), times[-1][1]
             self._show_due(waiting, part, clock)
             if is_whole and not waiting and clock.at >= decoded_to:
@@ -98,6 +96,14 @@ class TerminalPlayer:
                     by = JUMP_SECONDS if key == "right" else -JUMP_SECONDS
                     return self._film.moved(clock.at, by)
                 self._press(key, clock)
+
+    def _come_back(self, clock: Clock) -> None:
+        """Go on where the program was stopped, on a screen that is empty again."""
+        away = self._screen.away_seconds()
+        if away:
+            self._size = (0, 0)
+            if clock.is_running:
+                clock.set_back(away)
 
     def _press(self, key: str, clock: Clock) -> None:
         if key == " ":

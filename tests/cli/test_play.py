@@ -378,6 +378,17 @@ def test_the_terminal_is_given_back_while_it_is_stopped(
     shown.wait_for("playing", count)
     first = float(re.findall(r"([\d.]+) of [\d.]+ s, ", shown.got[count:].decode("utf-8", "replace"))[0])
     assert first < before + 1
+    # The same while it is paused: the picture comes back, the time stays.
+    shown.press(b" ")
+    shown.wait_for("paused", count)
+    stopped, count = shown.time, len(shown.got)
+    shown.process.send_signal(signal.SIGTSTP)
+    shown.wait_for("\x1b[?1049l", count)
+    time.sleep(1)
+    shown.process.send_signal(signal.SIGCONT)
+    shown.wait_for("paused", count)
+    assert shown.time == stopped
+    assert "▀".encode() in shown.got[count:]
     shown.press(b"q")
     assert shown.process.wait(60) == 0
     assert termios.tcgetattr(shown.slave) == shown.before
