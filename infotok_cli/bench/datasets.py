@@ -76,10 +76,10 @@ def compare(folder: Path, count: int, seconds: float, options: list[str], worker
 
 def checked(arguments: list[str]) -> float:
     """Seconds that a command takes; ends the program when it fails."""
-    wall, _, code = run_command(arguments)
-    if code:
-        sys.exit(f"infotok {' '.join(arguments)} failed with exit code {code}")
-    return wall
+    ran = run_command(arguments)
+    if ran.exit_code:
+        sys.exit(f"infotok {' '.join(arguments)} failed with exit code {ran.exit_code}")
+    return ran.wall_seconds
 
 
 def loader_rate(tokens: Path, folder: Path) -> float:

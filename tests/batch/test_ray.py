@@ -181,7 +181,7 @@ def wait_until(true: Callable[[], bool]) -> bool:
 def test_the_pipeline_of_the_docs(run: Run, tmp_path: Path, address: str) -> None:
     make_clips(tmp_path / "clips", 2)
     (tmp_path / "clips" / "bad.mp4").write_bytes(b"nothing")
-    text = (ROOT / "docs" / "DATASETS.md").read_text("utf-8").partition("\n## Ray\n")[2]
+    text = (ROOT / "docs" / "DATASETS.md").read_text("utf-8").partition("\n## Ray\n")[2].partition("\n## ")[0]
     (code,) = re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     exec(compile(code, "DATASETS.md", "exec"), {"__name__": "typed"})
     rows = {row["id"]: row for row in parquet.read_table(tmp_path / "stats").to_pylist()}

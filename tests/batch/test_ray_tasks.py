@@ -91,7 +91,8 @@ def test_a_film_whose_parts_fail_is_encoded_whole(
         monkeypatch.setattr(OneWorker, "hopeless", [f"{row} 2"])
     else:
         digest_of = films.digest_of
-        monkeypatch.setattr(films, "digest_of", lambda frame: f"{digest_of(frame)} {object()}")
+        calls = count()
+        monkeypatch.setattr(films, "digest_of", lambda frame: f"{digest_of(frame)} {next(calls)}")
     result = run("clips", "-o", "out", *OPTIONS)
     assert "5 encoded, 0 there already, 0 failed" in result.stderr
     assert outputs("out") == outputs("local")
