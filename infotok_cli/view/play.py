@@ -16,6 +16,7 @@ from infotok_cli.codec.decode_inputs import Selection, playing_reader
 from infotok_cli.codec.load_engine import check_model
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.itk.frame_times import frame_range, frame_span
+from infotok_cli.itk.keep_maps import damaged_segments
 from infotok_cli.itk.playback import Chunk
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.video_info import Frame
@@ -189,7 +190,8 @@ class Film:
 
     @cached_property
     def _where(self) -> Where:
-        return where_tokens_are(self.reader)
+        net = self.engine.loaded.token_net
+        return where_tokens_are(self.reader, damaged_segments(self.reader, net) if self.skip_bad else ())
 
     def heat(self, frame: int, picture: Picture) -> Picture:
         """The picture of frame number `frame`, of any size, under where its tokens went."""

@@ -166,9 +166,10 @@ def test_a_damaged_file_in_a_player(run: Run, long: Path, player: Callable[..., 
     told = run("play", long, code=3)
     assert told.stderr.count("\n") == 1
     assert "segment 50" in told.stderr
-    told = run("play", long, "--skip-bad").stderr
-    assert "infotok: warning: " in told
-    assert "400 frames played" in told
+    for words in ((), ("--heat",)):
+        told = run("play", long, "--skip-bad", *words).stderr
+        assert "infotok: warning: " in told
+        assert "400 frames played" in told
 
 
 @pytest.mark.usefixtures("no_player")
