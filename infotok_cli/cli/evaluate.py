@@ -222,7 +222,7 @@ def evaluate(
       infotok eval clips/ --anchors all --jobs 2 -o runs/eval.json --plot runs/eval.png
       infotok eval clips/ --anchors x264 --anchors-keyint segment
       infotok eval clips/ --rates 0.5 --seconds 2
-      infotok eval clips/ --metrics psnr,lpips-vgg,dists,ssimulacra2,vmaf-v1
+      infotok eval clips/ --metrics psnr,dists
     """
     from infotok_cli.cli.evaluate_options import (
         Targets,

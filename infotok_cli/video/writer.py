@@ -30,6 +30,7 @@ from infotok_cli.video.constant import check_constant
 from infotok_cli.video.encoders import Encoder, find_encoder, padded_size, writable_colour
 from infotok_cli.video.ffmpeg_pipes import WriteOnly, unwritable
 from infotok_cli.video.pixels import YuvConverter
+from infotok_cli.video.scheduling import kept_scheduling
 from infotok_cli.video.video_info import VIDEO_SUFFIXES, Frame
 
 NO_SOUND_OF = {
@@ -262,7 +263,8 @@ class VideoWriter:
             self._longest, self._last = max(self._longest, frame.pts - self._last), frame.pts
             frame.time_base = self._tick
             self._count += 1
-            with self._muxing():
+            is_open = self._stream.codec_context.is_open
+            with self._muxing(), contextlib.nullcontext() if is_open else kept_scheduling():
                 self._container.mux(self._stream.encode(frame))
 
     def _shown_at(self, tick: int) -> int:

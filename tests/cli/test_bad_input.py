@@ -176,10 +176,10 @@ def test_existing_output_is_kept(refused: Refused, clip: Path, encoded: Path) ->
     assert "notes.txt" in refused(5, "decode", encoded, "-o", frames, "-y")
 
 
-def test_existing_output_is_noticed_before_anything_else(refused: Refused, encoded: Path) -> None:
-    broken = encoded.with_name("broken.mp4")
-    broken.write_text("no video")
-    assert "exists already" in refused(5, "encode", broken, "-o", encoded, "--model", "none.safetensors")
+def test_existing_output_is_noticed_before_a_model_is_looked_for(
+    refused: Refused, clip: Path, encoded: Path
+) -> None:
+    assert "exists already" in refused(5, "encode", clip, "-o", encoded, "--model", "none.safetensors")
 
 
 def test_input_as_output(refused: Refused, clip: Path, encoded: Path) -> None:
@@ -188,7 +188,6 @@ def test_input_as_output(refused: Refused, clip: Path, encoded: Path) -> None:
     link = encoded.with_name("link.mp4")
     link.symlink_to(clip)
     assert "is the input itself" in refused(2, "encode", link, "-o", clip, "-y")
-    assert "is the input itself" in refused(2, "encode", encoded)
 
 
 @pytest.mark.parametrize(

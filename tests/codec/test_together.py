@@ -68,10 +68,10 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
         plain = getattr(Tokenizer, name)
 
         def counted(
-            self: Tokenizer, *given: Any, plain: Any = plain, name: str = name, sizes: list[int] = sizes
+            self: Tokenizer, *given: Any, plain: Any = plain, sizes: list[int] = sizes, **named: Any
         ) -> Any:
             sizes.append(len(given[-1]))
-            return plain(self, *given)
+            return plain(self, *given, **named)
 
         monkeypatch.setattr(Tokenizer, name, counted)
     return calls

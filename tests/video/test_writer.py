@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -290,3 +291,15 @@ def test_avi_has_one_frame_rate(tmp_path: Path) -> None:
         VideoWriter(tmp_path / "b.avi", 16, 16, Fraction(25), tick=tick) as writer,
     ):
         writer.write(pictures, [0, 40, 90, 120])
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith("linux") or os.geteuid() != 0, reason="only root may take real-time priority"
+)
+def test_av1_leaves_priorities_as_they_are(tmp_path: Path) -> None:
+    before = os.sched_getscheduler(0)
+    with VideoWriter(tmp_path / "a.mkv", 64, 64, Fraction(25), codec="av1") as writer:
+        writer.write(np.zeros((2, 64, 64, 3), np.uint8))
+        threads = [int(name) for name in os.listdir("/proc/self/task")]
+        assert len(threads) > 1
+        assert {os.sched_getscheduler(thread) for thread in threads} == {before}
