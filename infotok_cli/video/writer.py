@@ -241,7 +241,8 @@ class VideoWriter:
     def _start(self, encoder: Encoder) -> None:
         height, width, _ = self._shape
         try:
-            self._container.start_encoding()
+            with kept_scheduling():
+                self._container.start_encoding()
         except OSError as error:
             raise unwritable(str(self._path), error) from error
         except (av.FFmpegError, ValueError) as error:
@@ -263,8 +264,7 @@ class VideoWriter:
             self._longest, self._last = max(self._longest, frame.pts - self._last), frame.pts
             frame.time_base = self._tick
             self._count += 1
-            is_open = self._stream.codec_context.is_open
-            with self._muxing(), contextlib.nullcontext() if is_open else kept_scheduling():
+            with self._muxing():
                 self._container.mux(self._stream.encode(frame))
 
     def _shown_at(self, tick: int) -> int:
