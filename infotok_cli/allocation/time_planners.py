@@ -92,7 +92,7 @@ class BitratePlanner(BudgetPlanner):
         kind = self.byte_fit.kind
         if self.is_hopeless:
             least = measure(allocate_tokens(group, kind, 1)).size_bytes + group.side_bytes
-            start = f"the first {float(group.seconds):.3g} seconds of this video"
+            start = f"the first {float(group.seconds):.3g} s of this video"
             raise self._below(least, group.seconds, f"{start}, and the rest may take more")
         self.seconds += group.seconds
         self.size_bytes += group.side_bytes

@@ -121,6 +121,7 @@ _OPTIONS = {
     "end_seconds": "--end",
     "audio": "--no-audio",
     "compiled": "--compile",
+    "overwrite": "-y",
 }
 """Parameters whose option has a name of its own."""
 

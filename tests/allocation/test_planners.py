@@ -249,7 +249,7 @@ def test_a_hopeless_bitrate_names_what_the_first_group_takes() -> None:
     least = 8 * (cost(allocate(film.errors, "block", 0)).size_bytes + 10) / 2
     assert told.value.what == (
         f"`bitrate` 20 is below the least of about {least:.0f} bits per second "
-        "for the first 2 seconds of this video, and the rest may take more"
+        "for the first 2 s of this video, and the rest may take more"
     )
     planner = BitratePlanner(least, header, Fits())
     assert spend(planner, film) == 32

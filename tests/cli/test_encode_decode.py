@@ -58,6 +58,8 @@ def test_a_default_name_replaces_no_file(
         assert message == (
             f"{tmp_path / target}: exists already: replace it with -y, or name another with -o"
         )
+        named = refused(5, command, tmp_path / source, "-o", tmp_path / target)
+        assert named == f"{tmp_path / target}: exists already: choose another name, or replace it with -y"
         run(command, tmp_path / source, "-y")
         assert (tmp_path / target).stat().st_size > 100
 

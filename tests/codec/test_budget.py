@@ -192,7 +192,7 @@ def test_too_little_is_refused_and_nothing_is_written(
     with pytest.raises(UsageError, match=rf"{kind} .* below the least of .*: give more, or a ") as told:
         encode(clip, tmp_path, engine, Budget(kind, 20))
     assert not list(tmp_path.iterdir())
-    of_a_start = told.value.what.endswith("seconds of this video, and the rest may take more")
+    of_a_start = told.value.what.endswith(" s of this video, and the rest may take more")
     assert of_a_start == (kind == "bitrate")
     least = float(told.value.what.split("the least of ")[1].removeprefix("about ").split()[0])
     if not of_a_start or group_size == "one group":
