@@ -120,7 +120,7 @@ def batch(
             "--engine",
             metavar="local|ray",
             parser=quantities.one_of("--engine", ("local", "ray")),
-            help="Encode in this process, or on a Ray cluster.",
+            help="Encode on this machine, or on a Ray cluster.",
             rich_help_panel=BATCH_PANEL,
         ),
     ] = "local",

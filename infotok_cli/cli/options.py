@@ -215,6 +215,28 @@ ShowBad = Annotated[
         rich_help_panel=SELECTION_PANEL,
     ),
 ]
+Frame = Annotated[
+    int | None,
+    typer.Option(
+        "--frame",
+        parser=quantities.whole("--frame"),
+        metavar="N",
+        help="The frame of a picture, from 0.",
+        show_default="the most telling",
+        rich_help_panel=SELECTION_PANEL,
+    ),
+]
+At = Annotated[
+    float | None,
+    typer.Option(
+        "--at",
+        parser=quantities.seconds("--at"),
+        metavar="TIME",
+        help="The same by time.",
+        show_default="none",
+        rich_help_panel=SELECTION_PANEL,
+    ),
+]
 ItkFile = Annotated[
     Path, typer.Argument(metavar="FILE.itk", help="A file made by 'infotok encode'.", show_default=False)
 ]

@@ -53,10 +53,7 @@ def play(
             rich_help_panel=options.SELECTION_PANEL,
         ),
     ] = False,
-    no_audio: Annotated[
-        bool,
-        typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=options.SELECTION_PANEL),
-    ] = False,
+    no_audio: options.NoAudio = False,
     model: options.Model = None,
     device: options.Device = "auto",
     kernels: options.Kernels = None,

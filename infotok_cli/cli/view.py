@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infotok_cli.cli import options, quantities
+from infotok_cli.cli import options
 from infotok_cli.cli.output import print_out, printable, tell, warn
 from infotok_cli.errors import UsageError
 
@@ -46,28 +46,8 @@ def view(
     ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
-    frame: Annotated[
-        int | None,
-        typer.Option(
-            "--frame",
-            parser=quantities.whole("--frame"),
-            metavar="N",
-            help="The frame of a picture, from 0.",
-            show_default="the most telling",
-            rich_help_panel=options.SELECTION_PANEL,
-        ),
-    ] = None,
-    at: Annotated[
-        float | None,
-        typer.Option(
-            "--at",
-            parser=quantities.seconds("--at"),
-            metavar="TIME",
-            help="The same by time.",
-            show_default="none",
-            rich_help_panel=options.SELECTION_PANEL,
-        ),
-    ] = None,
+    frame: options.Frame = None,
+    at: options.At = None,
     start: options.Start = None,
     end: options.End = None,
     skip_bad: options.ShowBad = False,

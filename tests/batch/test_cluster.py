@@ -70,13 +70,13 @@ def test_addresses_without_a_cluster(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cluster, "REACH_SECONDS", 1.0)
+    began = time.monotonic()
     if address == "http":
         address = f"127.0.0.1:{answering(b'HTTP/1.1 400 Bad Request')}"
     elif address == "silent":
         with socket.create_server(("127.0.0.1", 0)) as server:
             refused = run("clips", "-o", "out", "--engine", "ray", "--address",
                           f"127.0.0.1:{server.getsockname()[1]}", code=2)  # fmt: skip
-    began = time.monotonic()
     if address != "silent":
         refused = run("clips", "-o", "out", "--engine", "ray", "--address", address, code=2)
     assert words in refused.stderr
