@@ -31,11 +31,10 @@ class HeldOut:
         sums: dict[float, list[float]] = {rate: [] for rate in HELD_RATES}
         for video in self._batches():
             with self.runtime.autocast():
-                analysis = model.analyze(video)
+                log_error = model.predict(video)
                 for rate in HELD_RATES:
-                    keep = keep_at_rate(analysis.log_error, rate, model.config.masking)
-                    codes, _ = model.compress(analysis, keep)
-                    shown = ((model.reconstruct(codes, keep).clamp(-1, 1) + 1) * 127.5).round()
+                    keep = keep_at_rate(log_error, rate, model.config.masking)
+                    shown = ((model.encode(video, keep)[1].clamp(-1, 1) + 1) * 127.5).round()
                     error = (shown - (video + 1) * 127.5).square().mean(dim=(2, 3, 4)).clamp_min(1e-3)
                     sums[rate] += (10 * (255**2 / error).log10()).flatten().tolist()
         return {rate: float(np.mean(values)) for rate, values in sums.items()}

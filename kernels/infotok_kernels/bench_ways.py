@@ -238,16 +238,21 @@ def fsq_work(case: FsqCase) -> Iterator[Work]:
     weight = torch.randn((channels, case.width), device="cuda") * case.width**-0.5
     bias = torch.randn(channels, device="cuda") * 0.1
     back, offset = weight.T.contiguous().to(case.dtype), torch.randn(case.width, device="cuda").to(case.dtype)
-    _, ids = fsq_encode(hidden, weight, bias, case.levels, backend="reference")
+    gain = None
+    if case.gain is not None:
+        gain = (torch.rand((case.rows, channels), device="cuda") + 0.5).to(case.gain)
+    _, ids = fsq_encode(hidden, weight, bias, case.levels, gain, backend="reference")
 
     def encode(backend: Any) -> Run:
-        return lambda: fsq_encode(hidden, weight, bias, case.levels, backend=backend)
+        return lambda: fsq_encode(hidden, weight, bias, case.levels, gain, backend=backend)
 
     def decode(backend: Any) -> Run:
-        return lambda: fsq_decode(ids, back, offset, case.levels, backend=backend)
+        return lambda: fsq_decode(ids, back, offset, case.levels, gain, backend=backend)
 
     operations = 2 * case.rows * case.width * channels
     vectors = hidden.numel() * hidden.element_size()
+    if gain is not None:
+        vectors += gain.numel() * gain.element_size()
     for name, make, moved in (
         ("fsq encode", encode, vectors + case.rows * (4 * channels + 8)),
         ("fsq decode", decode, vectors + case.rows * 8),
