@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Callable, Iterator
@@ -105,7 +104,7 @@ def _create_beside(path: str | Path, target: Path) -> Path:
         raise OutputError(
             f"folder {_name(folder)} does not exist", way_out="create it first", where=_name(path)
         )
-    temporary = folder / f".infotok-{secrets.token_hex(8)}{target.suffix}"
+    temporary = folder / f".infotok-{os.urandom(8).hex()}{target.suffix}"
     try:
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     except OSError as error:
@@ -166,7 +165,7 @@ def atomic_folder(path: str | Path, overwrite: bool, may_replace: Callable[[Path
         raise OutputError(
             f"folder {_name(target.parent)} does not exist", way_out="create it first", where=_name(path)
         )
-    temporary = target.parent / f".infotok-{secrets.token_hex(8)}"
+    temporary = target.parent / f".infotok-{os.urandom(8).hex()}"
     try:
         temporary.mkdir()
     except OSError as error:
@@ -223,7 +222,7 @@ def _publish_folder(temporary: Path, target: Path, overwrite: bool) -> None:
             raise
         if not overwrite:
             raise FileExistsError(target) from error
-        old = target.parent / f".infotok-{secrets.token_hex(8)}"
+        old = target.parent / f".infotok-{os.urandom(8).hex()}"
         os.rename(target, old)
         try:
             os.rename(temporary, target)

@@ -6,7 +6,6 @@ import io
 import os
 import shutil
 import stat
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -54,6 +53,8 @@ SPOOL_BYTES = 64 << 20
 
 def spool() -> BinaryIO:
     """A new file without a name, to write and to read at any place; closing it removes it."""
+    import tempfile
+
     return cast(BinaryIO, tempfile.SpooledTemporaryFile(SPOOL_BYTES, prefix="infotok-"))
 
 
@@ -120,6 +121,8 @@ def spooled(stream: BinaryIO, *, begins: bytes = b"") -> Iterator[Spooled]:
     A stream that does not begin with `begins` is of the wrong kind and copied no further.
     Raises InputError where it cannot be read, OutputError where there is no room for it.
     """
+    import tempfile
+
     name = stream_name(stream, STANDARD_INPUT)
     with tempfile.TemporaryFile(prefix="infotok-") as held:
         try:

@@ -16,8 +16,10 @@ from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.entropy.keep_map import encode_positions
 
-HELP_LIMIT_SECONDS = 0.3
-"""Also of usage errors."""
+HELP_LIMIT_SECONDS = 0.33
+"""Also of usage errors, where the libraries of the command line take `LIBRARY_SECONDS` to be loaded."""
+
+LIBRARY_SECONDS = 0.11
 
 PROBE = """
 import sys
@@ -187,7 +189,7 @@ def test_bad_inputs_are_refused_before_a_model_is_loaded(small_file: Path, comma
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["encode", "x", "--rate", "4"], 2)])
 def test_help_and_usage_errors_are_quick(arguments: list[str], code: int) -> None:
-    """Processor time, the best of several runs, less what bare Python takes here beyond 20 ms."""
+    """Processor time, the best of several runs; more where this machine loads typer and rich more slowly."""
 
     def best(command: list[str], code: int) -> float:
         times = []
@@ -199,6 +201,6 @@ def test_help_and_usage_errors_are_quick(arguments: list[str], code: int) -> Non
             assert result.returncode == code
         return min(times)
 
-    bare = best([sys.executable, "-P", "-c", "pass"], 0)
+    libraries = best([sys.executable, "-P", "-c", "import rich, typer.main"], 0)
     shown = best([sys.executable, "-P", "-m", "infotok_cli", *arguments], code)
-    assert shown - max(0, bare - 0.02) < HELP_LIMIT_SECONDS
+    assert shown < HELP_LIMIT_SECONDS * max(1, libraries / LIBRARY_SECONDS)

@@ -117,17 +117,13 @@ def decode(
     until = options.end_of(start, end, duration)
     read_from = input_of(source)
     if read_from is source:
-        options.check_input(source)
+        _check_input(source, skip_bad)
     target = _target(source, output, overwrite)
     write_to = output_of(target, as_json)
     if read_from is source:
         options.check_distinct(source, target)
     if write_to is target:
         _check_output(target, overwrite)
-    if read_from is source:
-        from infotok_cli.container.reader import ItkReader
-
-        ItkReader(source, recover=skip_bad).close()  # damage is told before a model is loaded
 
     from infotok_cli.cli.progress import progress
     from infotok_cli.codec.decode_outputs import frame_output
@@ -167,6 +163,14 @@ def decode(
             progress=bar,
         )
     _show(report, as_json)
+
+
+def _check_input(source: Path, skip_bad: bool) -> None:
+    """Raise what is wrong with the file, before a model is loaded."""
+    from infotok_cli.container.reader import ItkReader
+
+    options.check_input(source)
+    ItkReader(source, recover=skip_bad).close()
 
 
 def _show(report: DecodeReport, as_json: bool) -> None:

@@ -9,7 +9,6 @@ import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.output import print_out
-from infotok_cli.cli.render import json_values
 from infotok_cli.wording import size_in_words
 
 if TYPE_CHECKING:
@@ -39,6 +38,7 @@ def doctor(
       infotok doctor --kernels reference
     """
     from infotok_cli.cli.progress import progress
+    from infotok_cli.cli.render import json_values
     from infotok_cli.codec.doctor import examine
 
     with progress() as bar:

@@ -95,8 +95,14 @@ def decode_file(
         frames=shown, duration_seconds=seconds if playback.seconds is None else playback.seconds,
         has_sound=track is not None, batch=playback.batch, seconds=time.perf_counter() - began,
     )  # fmt: skip
-    return DecodeReport(
-        **vars(run), output_bytes=output.size_bytes(), lost=tuple(lost), warnings=writer.warnings
+    silenced = audio and header.audio is not None and not output.carries_sound
+    warnings = (*writer.warnings, *([_without_sound(output.name)] if silenced else []))
+    return DecodeReport(**vars(run), output_bytes=output.size_bytes(), lost=tuple(lost), warnings=warnings)
+
+
+def _without_sound(name: str) -> InfotokError:
+    return InfotokError(
+        "holds pictures only, so the sound is left out", way_out="a .mp4 or .mkv file keeps it", where=name
     )
 
 

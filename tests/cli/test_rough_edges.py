@@ -181,3 +181,21 @@ def test_a_gap_of_days_needs_matroska(run: Run, refused: Refused, tmp_path: Path
     message = refused(2, "decode", tmp_path / "v.itk", "-o", tmp_path / "v.mp4")
     assert message.endswith("a frame is shown for 172800 s, longer than a .mp4 file can say: choose .mkv")
     run("decode", tmp_path / "v.itk", "-o", tmp_path / "back.mkv")
+
+
+@pytest.mark.parametrize("target", ["out.y4m", "out.gif", "frames"])
+def test_sound_that_the_output_does_not_hold_is_told(run: Run, tmp_path: Path, target: str) -> None:
+    clip = make_video(tmp_path / "clip.mkv", moving_shapes(8, 40, 48), audio_seconds=0.2)
+    run("encode", clip)
+    told = run("decode", tmp_path / "clip.itk", "-o", tmp_path / target).stderr
+    assert f"infotok: warning: {tmp_path / target}: holds pictures only, so the sound is left out" in told
+    asked = run("decode", tmp_path / "clip.itk", "-o", tmp_path / target, "--no-audio", "-y").stderr
+    assert "left out" not in asked
+
+
+def test_an_input_that_is_no_itk_file_is_told_before_the_output_that_exists(
+    refused: Refused, tmp_path: Path
+) -> None:
+    clip = make_video(tmp_path / "clip.mp4", moving_shapes(4, 40, 48))
+    (tmp_path / "clip.decoded.mp4").write_bytes(b"")
+    assert "infotok encode" in refused(3, "decode", clip)
