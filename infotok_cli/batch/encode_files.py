@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infotok_cli.batch.ahead_videos import begun_ahead
-from infotok_cli.batch.encode import checked_engine, encode_item, failed_row
+from infotok_cli.batch.encode import checked_engine
+from infotok_cli.batch.encode_item import failed_row
 from infotok_cli.batch.items import Item, Refused, checked, refused
 from infotok_cli.batch.manifest import id_of
 from infotok_cli.batch.outputs import Row, row_of
 from infotok_cli.batch.results import check_pyarrow, table_of
 from infotok_cli.batch.run_file import RunSettings, check_run, fix_run, model_sha256
+from infotok_cli.batch.several import encode_items
 from infotok_cli.codec.load_engine import load_engine
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.itk.find_weights import find_model
@@ -109,7 +110,7 @@ def _columns(batch: Any) -> tuple[list[str], list[str]]:
 
 
 class FileEncoder:
-    """A loaded model that encodes files of one run, one after the other."""
+    """A loaded model that encodes files of one run."""
 
     def __init__(
         self,
@@ -140,10 +141,5 @@ class FileEncoder:
                 todo.append(item)
             else:
                 yield item, row, 0.0
-        with begun_ahead(todo, self.run.options) as videos:
-            for item, begun in videos:
-                started = time.perf_counter()
-                row = encode_item(
-                    item, begun, self.folder, self.run, engine=self.engine, spelled=self.spelled
-                )
-                yield item, row, time.perf_counter() - started
+        with closing(encode_items(todo, self.folder, self.run, self.engine, self.spelled)) as encoded:
+            yield from encoded

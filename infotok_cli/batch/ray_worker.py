@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import infotok_weights
-from infotok_cli.batch.encode import failed_row
 from infotok_cli.batch.encode_files import FileEncoder
+from infotok_cli.batch.encode_item import failed_row
 from infotok_cli.batch.films import Film, encode_part, joined_row
 from infotok_cli.batch.items import Item
 from infotok_cli.batch.run_file import RunSettings, model_sha256

@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
 
-from infotok_cli.batch.ahead_videos import begun_ahead
 from infotok_cli.batch.devices import Seat
-from infotok_cli.batch.encode import checked_engine, encode_item
+from infotok_cli.batch.encode import checked_engine
 from infotok_cli.batch.items import Item
 from infotok_cli.batch.loading import Load
 from infotok_cli.batch.outputs import Row
 from infotok_cli.batch.run_file import RunSettings
+from infotok_cli.batch.several import encode_items
 from infotok_cli.errors import InfotokError
 
 AHEAD = 1
@@ -48,8 +48,9 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Done:
-    """The file that was taken first is done."""
+    """One of the files that were taken is done."""
 
+    item: Item
     row: Row
     seconds: float
 
@@ -74,11 +75,10 @@ def work(channel: Connection, seat: Seat, job: Job) -> None:
         channel.send(InfotokError(" ".join(what.split()), way_out="please report it"))
         return
     channel.send(Ready())
-    with begun_ahead(_asked_for(channel), job.run.options, ahead=AHEAD) as videos:
-        for item, begun in videos:
-            started = time.perf_counter()
-            row = encode_item(item, begun, job.folder, job.run, engine=engine, spelled=job.spelled)
-            channel.send(Done(row, time.perf_counter() - started))
+    items = _asked_for(channel)
+    with closing(encode_items(items, job.folder, job.run, engine, job.spelled, ahead=AHEAD)) as encoded:
+        for item, row, seconds in encoded:
+            channel.send(Done(item, row, seconds))
 
 
 def _asked_for(channel: Connection) -> Iterator[Item]:

@@ -12,7 +12,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from infotok_cli.batch.devices import Seat
-from infotok_cli.batch.encode import BatchProgress, BatchReport, collect, failed_row
+from infotok_cli.batch.encode import BatchProgress, BatchReport, collect
+from infotok_cli.batch.encode_item import failed_row
 from infotok_cli.batch.items import Item
 from infotok_cli.batch.loading import Load
 from infotok_cli.batch.outputs import Row
@@ -65,9 +66,9 @@ class _Worker:
         self.seat = seat
         self.is_ready = False
         self.hand: deque[Item] = deque()
-        """Files it took, the one it encodes first."""
+        """Files it took, the longest ago first."""
         self.since = time.perf_counter()
-        """When it began with that one."""
+        """When the one before the first of them was done."""
         context = get_context("spawn")  # what torch and CUDA hold does not survive a fork
         self.channel: Connection
         self.channel, other = context.Pipe()
@@ -85,10 +86,11 @@ class _Worker:
         with suppress(OSError):
             self.channel.send(item)
 
-    def done(self) -> None:
-        """It has finished the file it began with."""
-        self.hand.popleft()
-        self.since = time.perf_counter()
+    def done(self, item: Item) -> None:
+        """It has finished one of its files."""
+        if item == self.hand[0]:
+            self.since = time.perf_counter()
+        self.hand.remove(item)
 
     def heard(self) -> Report | None:
         """What it says next; None when it is gone."""
@@ -139,8 +141,8 @@ class _Crew:
                 match worker.heard():
                     case Wanted():
                         worker.take(rest.popleft() if rest else None)
-                    case Done(row, seconds):
-                        worker.done()
+                    case Done(item, row, seconds):
+                        worker.done(item)
                         yield row, seconds
                     case Ready():
                         worker.is_ready = True

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
+import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -16,12 +18,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from infotok_cli.blocks import token_grid
 from infotok_cli.errors import UsageError
 from infotok_cli.model.compiling import compile_blocks, compile_errors_as_usage
+from infotok_cli.model.dynamic_batching import DynamicBatcher
 from infotok_cli.model.pixels import to_pixels, to_signal
 from infotok_cli.model.refine import refine_codes
 from infotok_cli.model.tokenizer import Analysis
-from infotok_cli.model.transfer import download, pinned, upload
+from infotok_cli.model.transfer import download, mark, pinned, upload
 from infotok_cli.model.weights import LoadedModel
 from infotok_kernels import BackendError, codes_to_ids, error_map, select_backend, selected_backend
 from infotok_kernels.window_attention import TRITON_HEAD_SIZES
@@ -162,6 +166,7 @@ class Engine:
         self.loaded = loaded
         self.runtime = runtime
         self._most = sys.maxsize
+        self._batcher: DynamicBatcher | None = None
         self._model = loaded.tokenizer.to(runtime.device).eval().requires_grad_(False)
         if runtime.precision == "bf16":
             self._model.halve_blocks()
@@ -184,8 +189,34 @@ class Engine:
         """The frames `[T, H, W, 3]` in memory the device fetches from unaided; for the reading thread."""
         return pinned(frames, self.runtime.device)
 
+    def shared(self) -> Engine:
+        """The same model for calls from several threads, such as encodes of several files.
+
+        Calls of one kind, on segments of one shape, that wait for the device at the same time go through
+        the network together, at most `batch` segments at once.
+        """
+        twin = copy.copy(self)
+        twin._batcher = DynamicBatcher(partial(mark, self.runtime.device))
+        return twin
+
     def _running(self) -> AbstractContextManager[object]:
         return compile_errors_as_usage() if self.runtime.compiled else nullcontext()
+
+    def _start(
+        self,
+        kind: Hashable,
+        positions: int,
+        start: Callable[[Sequence[Item]], Callable[[], list[Result]]],
+        items: Sequence[Item],
+    ) -> Callable[[], list[Result]]:
+        """Start on items of `positions` token-grid positions each, perhaps with those of other threads.
+
+        kind: what `start` does, and the shape that it does it to.
+        """
+        run = partial(self._in_parts, start)
+        if self._batcher is None:
+            return run(items)
+        return self._batcher.start(kind, items, run, most=self.batch(positions))
 
     def _in_parts(
         self, start: Callable[[Sequence[Item]], Callable[[], list[Result]]], items: Sequence[Item]
@@ -229,9 +260,12 @@ class Engine:
                 Analysis(whole.features[place, None], whole.log_error[place, None])
                 for place in range(len(some))
             ]
+            if self._batcher is not None:  # a view would hold the segments of other threads
+                parts = [Analysis(part.features.clone(), part.log_error.clone()) for part in parts]
             return lambda: parts
 
-        return self._in_parts(start, segments)()
+        shape = segments[0].shape
+        return self._start(("analyze", shape), math.prod(token_grid(*shape[:3])), start, segments)()
 
     def predicted_error(self, analysis: Analysis) -> NDArray[np.float32]:
         """The head's error map `[t, h, w]`: mean absolute error at full rate, pixels in [-1, 1]."""
@@ -269,7 +303,9 @@ class Engine:
             fetch = download(error_map(video, shown[:, :, :height, :width]))
             return lambda: list(fetch())
 
-        return self._in_parts(start, list(zip(segments, analyses, strict=True)))()
+        kind = ("exact", segments[0].shape)
+        positions = analyses[0].log_error.numel()
+        return self._start(kind, positions, start, list(zip(segments, analyses, strict=True)))()
 
     def compress(self, analysis: Analysis, keep: Keep) -> Ids:
         """Token ids `[n]` of the kept positions of one segment, in grid order."""
@@ -304,7 +340,8 @@ class Engine:
             fetch = download(ids)
             return lambda: [whole[keep].astype(np.uint16) for whole, keep in zip(fetch(), keeps, strict=True)]
 
-        return self._in_parts(start, segments)
+        keep = segments[0][1]
+        return self._start(("compress", keep.shape), keep.size, start, segments)
 
     def reconstruct(self, ids: Ids, keep: Keep, frames: int, height: int, width: int) -> Video:
         """Frames `[frames, height, width, 3]` of one segment from the ids of its kept positions."""
@@ -328,7 +365,9 @@ class Engine:
             fetch = download(to_pixels(shown))
             return lambda: list(fetch())
 
-        return self._in_parts(start, segments)
+        keep = segments[0][1]
+        kind = ("reconstruct", keep.shape, frames, height, width)
+        return self._start(kind, keep.size, start, segments)
 
 
 def _joined(analyses: Sequence[Analysis]) -> Analysis:

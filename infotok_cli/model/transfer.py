@@ -49,12 +49,26 @@ def download(tensor: Tensor) -> Fetch:
         return tensor.numpy
     host = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     host.copy_(tensor, non_blocking=True)
-    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
-    copied.record(torch.cuda.current_stream(tensor.device))
+    copied = mark(tensor.device)
 
     def fetch() -> NDArray[Any]:
-        copied.synchronize()
+        copied()
         array: NDArray[Any] = host.numpy()
         return array
 
     return fetch
+
+
+def mark(device: torch.device) -> Callable[[], None]:
+    """Note what the device has been given so far; what is returned waits until that is done.
+
+    Only CUDA devices have anything left to do when a call returns.
+    """
+    if device.type != "cuda":
+        return _nothing
+    reached = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    reached.record(torch.cuda.current_stream(device))
+    return reached.synchronize
+
+
+def _nothing() -> None: ...
