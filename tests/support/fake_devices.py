@@ -27,6 +27,8 @@ class FakeDevices:
     """A device that is not there."""
     deadly: str = ""
     """A device on which the process is killed before the model is loaded."""
+    batch_segments: int | None = None
+    """Segments in a batch, as CUDA devices take them; None runs deterministically."""
 
     def __call__(self, seat: Seat) -> Engine:
         device = os.environ["CUDA_VISIBLE_DEVICES"]
@@ -36,7 +38,9 @@ class FakeDevices:
             raise UsageError("finds no device", where=f"CUDA device {device}")
         if device == self.deadly:
             os.kill(os.getpid(), signal.SIGKILL)
-        engine = ModelLoader(weights=self.weights, deterministic=True)(replace(seat, device="cpu"))
+        loader = ModelLoader(weights=self.weights, deterministic=self.batch_segments is None)
+        engine = loader(replace(seat, device="cpu"))
+        engine.runtime = replace(engine.runtime, batch_segments=self.batch_segments)
         analyze_all = engine.analyze_all
 
         def deadly(segments: Sequence[Any]) -> Any:
