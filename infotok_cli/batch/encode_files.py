@@ -7,15 +7,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from infotok_cli.batch.devices import Seat
 from infotok_cli.batch.encode import checked_engine
 from infotok_cli.batch.encode_item import failed_row
 from infotok_cli.batch.items import Item, Refused, checked, refused
+from infotok_cli.batch.loading import ModelLoader
 from infotok_cli.batch.manifest import id_of
 from infotok_cli.batch.outputs import Row, row_of
 from infotok_cli.batch.results import check_pyarrow, table_of
 from infotok_cli.batch.run_file import RunSettings, check_run, fix_run, model_sha256
 from infotok_cli.batch.several import encode_items
-from infotok_cli.codec.load_engine import load_engine
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.itk.find_weights import find_model
 from infotok_cli.model.engine import Engine
@@ -47,8 +48,8 @@ class EncodeFiles:
     ) -> None:
         """output: folder for .itk files, of a batch with the same settings if it is there already.
 
-        The rest is as in `load` and `infotok batch`; options: None takes the defaults. Raises UsageError,
-        ModelError and OutputError.
+        The rest is as in `load` and `infotok batch`; options: None takes the defaults. `deterministic` on the
+        CPU leaves torch one thread in this process. Raises UsageError, ModelError and OutputError.
         """
         check_pyarrow()
         weights = find_model(model)
@@ -56,14 +57,11 @@ class EncodeFiles:
             shards=1, model_sha256=model_sha256(weights), options=options or EncodeOptions(),
             precision=precision, deterministic=deterministic,
         )  # fmt: skip
-
-        def load() -> Engine:
-            return load_engine(
-                weights, device, kernels,
-                precision=precision, deterministic=deterministic, compiled=compiled,
-            )  # fmt: skip
-
-        self._encoder = FileEncoder(Path(output), run, load)
+        load = ModelLoader(
+            weights=weights, kernels=kernels, precision=precision, deterministic=deterministic,
+            compiled=compiled,
+        )  # fmt: skip
+        self._encoder = FileEncoder(Path(output), run, lambda: load(Seat(device=device)))
 
     def __call__(self, batch: pyarrow.Table) -> pyarrow.Table:
         """Encode the videos of a table with a column `path` and, perhaps, one of ids named `id`.

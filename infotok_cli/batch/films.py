@@ -18,14 +18,13 @@ from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from itertools import chain, pairwise
 from pathlib import Path
-from types import TracebackType
-from typing import ClassVar, Self
 
 from infotok_cli.atomic import atomic_output
 from infotok_cli.batch.items import Item
 from infotok_cli.batch.outputs import Row, row_of
 from infotok_cli.batch.remote import is_url
 from infotok_cli.batch.run_file import RunSettings, make_folder
+from infotok_cli.batch.wrapped_video import WrappedInput, WrappedVideo
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.container.layout import Segment
 from infotok_cli.container.reader import ItkReader
@@ -33,8 +32,7 @@ from infotok_cli.container.writer import ItkWriter
 from infotok_cli.errors import InfotokError
 from infotok_cli.model.engine import Engine
 from infotok_cli.places import output_of
-from infotok_cli.sound import AudioPacket, AudioTrack
-from infotok_cli.tags import Tags
+from infotok_cli.sound import AudioPacket
 from infotok_cli.video.audio import AudioFeed
 from infotok_cli.video.reader import FileReader, open_video
 from infotok_cli.video.timed_frames import TimedFrame
@@ -125,39 +123,24 @@ class _Note:
             file.write(json.dumps(asdict(self)).encode())
 
 
-class _PartVideo:
+class _PartVideo(WrappedVideo):
     """A video from one of its frames on, without its sound; notes which frames it gave."""
 
     def __init__(self, video: FileReader, first_frame: int) -> None:
         """video: of a constant frame rate, as is known already."""
-        self._video = video
+        super().__init__(video)
+        self.held.enter_context(video)
         self._first_frame = first_frame
         self.first: str | None = None
         self.last: TimedFrame | None = None
-
-    @property
-    def info(self) -> VideoInfo:
-        return self._video.info
 
     @property
     def is_constant(self) -> bool:
         return True
 
     @property
-    def sound(self) -> AudioTrack | None:
+    def sound(self) -> None:
         return None
-
-    @property
-    def origin_seconds(self) -> Fraction:
-        return self._video.origin_seconds
-
-    @property
-    def tags(self) -> Tags:
-        return self._video.tags
-
-    @property
-    def warnings(self) -> tuple[InfotokError, ...]:
-        return self._video.warnings
 
     def timed_frames(
         self,
@@ -170,7 +153,7 @@ class _PartVideo:
         What is sought is a time between two frames: a clock may be rounded, and what de-interlacing makes of
         a frame depends on the one before it, which then is decoded too.
         """
-        between = Fraction(2 * self._first_frame - 1, 2) / self._video.info.frame_rate
+        between = Fraction(2 * self._first_frame - 1, 2) / self.info.frame_rate
         for frame in self._video.timed_frames(max(0.0, float(between)), None, short_side):
             self.first = self.first or digest_of(frame)
             self.last = frame
@@ -178,29 +161,6 @@ class _PartVideo:
 
     def sound_packets(self) -> AbstractContextManager[Iterator[AudioPacket | None]]:
         return nullcontext(iter(()))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._video.close()
-
-
-@dataclass(frozen=True)
-class _PartInput:
-    """One part as the input of an encode."""
-
-    name: str
-    video: _PartVideo
-    is_stream: ClassVar[bool] = False
-
-    def size_bytes(self) -> None:
-        """Not known of a part."""
-
-    def open_video(self, *, audio: bool) -> _PartVideo:
-        return self.video
 
 
 def digest_of(frame: TimedFrame) -> str:
@@ -220,7 +180,7 @@ def encode_part(film: Film, part: int, folder: Path, options: EncodeOptions, eng
     is_last = part == film.parts - 1
     wanted = replace(options, frames=None if is_last else film.frames, audio=False)
     with _PartVideo(open_video(film.source), part * film.frames) as video:
-        encode_input(_PartInput(film.source, video), output_of(path, overwrite=True), engine, wanted, None)
+        encode_input(WrappedInput(film.source, video), output_of(path, overwrite=True), engine, wanted, None)
         following = None if is_last or video.last is None else digest_of(video.last)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,6 +20,7 @@ from infotok_cli.batch.cluster import joined_cluster
 from infotok_cli.batch.encode import BatchProgress, BatchReport, collect
 from infotok_cli.batch.films import Film, drop_parts, film_of, joined_row
 from infotok_cli.batch.items import Item
+from infotok_cli.batch.loading import ModelLoader
 from infotok_cli.batch.outputs import Row
 from infotok_cli.batch.plan import Work
 from infotok_cli.batch.ray_worker import Attempts, RayWorker, WorkerSettings, checked_answer
@@ -39,12 +40,10 @@ LOOKING_THREADS = 16
 
 @dataclass(frozen=True, kw_only=True)
 class RayOptions:
-    """Where a batch runs, and with which weights."""
+    """Where a batch runs, and with which model."""
 
-    weights: Path
+    loader: ModelLoader
     device: str = "auto"
-    kernels: str | None = None
-    compiled: bool = False
     address: str | None = None
     """host:port of a cluster, or auto; None takes RAY_ADDRESS, else starts one on this machine."""
     workers: int | None = None
@@ -86,8 +85,8 @@ def encode_batch_on_ray(
     if not todo or stops_at_once:
         return collected(_no_rows())
     settings = WorkerSettings(
-        folder=str(folder), working_folder=os.getcwd(), run=run, weights=os.path.abspath(options.weights),
-        device=options.device, kernels=options.kernels, compiled=options.compiled, spelled=spelled,
+        folder=str(folder), working_folder=os.getcwd(), run=run, loader=options.loader,
+        device=options.device, spelled=spelled,
     )  # fmt: skip
     with joined_cluster(options.address) as ray:
         crew = _Crew(ray, settings, options)
@@ -127,7 +126,9 @@ def _tasks(todo: Sequence[Item], settings: WorkerSettings) -> list[_Task]:
     def of_item(item: Item, size: int) -> list[_Task]:
         film = None
         if size >= FILM_BYTES and not settings.run.psnr:  # parts are not measured
-            film = film_of(item, settings.run.options, segment_frames or settings.config().segment_frames)
+            film = film_of(
+                item, settings.run.options, segment_frames or settings.loader.config().segment_frames
+            )
         if film is None:
             return [_Task(item, size)]
         return [_Task(item, size / film.parts, film, part) for part in range(film.parts)]

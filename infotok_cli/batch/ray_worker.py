@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import infotok_weights
+from infotok_cli.batch.devices import Seat
 from infotok_cli.batch.encode_files import FileEncoder
 from infotok_cli.batch.encode_item import failed_row
 from infotok_cli.batch.films import Film, encode_part, joined_row
 from infotok_cli.batch.items import Item
-from infotok_cli.batch.run_file import RunSettings, model_sha256
-from infotok_cli.config import ModelConfig
+from infotok_cli.batch.loading import ModelLoader
+from infotok_cli.batch.run_file import RunSettings
 from infotok_cli.errors import InfotokError, InputError, ModelError, OutputError, UsageError
 from infotok_cli.model.engine import Engine
 
@@ -33,36 +33,13 @@ class WorkerSettings:
     working_folder: str
     """Where relative names start."""
     run: RunSettings
-    weights: str
-    """Path of the weights, unless they are packaged."""
+    loader: ModelLoader
     device: str
-    kernels: str | None
-    compiled: bool
     spelled: Callable[[str], str]
-
-    def config(self) -> ModelConfig:
-        """What the weights say of themselves."""
-        from infotok_cli.model.weights import read_config
-
-        return read_config(Path(self.weights))
 
     def load(self) -> Engine:
         """The model of the run; ModelError where this machine has another one."""
-        from infotok_cli.codec.load_engine import load_engine
-
-        run = self.run
-        packaged = [
-            name for name, facts in infotok_weights.manifest().items() if facts["sha256"] == run.model_sha256
-        ]
-        path = infotok_weights.path(packaged[0]) if packaged else Path(self.weights)
-        if model_sha256(path) != run.model_sha256:
-            raise ModelError(
-                "is another file on a worker", way_out="give one that all machines share", where=str(path)
-            )
-        return load_engine(
-            path, self.device, self.kernels,
-            precision=run.precision, deterministic=run.deterministic, compiled=self.compiled,
-        )  # fmt: skip
+        return self.loader.there(self.run.model_sha256)(Seat(device=self.device))
 
 
 _REFUSALS: dict[str, type[InfotokError]] = {

@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection
@@ -59,8 +59,13 @@ Report = Ready | Wanted | Done | InfotokError
 """An error is why there will be no model."""
 
 
-def work(channel: Connection, seat: Seat, job: Job) -> None:
+def run_worker(channel: Connection, seat: Seat, job: Job) -> None:
     """Encode what the other end of the channel gives, until it gives None or goes away."""
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        _work(channel, seat, job)
+
+
+def _work(channel: Connection, seat: Seat, job: Job) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it goes to every process of a terminal; one passes it on
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=_leave_with_parent, daemon=True).start()

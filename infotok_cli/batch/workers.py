@@ -20,7 +20,7 @@ from infotok_cli.batch.outputs import Row
 from infotok_cli.batch.plan import Work
 from infotok_cli.batch.run_file import RunSettings, fix_run
 from infotok_cli.batch.shards import Shard
-from infotok_cli.batch.worker import Done, Job, Ready, Report, Wanted, work
+from infotok_cli.batch.worker import Done, Job, Ready, Report, Wanted, run_worker
 from infotok_cli.errors import InfotokError, InputError, UsageError
 
 GRACE_SECONDS = 10.0
@@ -28,7 +28,7 @@ GRACE_SECONDS = 10.0
 
 
 def encode_batch_in_workers(
-    todo: Work,
+    work: Work,
     folder: Path,
     run: RunSettings,
     load: Load,
@@ -46,16 +46,16 @@ def encode_batch_in_workers(
     other processes, so they must be picklable. Raises what `encode_batch` raises, and UsageError when a
     worker dies before it has a model.
     """
-    items = todo.todo if limit is None else todo.todo[:limit]
+    todo = work.todo if limit is None else work.todo[:limit]
     job = Job(folder=folder, run=run, load=load, spelled=spelled)
     with _crew(job) as crew:
-        for seat in seats[: len(items)]:
+        for seat in seats[: len(todo)]:
             crew.hire(seat)
         crew.wait_for_models()
         fix_run(folder, run)
         return collect(
-            crew.rows(items), todo, folder, progress,
-            files=len(items), shard=shard, max_failures=max_failures, spelled=spelled,
+            crew.rows(todo), work, folder, progress,
+            files=len(todo), shard=shard, max_failures=max_failures, spelled=spelled,
         )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ class _Worker:
         context = get_context("spawn")  # what torch and CUDA hold does not survive a fork
         self.channel: Connection
         self.channel, other = context.Pipe()
-        self.process = context.Process(target=work, args=(other, seat, job), daemon=True)
+        self.process = context.Process(target=run_worker, args=(other, seat, job), daemon=True)
         with _interrupts_held():
             self.process.start()
         other.close()

@@ -236,10 +236,7 @@ def batch(
 
             report = encode_batch_on_ray(
                 work, output, run,
-                RayOptions(
-                    weights=weights, device=device, kernels=kernels, compiled=compile_blocks, address=address,
-                    workers=workers,
-                ),
+                RayOptions(loader=load, device=device, address=address, workers=workers),
                 bar, shard=part, limit=limit, max_failures=max_failures, spelled=option_name,
             )  # fmt: skip
         elif len(places) > 1 or gpus is not None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from infotok_cli.batch import films, ray_engine, ray_worker
+from infotok_cli.batch import films, loading, ray_engine, ray_worker
 from infotok_cli.batch.items import Item
 from infotok_cli.batch.ray_engine import RayOptions, _blocks, _Task
 from infotok_cli.batch.ray_worker import Attempts, RayWorker, WorkerSettings
@@ -126,7 +126,7 @@ def test_a_worker_that_can_do_nothing_is_an_error(
     """As it is without Ray: nothing is written, and the exit code tells."""
     refused = run("clips", "-o", "out", *OPTIONS, "--router", "elastic", code=2).stderr
     assert "--router elastic needs weights trained with" in refused
-    monkeypatch.setattr(ray_worker, "model_sha256", lambda path: "0" * 64)
+    monkeypatch.setattr(loading, "model_sha256", lambda path: "0" * 64)
     assert "is another file on a worker" in run("clips", "-o", "out", *OPTIONS, code=4).stderr
     monkeypatch.undo()
     assert not Path("out").exists()

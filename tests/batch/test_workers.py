@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing import Pipe
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fake_devices import FakeDevices
+from infotok_cli.batch import worker
 from infotok_cli.batch.devices import Seat, seats
 from infotok_cli.batch.encode import BatchReport
 from infotok_cli.batch.inputs import find_items
@@ -20,6 +23,7 @@ from infotok_cli.batch.outputs import Row
 from infotok_cli.batch.plan import find_work
 from infotok_cli.batch.run_file import RunSettings, model_sha256
 from infotok_cli.batch.shards import Shard
+from infotok_cli.batch.worker import Job
 from infotok_cli.batch.workers import encode_batch_in_workers
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.errors import UsageError
@@ -60,9 +64,9 @@ def encode_on(load: FakeDevices, gpus: str, progress: Seen) -> BatchReport:
         deterministic=load.batch_segments is None,
     )
     out = Path("out")
-    todo = find_work(find_items(["clips"], out), out, Shard(), settings)
+    work = find_work(find_items(["clips"], out), out, Shard(), settings)
     return encode_batch_in_workers(
-        todo, out, settings, load, progress, seats=seats("auto", 1, gpus, {}), shard=Shard()
+        work, out, settings, load, progress, seats=seats("auto", 1, gpus, {}), shard=Shard()
     )
 
 
@@ -91,6 +95,27 @@ def test_a_worker_that_dies_costs_its_file_only(clips: Path, model_file: Path) -
     assert {row.id for row in seen.rows} == {"a/0.mp4", "a/1.mp4", "b/2.mp4", "top.mkv"}
     assert set(Path("notes").read_text().split()) == {"0", "1"}
     assert "a/1.mp4" in Path("out/failures.jsonl").read_text()
+
+
+@pytest.mark.parametrize("takes_ready", [False, True])
+def test_a_worker_whose_parent_is_gone_ends_quietly(
+    tmp_path: Path, model_file: Path, monkeypatch: pytest.MonkeyPatch, takes_ready: bool
+) -> None:
+    settings = RunSettings(
+        shards=1, model_sha256="", options=EncodeOptions(), precision="auto", deterministic=True
+    )
+    monkeypatch.setattr(worker.signal, "signal", lambda number, action: None)
+    engine = SimpleNamespace(batch=lambda positions: 1)
+    monkeypatch.setattr(worker, "checked_engine", lambda load, run: engine)
+    theirs, ours = Pipe()
+    if takes_ready:
+        monkeypatch.setattr(worker, "Wanted", ours.close)
+    else:
+        ours.close()
+    load = FakeDevices(model_file, tmp_path / "notes")
+    worker.run_worker(theirs, Seat(device="cpu"), Job(folder=tmp_path, run=settings, load=load, spelled=str))
+    with pytest.raises((EOFError, OSError)):
+        theirs.recv()
 
 
 @pytest.mark.slow
