@@ -152,7 +152,11 @@ def _draw_published(panel: Axes, lines: dict[str, list[Summary]]) -> None:
 
 
 def _label(panel: Axes, rates: str) -> None:
-    panel.set_xscale("log", base=2)
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    panel.set_xscale("log")
+    panel.xaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))
+    panel.xaxis.set_minor_locator(NullLocator())
     panel.xaxis.set_major_formatter("{x:.3g}")
     panel.set_xlabel(rates)
     panel.grid(alpha=0.3)
