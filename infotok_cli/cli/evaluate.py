@@ -100,24 +100,8 @@ def evaluate(
             rich_help_panel=options.SELECTION_PANEL,
         ),
     ] = None,
-    seconds: Annotated[
-        float | None,
-        typer.Option(
-            parser=quantities.seconds("--seconds"),
-            metavar="TIME",
-            help="Use only the start of each clip, up to this time.",
-            rich_help_panel=options.SELECTION_PANEL,
-        ),
-    ] = None,
-    limit_frames: Annotated[
-        int | None,
-        typer.Option(
-            parser=quantities.whole("--limit-frames", least=1),
-            metavar="N",
-            help="Use only the first N frames of each clip.",
-            rich_help_panel=options.SELECTION_PANEL,
-        ),
-    ] = None,
+    end: options.End = None,
+    frames: options.Frames = None,
     segment_frames: Annotated[
         int | None,
         typer.Option(
@@ -221,7 +205,7 @@ def evaluate(
     Examples:
       infotok eval clips/ --anchors all --jobs 2 -o runs/eval.json --plot runs/eval.png
       infotok eval clips/ --anchors x264 --anchors-keyint segment
-      infotok eval clips/ --rates 0.5 --seconds 2
+      infotok eval clips/ --rates 0.5 --end 2
       infotok eval clips/ --metrics psnr,dists
     """
     from infotok_cli.cli.evaluate_options import (
@@ -242,10 +226,8 @@ def evaluate(
     from infotok_cli.evaluate.results import Wanted, read_results
     from infotok_cli.evaluate.sweep import Sweep, check_settings, run_sweep
 
-    if seconds is not None and limit_frames is not None:
-        raise UsageError("--seconds and --limit-frames both say where to stop", way_out="give one of them")
-    if seconds is not None and not seconds > 0:
-        raise UsageError(f"--seconds {seconds:g} leaves nothing to measure", way_out="give more than 0")
+    if end is not None and not end > 0:
+        raise UsageError(f"`end` {end:g} leaves nothing to measure", way_out="give more than 0")
     points = parse_settings(rates, routers, allocations, calibrated=calibrated)
     settings: list[Wanted] = [*points, *parse_anchors(anchors, crfs)]
     keyint = parse_keyint(anchors_keyint, anchors) if anchors_keyint else None
@@ -255,7 +237,8 @@ def evaluate(
     shared = EncodeOptions(
         short_side=short_side,
         segment_frames=segment_frames,
-        end_seconds=seconds,
+        end_seconds=end,
+        frames=frames,
         refine=refine,
         audio=False,
     )
@@ -265,7 +248,6 @@ def evaluate(
         clips=found,
         settings=settings,
         options=shared,
-        limit_frames=limit_frames,
         metrics=wanted,
     )
     check_metrics(wanted)
