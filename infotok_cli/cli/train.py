@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from infotok_cli.cli import quantities
-from infotok_cli.cli.options import MODEL_PANEL, OUTPUT_PANEL, Device, Kernels, Overwrite, output_option
+from infotok_cli.cli.file_checks import check_file_output
+from infotok_cli.cli.model_options import Device, Kernels
+from infotok_cli.cli.options import MODEL_PANEL, OUTPUT_PANEL, Overwrite, output_option
 
 if TYPE_CHECKING:
     from infotok_cli.routers import MaskingName
@@ -196,7 +198,6 @@ def train_command(
       torchrun --nproc-per-node 8 -m infotok_cli train cache/ -o mine.safetensors --minutes 60
     """
     from infotok_cli.cli import train_view
-    from infotok_cli.cli.options import check_file_output
     from infotok_cli.errors import UsageError
 
     if make_cache is not None:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infotok_cli.cli import options
+from infotok_cli.cli.file_checks import check_distinct, check_file_output, check_input
+from infotok_cli.cli.model_options import ModelOptions
 from infotok_cli.cli.output import print_out, printable, tell, warn
+from infotok_cli.cli.time_options import At, End, Frame, Start
 from infotok_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,15 +49,12 @@ def view(
     ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
-    frame: options.Frame = None,
-    at: options.At = None,
-    start: options.Start = None,
-    end: options.End = None,
+    frame: Frame = None,
+    at: At = None,
+    start: Start = None,
+    end: End = None,
     skip_bad: options.ShowBad = False,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    kernels: options.Kernels = None,
-    precision: options.Precision = "auto",
+    run: ModelOptions,
     quiet: options.Quiet = False,
 ) -> None:
     """Show where the tokens went: source, decoded and a heat map side by side, tokens over time below.
@@ -68,11 +68,11 @@ def view(
       infotok view clip.itk --source clip.mp4 --against x264 -o beside.mp4
     """
     target = source_file.with_suffix(".view.png") if output is None else output
-    options.check_input(source_file)
+    check_input(source_file)
     if source is not None:
-        options.check_input(source)
-        options.check_distinct(source, target)
-    options.check_distinct(source_file, target)
+        check_input(source)
+        check_distinct(source, target)
+    check_distinct(source_file, target)
 
     from infotok_cli.view.output import is_still
 
@@ -85,12 +85,11 @@ def view(
         raise UsageError(
             "--frame and --at are for one picture", way_out="give --start and --end, or -o OUT.png"
         )
-    options.check_file_output(target, overwrite)
+    check_file_output(target, overwrite)
 
     import tempfile
 
     from infotok_cli.cli import render
-    from infotok_cli.codec.load_engine import load_engine
     from infotok_cli.container.reader import ItkReader
     from infotok_cli.view.scene import Scene, Wish
 
@@ -107,7 +106,7 @@ def view(
         ItkReader(source_file, recover=skip_bad) as reader,
         tempfile.TemporaryDirectory(prefix="infotok-view-") as scratch,
     ):
-        engine = load_engine(model, device, kernels, precision=precision)
+        engine = run.engine()
         scene = Scene(source_file, reader, engine, wish, Path(scratch))
         write = _write_still if still else _write_moving
         number, count = write(scene, target, overwrite)
