@@ -68,7 +68,6 @@ def batch(
     wanted = encode_options.asked_for(budget, part, tokens)
     from infotok_cli.batch.results import check_pyarrow
     from infotok_cli.batch.run_file import RunSettings, model_sha256
-    from infotok_cli.batch.shards import array_expression
 
     seats, shard = places.seats(model.device), files.part()
     output = _folder(output_name)
@@ -79,17 +78,13 @@ def batch(
         precision=model.precision, deterministic=model.deterministic, psnr=files.psnr,
     )  # fmt: skip
     work = _work(inputs, output, shard, run, every_shard=files.of_every_shard)
-    if files.missing:
-        if work.missing_rows:
-            print_out(array_expression(work.missing_rows))
+    if files.missing or files.dry_run:
+        _list(work, output, only_missing=files.missing)
         return
-    if files.dry_run:
-        _list(work, output)
-        return
+    limits: _Limits = {
+        "shard": shard, "limit": files.limit, "max_failures": files.max_failures, "spelled": option_name,
+    }  # fmt: skip
     with batch_progress() as bar:
-        limits: _Limits = {
-            "shard": shard, "limit": files.limit, "max_failures": files.max_failures, "spelled": option_name,
-        }  # fmt: skip
         if places.engine == "ray":
             from infotok_cli.batch.ray_engine import RayOptions, encode_batch_on_ray
 
@@ -153,8 +148,14 @@ def _folder(name: str) -> Path:
     return Path(name)
 
 
-def _list(work: Work, folder: Path) -> None:
-    """What a run would do, a line for each file."""
+def _list(work: Work, folder: Path, *, only_missing: bool) -> None:
+    """What a run would do, a line for each file; or only the rows without an output, on one line."""
+    if only_missing:
+        from infotok_cli.batch.shards import array_expression
+
+        if work.missing_rows:
+            print_out(array_expression(work.missing_rows))
+        return
     for row in work.done:
         print_out(printable(f"done    {row.source} -> {folder / (row.output or '')}"))
     for item in work.todo:
