@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
-from infotok_cli.cli import encode_options, exit_codes, options, quantities
+from infotok_cli.cli import encode_options, exit_codes, options
+from infotok_cli.cli.batch_options import FileOptions, PlaceOptions
 from infotok_cli.cli.batch_progress import batch_progress
+from infotok_cli.cli.model_options import CodecOptions
 from infotok_cli.cli.output import option_name, print_err, print_out, printable
 from infotok_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from infotok_cli.batch.encode import BatchReport
+    from infotok_cli.batch.loading import ModelLoader
     from infotok_cli.batch.plan import Work
     from infotok_cli.batch.run_file import RunSettings
     from infotok_cli.batch.shards import Shard
-
-BATCH_PANEL = "Which files"
 
 
 def register(app: typer.Typer) -> None:
@@ -44,118 +46,12 @@ def batch(
         ),
     ],
     as_json: options.Json = False,
-    shard: Annotated[
-        str | None,
-        typer.Option(
-            "--shard",
-            metavar="I/N",
-            help="Do part I of N only, I from 0.",
-            show_default="RANK and WORLD_SIZE, else a Slurm array's, else all",
-            rich_help_panel=BATCH_PANEL,
-        ),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            "--limit", metavar="N", min=0, help="Encode at most N files.", rich_help_panel=BATCH_PANEL
-        ),
-    ] = None,
-    max_failures: Annotated[
-        int | None,
-        typer.Option(
-            "--max-failures",
-            metavar="N",
-            min=0,
-            help="Stop when more than N files have failed.",
-            rich_help_panel=BATCH_PANEL,
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            metavar="N",
-            parser=quantities.whole("--workers", least=1),
-            help="Processes, each with a model and its part of the threads; with --gpus, for each device; "
-            "with Ray, actors.",
-            show_default="1; with Ray as many as there is room for",
-            rich_help_panel=BATCH_PANEL,
-        ),
-    ] = None,
-    gpus: Annotated[
-        str | None,
-        typer.Option(
-            "--gpus",
-            metavar="N|LIST",
-            help="One model on each of N CUDA devices, or on those of a list such as 0,2 (or 3, for one).",
-            show_default="one device",
-            rich_help_panel=BATCH_PANEL,
-        ),
-    ] = None,
-    psnr: Annotated[
-        bool,
-        typer.Option(
-            "--psnr",
-            help="Decode what was encoded, for a column psnr_db in the stats.",
-            rich_help_panel=BATCH_PANEL,
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="List what would be done, and do nothing.", rich_help_panel=BATCH_PANEL
-        ),
-    ] = False,
-    missing: Annotated[
-        bool,
-        typer.Option(
-            "--missing",
-            help="Print the rows without an output, such as 0-3,7, and do nothing.",
-            rich_help_panel=BATCH_PANEL,
-        ),
-    ] = False,
-    engine: Annotated[
-        str,
-        typer.Option(
-            "--engine",
-            metavar="local|ray",
-            parser=quantities.one_of("--engine", ("local", "ray")),
-            help="Encode on this machine, or on a Ray cluster.",
-            rich_help_panel=BATCH_PANEL,
-        ),
-    ] = "local",
-    address: Annotated[
-        str | None,
-        typer.Option(
-            "--address",
-            metavar="HOST:PORT",
-            help="The Ray cluster to join, or auto.",
-            show_default="RAY_ADDRESS, else one is started here",
-            rich_help_panel=BATCH_PANEL,
-        ),
-    ] = None,
-    rate: encode_options.Rate = None,
-    calibrated_rate: encode_options.CalibratedRate = None,
-    max_tokens: encode_options.MaxTokens = None,
-    tokens_per_second: encode_options.TokensPerSecond = None,
-    bitrate: encode_options.Bitrate = None,
-    target_size: encode_options.TargetSize = None,
-    target_psnr: encode_options.TargetPsnr = None,
-    start: options.Start = None,
-    end: options.End = None,
-    frames: options.Frames = None,
-    short_side: encode_options.ShortSide = None,
-    no_audio: options.NoAudio = False,
-    router: encode_options.Router = "fast",
-    allocation: encode_options.Allocation = None,
-    segment_frames: encode_options.SegmentFrames = None,
-    refine: encode_options.Refine = 0,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    kernels: options.Kernels = None,
-    precision: options.Precision = "auto",
-    deterministic: options.Deterministic = False,
-    compile_blocks: options.Compile = False,
+    files: FileOptions,
+    places: PlaceOptions,
+    budget: encode_options.BudgetOptions,
+    part: encode_options.SourceOptions,
+    tokens: encode_options.TokenOptions,
+    model: CodecOptions,
 ) -> None:
     """Encode many videos, on one machine or in shards on many.
 
@@ -169,93 +65,63 @@ def batch(
       infotok batch videos.csv -o tokens --rate 0.25 --shard 3/8
       infotok batch videos.csv -o tokens --rate 0.25 --missing
     """
-    wanted = encode_options.asked_for(
-        rate=rate,
-        calibrated_rate=calibrated_rate,
-        max_tokens=max_tokens,
-        tokens_per_second=tokens_per_second,
-        bitrate=bitrate,
-        target_size=target_size,
-        target_psnr=target_psnr,
-        start=start,
-        end=end,
-        frames=frames,
-        short_side=short_side,
-        no_audio=no_audio,
-        router=router,
-        allocation=allocation,
-        segment_frames=segment_frames,
-        refine=refine,
-    )
-    from infotok_cli.batch.devices import seats
-    from infotok_cli.batch.loading import ModelLoader
+    wanted = encode_options.asked_for(budget, part, tokens)
     from infotok_cli.batch.results import check_pyarrow
     from infotok_cli.batch.run_file import RunSettings, model_sha256
-    from infotok_cli.batch.shards import Shard, array_expression, choose_shard
-    from infotok_cli.itk.find_weights import find_model
 
-    if address is not None and engine != "ray":
-        raise UsageError("`address` goes with `engine` ray", way_out="give both, or leave it out")
-    if engine == "ray" and gpus is not None:
-        raise UsageError(
-            "`gpus` does not go with `engine` ray", way_out="leave it out: its actors find theirs"
-        )
-    every_shard = missing and shard is None
-    part = Shard() if every_shard else choose_shard(shard, os.environ)
-    places = seats(device, workers or 1, gpus, os.environ)
+    seats, shard = places.seats(model.device), files.part()
     output = _folder(output_name)
     check_pyarrow()
-    weights = find_model(model)
+    loader = _loader(model)
     run = RunSettings(
-        shards=part.count,
-        model_sha256=model_sha256(weights),
-        options=wanted,
-        precision=precision,
-        deterministic=deterministic,
-        psnr=psnr,
-    )
-    work = _work(inputs, output, part, run, every_shard=every_shard)
-    if missing:
-        if work.missing_rows:
-            print_out(array_expression(work.missing_rows))
+        shards=shard.count, model_sha256=model_sha256(loader.weights), options=wanted,
+        precision=model.precision, deterministic=model.deterministic, psnr=files.psnr,
+    )  # fmt: skip
+    work = _work(inputs, output, shard, run, every_shard=files.of_every_shard)
+    if files.missing or files.dry_run:
+        _list(work, output, only_missing=files.missing)
         return
-    if dry_run:
-        _list(work, output)
-        return
-
-    load = ModelLoader(
-        weights=weights,
-        kernels=kernels,
-        precision=precision,
-        deterministic=deterministic,
-        compiled=compile_blocks,
-    )
+    limits: _Limits = {
+        "shard": shard, "limit": files.limit, "max_failures": files.max_failures, "spelled": option_name,
+    }  # fmt: skip
     with batch_progress() as bar:
-        if engine == "ray":
+        if places.engine == "ray":
             from infotok_cli.batch.ray_engine import RayOptions, encode_batch_on_ray
 
-            report = encode_batch_on_ray(
-                work, output, run,
-                RayOptions(loader=load, device=device, address=address, workers=workers),
-                bar, shard=part, limit=limit, max_failures=max_failures, spelled=option_name,
-            )  # fmt: skip
-        elif len(places) > 1 or gpus is not None:
+            cluster = RayOptions(
+                loader=loader, device=model.device, address=places.address, workers=places.workers
+            )
+            report = encode_batch_on_ray(work, output, run, cluster, bar, **limits)
+        elif len(seats) > 1 or places.gpus is not None:
             from infotok_cli.batch.workers import encode_batch_in_workers
 
-            report = encode_batch_in_workers(
-                work, output, run, load, bar,
-                seats=places, shard=part, limit=limit, max_failures=max_failures, spelled=option_name,
-            )  # fmt: skip
+            report = encode_batch_in_workers(work, output, run, loader, bar, seats=seats, **limits)
         else:
             from infotok_cli.batch.encode import encode_batch
 
-            report = encode_batch(
-                work, output, run, lambda: load(places[0]), bar,
-                shard=part, limit=limit, max_failures=max_failures, spelled=option_name,
-            )  # fmt: skip
+            report = encode_batch(work, output, run, lambda: loader(seats[0]), bar, **limits)
     _show(report, output, as_json)
     if report.failed:
         raise typer.Exit(exit_codes.SOME_FAILED)
+
+
+class _Limits(TypedDict):
+    """What every way to encode a batch takes."""
+
+    shard: Shard
+    limit: int | None
+    max_failures: int | None
+    spelled: Callable[[str], str]
+
+
+def _loader(model: CodecOptions) -> ModelLoader:
+    from infotok_cli.batch.loading import ModelLoader
+    from infotok_cli.itk.find_weights import find_model
+
+    return ModelLoader(
+        weights=find_model(model.model), kernels=model.kernels, precision=model.precision,
+        deterministic=model.deterministic, compiled=model.compile_blocks,
+    )  # fmt: skip
 
 
 def _work(inputs: list[str], output: Path, part: Shard, run: RunSettings, *, every_shard: bool) -> Work:
@@ -282,8 +148,14 @@ def _folder(name: str) -> Path:
     return Path(name)
 
 
-def _list(work: Work, folder: Path) -> None:
-    """What a run would do, a line for each file."""
+def _list(work: Work, folder: Path, *, only_missing: bool) -> None:
+    """What a run would do, a line for each file; or only the rows without an output, on one line."""
+    if only_missing:
+        from infotok_cli.batch.shards import array_expression
+
+        if work.missing_rows:
+            print_out(array_expression(work.missing_rows))
+        return
     for row in work.done:
         print_out(printable(f"done    {row.source} -> {folder / (row.output or '')}"))
     for item in work.todo:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infotok_cli.cli import options
+from infotok_cli.cli.file_checks import check_distinct, check_file_output, check_input
+from infotok_cli.cli.model_options import ModelOptions
 from infotok_cli.cli.output import print_out, printable, tell, warn
+from infotok_cli.cli.time_options import At, Frame
 from infotok_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,33 +33,19 @@ def compare(
     *,
     source: Annotated[
         Path | None,
-        typer.Option(
-            "--source",
-            metavar="VIDEO",
-            help="The video that was encoded: adds PSNR and SSIM, means over all frames.",
-            show_default="none",
-            rich_help_panel=options.SELECTION_PANEL,
-        ),
+        options.source_option("The video that was encoded: adds PSNR and SSIM, means over all frames."),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="OUT.png",
-            help="Also draw all files at one frame, with their heat maps.",
-            show_default="none",
-            rich_help_panel=options.OUTPUT_PANEL,
+        options.output_option(
+            "OUT.png", "Also draw all files at one frame, with their heat maps.", default="none"
         ),
     ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
-    frame: options.Frame = None,
-    at: options.At = None,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    kernels: options.Kernels = None,
-    precision: options.Precision = "auto",
+    frame: Frame = None,
+    at: At = None,
+    run: ModelOptions,
     quiet: options.Quiet = False,
 ) -> None:
     """Compare .itk files of one clip: bytes, tokens, PSNR and SSIM of each in one table.
@@ -74,13 +63,12 @@ def compare(
         raise UsageError("--frame and --at are for the picture", way_out="name it with -o OUT.png")
 
     from infotok_cli.cli.progress import progress
-    from infotok_cli.codec.load_engine import load_engine
     from infotok_cli.view.sides import SidesWish, frames_to_decode, put_side_by_side
 
     wish = SidesWish(files=files, source=source, pictures=output is not None, frame=frame, at_seconds=at)
     frames = frames_to_decode(wish)
     with progress() as bar:
-        engine = load_engine(model, device, kernels, precision=precision) if wish.needs_model else None
+        engine = run.engine() if wish.needs_model else None
         if frames:
             bar.started(frames)
             bar.describe("measuring")
@@ -104,15 +92,15 @@ def compare(
 def _check_names(files: list[Path], source: Path | None, output: Path | None, overwrite: bool) -> None:
     """Raise what can be known of the names before anything is read."""
     for path in [*files, *([source] if source else [])]:
-        options.check_input(path)
+        check_input(path)
         if output is not None:
-            options.check_distinct(path, output)
+            check_distinct(path, output)
     if output is not None:
         if output.suffix.lower() != ".png":
             raise UsageError(
                 f"cannot write a {output.suffix or 'nameless'} file", way_out="choose .png", where=str(output)
             )
-        options.check_file_output(output, overwrite)
+        check_file_output(output, overwrite)
 
 
 def table_text(sides: tuple[Side, ...]) -> list[str]:

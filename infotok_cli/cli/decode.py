@@ -3,20 +3,74 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infotok_cli.cli import options
+from infotok_cli.cli import options, quantities
+from infotok_cli.cli.file_checks import check_distinct, check_file_output, check_folder_output, check_input
+from infotok_cli.cli.model_options import CodecOptions
 from infotok_cli.cli.output import detail, print_out, tell, warn
 from infotok_cli.cli.output_names import beside
 from infotok_cli.cli.pipes import input_of, is_piped, output_of, reader_may_leave
+from infotok_cli.cli.time_options import TimeOptions
 from infotok_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from infotok_cli.codec.decode import DecodeReport
-    from infotok_cli.codec.decode_outputs import StreamFormat
+
+
+MAX_CRF = 63
+"""Encoders have limits of their own within these."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodingOptions:
+    """How decoded frames are coded; what goes with the output is checked where it is made."""
+
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            "--codec",
+            metavar="NAME",
+            help="Video codec: h264, hevc, av1, vp9, ffv1, or the name of an FFmpeg encoder.",
+            show_default="h264, vp9 in .webm",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None
+    crf: Annotated[
+        int | None,
+        typer.Option(
+            "--crf",
+            metavar="N",
+            help="Quality of that codec, 0 to 63: lower is better and larger; 18 to 28 is usual.",
+            show_default="16 to 25, nearly transparent",
+            parser=quantities.whole("--crf", least=0, most=MAX_CRF),
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None
+    pixel_format: Annotated[
+        str | None,
+        typer.Option(
+            "--pixel-format",
+            metavar="yuv420p|yuv444p",
+            help="Colours of the video: yuv420p plays everywhere and pads odd sizes to even.",
+            show_default="yuv420p, yuv444p for odd sizes in H.264 and HEVC",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None
+    stream_format: Annotated[
+        str | None,
+        typer.Option(
+            "--stream-format",
+            metavar="mkv|y4m",
+            help="Format of standard output: Matroska, or uncompressed frames without sound.",
+            show_default="mkv",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None
 
 
 def register(app: typer.Typer) -> None:
@@ -36,68 +90,18 @@ def decode(
             default="FILE with the suffix .decoded.mp4",
         ),
     ] = None,
-    codec: Annotated[
-        str | None,
-        typer.Option(
-            "--codec",
-            metavar="NAME",
-            help="Video codec: h264, hevc, av1, vp9, ffv1, or the name of an FFmpeg encoder.",
-            show_default="h264, vp9 in .webm",
-            rich_help_panel=options.OUTPUT_PANEL,
-        ),
-    ] = None,
-    crf: Annotated[
-        int | None,
-        typer.Option(
-            "--crf",
-            metavar="N",
-            help="Quality of that codec, 0 to 63: lower is better and larger; 18 to 28 is usual.",
-            show_default="16 to 25, nearly transparent",
-            parser=options.crf,
-            rich_help_panel=options.OUTPUT_PANEL,
-        ),
-    ] = None,
-    pixel_format: Annotated[
-        str | None,
-        typer.Option(
-            "--pixel-format",
-            metavar="yuv420p|yuv444p",
-            help="Colours of the video: yuv420p plays everywhere and pads odd sizes to even.",
-            show_default="yuv420p, yuv444p for odd sizes in H.264 and HEVC",
-            rich_help_panel=options.OUTPUT_PANEL,
-        ),
-    ] = None,
-    stream_format: Annotated[
-        str | None,
-        typer.Option(
-            "--stream-format",
-            metavar="mkv|y4m",
-            help="Format of standard output: Matroska, or uncompressed frames without sound.",
-            show_default="mkv",
-            rich_help_panel=options.OUTPUT_PANEL,
-        ),
-    ] = None,
+    coding: CodingOptions,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
-    start: options.Start = None,
-    end: options.End = None,
-    duration: options.Duration = None,
-    frames: options.Frames = None,
+    part: TimeOptions,
     skip_bad: Annotated[
         bool,
-        typer.Option(
-            "--skip-bad",
-            help="Decode a damaged file too: lost frames repeat the last good one and are listed on stderr.",
-            rich_help_panel=options.SELECTION_PANEL,
+        options.skip_bad_option(
+            "Decode a damaged file too: lost frames repeat the last good one and are listed on stderr."
         ),
     ] = False,
     no_audio: options.NoAudio = False,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    kernels: options.Kernels = None,
-    precision: options.Precision = "auto",
-    deterministic: options.Deterministic = False,
-    compile_blocks: options.Compile = False,
+    run: CodecOptions,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -114,54 +118,34 @@ def decode(
       infotok decode broken.itk --skip-bad
       infotok decode clip.itk -o - --stream-format y4m | x264 - --demuxer y4m -o small.mkv
     """
-    until = options.end_of(start, end, duration)
+    until = part.until
     read_from = input_of(source)
     if read_from is source:
         _check_input(source, skip_bad)
     target = _target(source, output, overwrite)
     write_to = output_of(target, as_json)
     if read_from is source:
-        options.check_distinct(source, target)
+        check_distinct(source, target)
     if write_to is target:
         _check_output(target, overwrite)
 
     from infotok_cli.cli.progress import progress
     from infotok_cli.codec.decode_outputs import frame_output
 
-    kind = cast("StreamFormat | None", stream_format)  # checked there, as the others
-    frame_output(
-        write_to,
-        codec=codec,
-        crf=crf,
-        overwrite=overwrite,
-        stream_format=kind,
-        pixel_format=pixel_format,
-    )
+    made = frame_output(write_to, overwrite=overwrite, **asdict(coding))
     with reader_may_leave(), progress() as bar:
         bar.describe("loading the model")
-        from infotok_cli.codec.decode import decode_file
-        from infotok_cli.codec.load_engine import load_engine
+        from infotok_cli.codec.decode import decode_input
+        from infotok_cli.codec.decode_inputs import Selection
+        from infotok_cli.codec.endpoints import input_of as endpoint_of
 
-        engine = load_engine(
-            model, device, kernels, precision=precision, deterministic=deterministic, compiled=compile_blocks
-        )
+        engine = run.engine()
         bar.describe("decoding")
-        report = decode_file(
-            read_from,
-            write_to,
-            engine,
-            start_seconds=start,
-            end_seconds=until,
-            frames=frames,
-            codec=codec,
-            crf=crf,
-            overwrite=overwrite,
+        wanted = Selection(
+            start_seconds=part.start, end_seconds=until, frames=part.frames, audio=not no_audio,
             skip_bad=skip_bad,
-            audio=not no_audio,
-            stream_format=kind,
-            pixel_format=pixel_format,
-            progress=bar,
-        )
+        )  # fmt: skip
+        report = decode_input(endpoint_of(read_from), made, engine, wanted, bar)
     _show(report, as_json)
 
 
@@ -169,7 +153,7 @@ def _check_input(source: Path, skip_bad: bool) -> None:
     """Raise what is wrong with the file, before a model is loaded."""
     from infotok_cli.container.reader import ItkReader
 
-    options.check_input(source)
+    check_input(source)
     ItkReader(source, recover=skip_bad).close()
 
 
@@ -206,6 +190,6 @@ def _check_output(target: Path, overwrite: bool) -> None:
     from infotok_cli.video.writer import is_png_folder
 
     if is_png_folder(target):
-        options.check_folder_output(target, overwrite)
+        check_folder_output(target, overwrite)
     else:
-        options.check_file_output(target, overwrite)
+        check_file_output(target, overwrite)

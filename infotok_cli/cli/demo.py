@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infotok_cli.cli import options, quantities
+from infotok_cli.cli.file_checks import check_file_output
+from infotok_cli.cli.model_options import Device, Kernels, Model
 from infotok_cli.cli.output import print_err, print_out, printable
 from infotok_cli.errors import OutputError
 
@@ -41,9 +43,9 @@ def demo(
             rich_help_panel=options.BUDGET_PANEL,
         ),
     ] = 0.5,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    kernels: options.Kernels = None,
+    model: Model = None,
+    device: Device = "auto",
+    kernels: Kernels = None,
 ) -> None:
     """Make a short clip, encode it, show where its tokens went, decode it.
 
@@ -61,7 +63,7 @@ def demo(
     sample, tokens, decoded = (folder / name for name in (SAMPLE, TOKENS, DECODED))
     _make_folder(folder)
     for target in (sample, tokens, decoded):
-        options.check_file_output(target, overwrite=True)
+        check_file_output(target, overwrite=True)
 
     from infotok_cli.cli import render
     from infotok_cli.cli.stats_view import print_stats

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from infotok_cli.cli import options
+from infotok_cli.cli.model_options import Device, Kernels, Model
 from infotok_cli.cli.output import print_out
 from infotok_cli.wording import size_in_words
 
@@ -22,9 +23,9 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     as_json: options.Json = False,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    kernels: options.Kernels = None,
+    model: Model = None,
+    device: Device = "auto",
+    kernels: Kernels = None,
 ) -> None:
     """Show what is installed and what it runs on, and try it.
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from infotok_cli.cli import options
+from infotok_cli.cli.file_checks import check_distinct, check_file_output, check_input
 from infotok_cli.cli.output import print_out, tell, warn
 from infotok_cli.cli.output_names import check_itk_name
 from infotok_cli.cli.pipes import all_seekable, is_piped, output_of, reader_may_leave
+from infotok_cli.cli.time_options import TimeOptions
 from infotok_cli.container.layout import MAGIC
 from infotok_cli.errors import UsageError
 from infotok_cli.places import Source
@@ -36,10 +38,7 @@ def cut(
     output: Output,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
-    start: options.Start = None,
-    end: options.End = None,
-    duration: options.Duration = None,
-    frames: options.Frames = None,
+    part: TimeOptions,
     quiet: options.Quiet = False,
 ) -> None:
     """Copy the part between two times, exact to the frame.
@@ -53,12 +52,17 @@ def cut(
       infotok cut film.itk --start 1:00 --duration 30s -o scene.itk
       infotok cut film.itk --end 10 -o - | infotok decode - -o - | player
     """
-    until = options.end_of(start, end, duration)
+    until = part.until
     with _opened([source], output, overwrite, as_json) as ((given,), target):
         from infotok_cli.itk.edit import cut_file
 
         report = cut_file(
-            given, target, start_seconds=start, end_seconds=until, frames=frames, overwrite=overwrite
+            given,
+            target,
+            start_seconds=part.start,
+            end_seconds=until,
+            frames=part.frames,
+            overwrite=overwrite,
         )
     _show(report, as_json)
 
@@ -129,12 +133,12 @@ def _opened(
     """Check the names, lend what they stand for; ends quietly when the reader of a pipe goes away."""
     for source in sources:
         if not is_piped(source):
-            options.check_input(source)
-            options.check_distinct(source, output)
+            check_input(source)
+            check_distinct(source, output)
     target = output_of(output, as_json)
     if target is output:
         check_itk_name(output)
-        options.check_file_output(output, overwrite)
+        check_file_output(output, overwrite)
     with reader_may_leave(), all_seekable(sources, MAGIC) as given:
         yield given, target
 

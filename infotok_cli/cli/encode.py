@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from infotok_cli.cli import encode_options, options
+from infotok_cli.cli.file_checks import check_distinct, check_file_output, check_input
+from infotok_cli.cli.model_options import CodecOptions
 from infotok_cli.cli.output import detail, print_out, tell, warn
 from infotok_cli.cli.output_names import check_itk_name, itk_output
 from infotok_cli.cli.pipes import input_of, is_piped, output_of, reader_may_leave
@@ -55,23 +57,9 @@ def encode(
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = False,
-    rate: encode_options.Rate = None,
-    calibrated_rate: encode_options.CalibratedRate = None,
-    max_tokens: encode_options.MaxTokens = None,
-    tokens_per_second: encode_options.TokensPerSecond = None,
-    bitrate: encode_options.Bitrate = None,
-    target_size: encode_options.TargetSize = None,
-    target_psnr: encode_options.TargetPsnr = None,
-    start: options.Start = None,
-    end: options.End = None,
-    duration: options.Duration = None,
-    frames: options.Frames = None,
-    short_side: encode_options.ShortSide = None,
-    no_audio: options.NoAudio = False,
-    router: encode_options.Router = "fast",
-    allocation: encode_options.Allocation = None,
-    segment_frames: encode_options.SegmentFrames = None,
-    refine: encode_options.Refine = 0,
+    budget: encode_options.BudgetOptions,
+    part: encode_options.SourceOptions,
+    tokens: encode_options.TokenOptions,
     fps: Annotated[
         str | None,
         typer.Option(
@@ -84,18 +72,12 @@ def encode(
     ] = None,
     skip_bad: Annotated[
         bool,
-        typer.Option(
-            "--skip-bad",
-            help="Encode a damaged video too: lost frames repeat the last good one, as a warning tells.",
-            rich_help_panel=options.INPUT_PANEL,
+        options.skip_bad_option(
+            "Encode a damaged video too: lost frames repeat the last good one, as a warning tells.",
+            panel=options.INPUT_PANEL,
         ),
     ] = False,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    kernels: options.Kernels = None,
-    precision: options.Precision = "auto",
-    deterministic: options.Deterministic = False,
-    compile_blocks: options.Compile = False,
+    run: CodecOptions,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -113,25 +95,7 @@ def encode(
       infotok encode film.mkv --start 60 --end 90 --short-side 256
       camera | infotok encode - -o - | infotok decode - -o - | player
     """
-    wanted = encode_options.asked_for(
-        rate=rate,
-        calibrated_rate=calibrated_rate,
-        max_tokens=max_tokens,
-        tokens_per_second=tokens_per_second,
-        bitrate=bitrate,
-        target_size=target_size,
-        target_psnr=target_psnr,
-        start=start,
-        end=end,
-        duration=duration,
-        frames=frames,
-        short_side=short_side,
-        no_audio=no_audio,
-        router=router,
-        allocation=allocation,
-        segment_frames=segment_frames,
-        refine=refine,
-    )
+    wanted = encode_options.asked_for(budget, part, tokens)
     pace = _frame_rate(fps)
     if is_piped(source) and dry_run:
         raise UsageError("--dry-run would use up the pipe", way_out="save it to a file first")
@@ -140,10 +104,10 @@ def encode(
     write_to = output_of(target, as_json and not dry_run)
     if read_from is source:
         _look_at(source, pace, skip_bad)
-        options.check_distinct(source, target)
+        check_distinct(source, target)
     if write_to is target:
         check_itk_name(target)
-        options.check_file_output(target, overwrite)
+        check_file_output(target, overwrite)
 
     from infotok_cli.cli import render
     from infotok_cli.cli.progress import progress
@@ -152,26 +116,17 @@ def encode(
         bar.describe("loading the model")
         from infotok_cli.codec.encode import encode_file
         from infotok_cli.codec.forecast import forecast_file
-        from infotok_cli.codec.load_engine import load_engine
 
-        engine = load_engine(
-            model, device, kernels, precision=precision, deterministic=deterministic, compiled=compile_blocks
-        )
+        engine = run.engine()
         if dry_run:
             expected = forecast_file(source, engine, wanted, fps=pace, skip_bad=skip_bad)
             print_out(render.forecast_text(expected, str(target), as_json=as_json))
             return
         bar.describe("encoding")
         report = encode_file(
-            read_from,
-            write_to,
-            engine,
-            wanted,
-            fps=pace,
-            skip_bad=skip_bad,
-            overwrite=overwrite,
-            progress=bar,
-        )
+            read_from, write_to, engine, wanted,
+            fps=pace, skip_bad=skip_bad, overwrite=overwrite, progress=bar,
+        )  # fmt: skip
     _show(report, as_json)
 
 
@@ -203,7 +158,7 @@ def _input(source: Path, output: str | None, wanted: EncodeOptions) -> Path | Bi
 
         numbered_pictures(source)
     else:
-        options.check_input(source)
+        check_input(source)
     return source
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from infotok_cli.cli import options, quantities
+from infotok_cli.cli.time_options import TimeOptions
+from infotok_cli.errors import UsageError
 from infotok_cli.routers import ROUTERS, AllocationName
 
 if TYPE_CHECKING:
+    from infotok_cli.allocation.budgets import Budget
     from infotok_cli.codec.options import EncodeOptions
 
 Rate = Annotated[
@@ -91,7 +95,7 @@ ShortSide = Annotated[
         parser=quantities.whole("--short-side", units=("p", "px", "pixels")),
         metavar="PIXELS",
         help="Pixels of the shorter side, to resize to.",
-        show_default="the size of INPUT",
+        show_default="the size it has",
         rich_help_panel=options.SELECTION_PANEL,
     ),
 ]
@@ -138,50 +142,65 @@ Refine = Annotated[
 ]
 
 
-def asked_for(
-    *,
-    rate: float | None,
-    calibrated_rate: float | None,
-    max_tokens: int | None,
-    tokens_per_second: float | None,
-    bitrate: float | None,
-    target_size: float | None,
-    target_psnr: float | None,
-    start: float | None,
-    end: float | None,
-    duration: float | None = None,
-    frames: int | None = None,
-    short_side: int | None,
-    no_audio: bool,
-    router: str,
-    allocation: str | None,
-    segment_frames: int | None,
-    refine: int,
-) -> EncodeOptions:
+@dataclass(frozen=True, kw_only=True)
+class BudgetOptions:
+    """How many tokens."""
+
+    rate: Rate = None
+    calibrated_rate: CalibratedRate = None
+    max_tokens: MaxTokens = None
+    tokens_per_second: TokensPerSecond = None
+    bitrate: Bitrate = None
+    target_size: TargetSize = None
+    target_psnr: TargetPsnr = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions(TimeOptions):
+    """What of the video is encoded."""
+
+    short_side: ShortSide = None
+    no_audio: options.NoAudio = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenOptions:
+    """Where tokens go."""
+
+    router: Router = "fast"
+    allocation: Allocation = None
+    segment_frames: SegmentFrames = None
+    refine: Refine = 0
+
+
+def asked_for(budget: BudgetOptions, source: SourceOptions, tokens: TokenOptions) -> EncodeOptions:
     """What the values of these options ask for; raises UsageError."""
     from infotok_cli.codec.options import DEFAULT_RATE, EncodeOptions
 
-    budget = options.one_budget(
-        rate,
-        {
-            "calibrated-rate": calibrated_rate,
-            "max-tokens": max_tokens,
-            "tokens-per-second": tokens_per_second,
-            "bitrate": bitrate,
-            "target-size": target_size,
-            "target-psnr": target_psnr,
-        },
-    )
     return EncodeOptions(
-        rate=DEFAULT_RATE if rate is None else rate,
-        budget=budget,
-        router=router,  # checked there, as all the others
-        allocation=cast("AllocationName | None", allocation),
-        short_side=short_side,
-        segment_frames=segment_frames,
-        refine=refine,
-        start_seconds=start,
-        end_seconds=options.end_of(start, end, duration),
-        frames=frames,
-        audio=not no_audio,
+        rate=DEFAULT_RATE if budget.rate is None else budget.rate,
+        budget=_one_budget(budget),
+        router=tokens.router,  # checked there, as all the others
+        allocation=cast("AllocationName | None", tokens.allocation),
+        short_side=source.short_side,
+        segment_frames=tokens.segment_frames,
+        refine=tokens.refine,
+        start_seconds=source.start,
+        end_seconds=source.until,
+        frames=source.frames,
+        audio=not source.no_audio,
     )
+
+
+def _one_budget(given: BudgetOptions) -> Budget | None:
+    """The one budget that was given beside `rate`, if any; UsageError for several, `rate` counting as one."""
+    chosen = {name.replace("_", "-"): value for name, value in asdict(given).items() if value is not None}
+    if len(chosen) > 1:
+        names = " and ".join(f"--{name}" for name in chosen)
+        raise UsageError(f"{names} exclude each other", way_out="give only one of them")
+    chosen.pop("rate", None)
+    if not chosen:
+        return None
+    from infotok_cli.allocation.budgets import Budget
+
+    return Budget(*chosen.popitem())

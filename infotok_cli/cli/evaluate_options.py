@@ -1,4 +1,4 @@
-"""Options of `infotok eval` that are lists, and the files it writes."""
+"""Options of `infotok eval`: what is measured, and the files that are written."""
 
 from __future__ import annotations
 
@@ -6,164 +6,199 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from infotok_cli.atomic import atomic_output
-from infotok_cli.cli.options import check_file_output
-from infotok_cli.config import MIN_RATE
+from infotok_cli.cli import options
+from infotok_cli.cli.file_checks import check_file_output
 from infotok_cli.errors import OutputError, UsageError
-from infotok_cli.evaluate.anchors import (
-    ANCHORS,
-    LONGEST_KEYINT,
-    check_anchor,
-    with_keyframes,
-)
-from infotok_cli.evaluate.compare import compare
-from infotok_cli.evaluate.comparison_csv import comparisons_as_csv
-from infotok_cli.evaluate.plots import check_plot, plot_curves
-from infotok_cli.evaluate.results import AnchorSetting, ClipResult, Setting, Wanted, as_csv
+from infotok_cli.evaluate.metric_table import DEFAULT_METRICS, METRIC_NAMES, in_order, shares
 from infotok_cli.routers import ALLOCATIONS, ROUTERS
 
-ALL_ANCHORS = "x264,x265,svt-av1"
+if TYPE_CHECKING:
+    from infotok_cli.codec.options import EncodeOptions
+    from infotok_cli.evaluate.results import ClipResult
+    from infotok_cli.evaluate.sweep import Sweep
+    from infotok_cli.model.engine import Engine
 
-SEGMENT = "segment"
-"""As a distance of keyframes: the length of a segment of ours."""
-
-Name = TypeVar("Name", bound=str)
-
-
-def parse_rates(text: str) -> list[float]:
-    """Token rates of a comma-separated list; UsageError for one that is not a rate."""
-    rates = []
-    for part in text.split(","):
-        try:
-            rate = float(part)
-        except ValueError as error:
-            raise UsageError(f"--rates {part!r} is not a number", way_out="give rates like 1,0.5") from error
-        if not MIN_RATE <= rate <= 1:
-            raise UsageError(f"--rates {part} is out of range", way_out="choose 0.125 to 1")
-        rates.append(rate)
-    return rates
+COMPARE_PANEL = "What is measured"
 
 
-def parse_list(option: str, text: str, choices: Sequence[Name]) -> list[Name]:
-    """Names of a comma-separated list; UsageError for one that is not among `choices`."""
-    names = {str(choice): choice for choice in choices}
-    chosen = []
-    for part in text.split(","):
-        if part not in names:
-            raise UsageError(f"{option} {part!r} is unknown", way_out=f"choose {', '.join(names)}")
-        chosen.append(names[part])
-    return chosen
+@dataclass(frozen=True, kw_only=True)
+class MeasureOptions:
+    """Settings of ours and of other codecs, and what is measured of each."""
+
+    rates: Annotated[
+        str,
+        typer.Option(
+            metavar="R,R,...", help="Token rates, separated by commas.", rich_help_panel=COMPARE_PANEL
+        ),
+    ] = "1,0.75,0.5,0.25"
+    routers: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,...", help=f"Routers: {', '.join(ROUTERS)}.", rich_help_panel=COMPARE_PANEL
+        ),
+    ] = "fast"
+    allocations: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,...", help=f"Allocations: {', '.join(ALLOCATIONS)}.", rich_help_panel=COMPARE_PANEL
+        ),
+    ] = "block"
+    calibrated: Annotated[
+        bool,
+        typer.Option(
+            "--calibrated",
+            help="Take rates as averages over typical footage, as 'infotok encode --calibrated-rate' does.",
+            rich_help_panel=COMPARE_PANEL,
+        ),
+    ] = False
+    anchors: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,...",
+            help="Conventional codecs to compare with: x264, x265, svt-av1 (all: these three), "
+            "x264-psnr, x265-psnr.",
+            show_default="none",
+            rich_help_panel=COMPARE_PANEL,
+        ),
+    ] = ""
+    crfs: Annotated[
+        str,
+        typer.Option(
+            metavar="N,N,...",
+            help="CRFs of every anchor, separated by commas.",
+            show_default="a grid of nine for each",
+            rich_help_panel=COMPARE_PANEL,
+        ),
+    ] = ""
+    anchors_keyint: Annotated[
+        str,
+        typer.Option(
+            "--anchors-keyint",
+            metavar="N",
+            help="Measure every anchor also with a keyframe at least every N frames; segment: as often as "
+            "ours.",
+            show_default="each encoder's own only",
+            rich_help_panel=COMPARE_PANEL,
+        ),
+    ] = ""
+    metrics: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,...",
+            help=f"Metrics: {', '.join(METRIC_NAMES)} ({shares(METRIC_NAMES.values(), 'name')}). All but the "
+            "first three need the extra perceptual. PSNR is always measured.",
+            rich_help_panel=COMPARE_PANEL,
+        ),
+    ] = ",".join(DEFAULT_METRICS)
+
+    def sweep(self, clips: Sequence[Path], shared: EncodeOptions) -> Sweep:
+        """All of it over these clips, with what all settings share; raises UsageError and InputError."""
+        from infotok_cli.cli.evaluate_settings import parse_anchors, parse_keyint, parse_settings
+        from infotok_cli.evaluate.clips import find_clips
+        from infotok_cli.evaluate.quality import check_metrics
+        from infotok_cli.evaluate.sweep import Sweep
+
+        settings = parse_settings(self.rates, self.routers, self.allocations, calibrated=self.calibrated)
+        anchors = parse_anchors(self.anchors, self.crfs)
+        if self.anchors_keyint:
+            parse_keyint(self.anchors_keyint, self.anchors)
+        metrics = in_order(self.metrics.split(","))
+        check_metrics(metrics)
+        return Sweep(clips=find_clips(clips), settings=[*settings, *anchors], options=shared, metrics=metrics)
+
+    def also_keyed(self, sweep: Sweep, engine: Engine) -> Sweep:
+        """The sweep with its anchors once more as `anchors_keyint` says, if it does."""
+        from infotok_cli.cli.evaluate_settings import also_with_keyframes, parse_keyint
+
+        if not self.anchors_keyint:
+            return sweep
+        frames = parse_keyint(self.anchors_keyint, self.anchors) or sweep.segment_frames(engine)
+        return replace(sweep, settings=also_with_keyframes(sweep.settings, frames))
 
 
-def parse_settings(rates: str, routers: str, allocations: str, *, calibrated: bool = False) -> list[Setting]:
-    """Every combination; rate 1, where all of them do the same, only once and never calibrated."""
-    points = dict.fromkeys(parse_rates(rates))
-    combinations = [
-        (router, ROUTERS[router].allocation or allocation)
-        for router in parse_list("--routers", routers, tuple(ROUTERS))
-        for allocation in parse_list("--allocations", allocations, ALLOCATIONS)
-    ]
-    return [
-        Setting(rate=rate, router=router, allocation=allocation, calibrated=calibrated and rate < 1)
-        for router, allocation in dict.fromkeys(combinations)
-        for rate in points
-        if rate < 1 or (router, allocation) == combinations[0]
-    ]
-
-
-def parse_anchors(anchors: str, crfs: str) -> list[AnchorSetting]:
-    """Anchors of a comma-separated list (`all`: one per codec), each at its CRFs; UsageError."""
-    if not anchors:
-        if crfs:
-            raise UsageError("--crfs needs --anchors", way_out="name some, or leave --crfs out")
-        return []
-    chosen = [check_anchor(name) for name in (ALL_ANCHORS if anchors == "all" else anchors).split(",")]
-    try:
-        grid = sorted({int(part) for part in crfs.split(",")}) if crfs else []
-    except ValueError as error:
-        raise UsageError(
-            f"--crfs {crfs!r} is not a list of whole numbers", way_out="give some like 24,32,40"
-        ) from error
-    for anchor in chosen:
-        if grid and not 0 <= grid[0] <= grid[-1] <= anchor.highest_crf:
-            raise UsageError(
-                f"--crfs {crfs} is out of range",
-                way_out=f"choose 0 to {anchor.highest_crf}, as {anchor.name} takes",
-            )
-    points = [AnchorSetting(anchor=anchor.name, crf=crf) for anchor in chosen for crf in grid or anchor.crfs]
-    return list(dict.fromkeys(points))
-
-
-def parse_keyint(text: str, anchors: str) -> int | None:
-    """Most frames from keyframe to keyframe, None for `segment`; UsageError for others or without anchors."""
-    if not anchors:
-        raise UsageError("--anchors-keyint needs --anchors", way_out="name some, or leave it out")
-    if text == SEGMENT:
-        return None
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= LONGEST_KEYINT):
-        raise UsageError(
-            f"--anchors-keyint {text!r} is no number of frames",
-            way_out=f"give 1 to {LONGEST_KEYINT}, or {SEGMENT} for the length of a segment",
-        )
-    return int(text)
-
-
-def also_with_keyframes(settings: Sequence[Wanted], frames: int) -> list[Wanted]:
-    """`settings`, and after them every anchor's again with a keyframe at least every `frames` frames."""
-    keyed = [
-        replace(wanted, anchor=with_keyframes(ANCHORS[wanted.anchor], frames).name)
-        for wanted in settings
-        if isinstance(wanted, AnchorSetting) and wanted.anchor in ANCHORS
-    ]
-    return list(dict.fromkeys([*settings, *keyed]))
-
-
-def to_text(document: dict[str, object]) -> str:
-    """JSON text of a run's results, as it is written to a file and to stdout."""
-    return json.dumps(document, indent=1)
-
-
-@dataclass(frozen=True)
-class Targets:
+@dataclass(frozen=True, kw_only=True)
+class TargetOptions:
     """The files a run writes."""
 
-    results: Path | None
-    csv: Path | None
-    plot: Path | None
-    compare_csv: Path | None = None
-    published: bool = False
-    """Whether results of others are in the plot."""
+    output: Annotated[
+        Path | None,
+        options.output_option(
+            "OUT.json",
+            "Write all results to this .json file, and each measurement as it is made to a .jsonl file "
+            "beside it.",
+        ),
+    ] = None
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--csv",
+            metavar="OUT.csv",
+            help="Write a row per clip and setting.",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None
+    compare_csv: Annotated[
+        Path | None,
+        typer.Option(
+            "--compare-csv",
+            metavar="OUT.csv",
+            help="Write a row per pair of curves and metric: differences and their intervals.",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            metavar="OUT.png",
+            help="Draw rate-distortion curves into this .png, .svg or .pdf (extra: plots).",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = None
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published",
+            help="Draw what others published of their tokenizers into the plot too (on other clips).",
+            rich_help_panel=options.OUTPUT_PANEL,
+        ),
+    ] = False
 
     @property
     def journal(self) -> Path | None:
         """The file that grows as measurements are made."""
-        return self.results and self.results.with_suffix(".jsonl")
+        return self.output and self.output.with_suffix(".jsonl")
 
     def check(self, *, overwrite: bool, resume: bool) -> None:
         """Raise UsageError or OutputError now for what could not be written at the end."""
+        from infotok_cli.evaluate.plots import check_plot
+
         if resume and self.journal is None:
             raise UsageError(
                 "--resume needs --output", way_out="name the results file of the run that was interrupted"
             )
-        if self.journal is not None and self.journal == self.results:
+        if self.journal is not None and self.journal == self.output:
             raise UsageError(
-                f"--output {self.results} is where measurements are listed", way_out="choose a .json file"
+                f"--output {self.output} is where measurements are listed", way_out="choose a .json file"
             )
         if self.published and self.plot is None:
             raise UsageError("--published needs --plot", way_out="name a picture, or leave it out")
         if self.plot is not None:
             check_plot(self.plot)
         resumes = resume and self.journal is not None and self.journal.exists()
-        if self.results is not None:
-            check_file_output(self.results, overwrite or resumes)
+        if self.output is not None:
+            check_file_output(self.output, overwrite or resumes)
         for path in (self.csv, self.compare_csv, self.plot):
             if path is None:
                 continue
             if resume and not overwrite and path.exists():
                 raise OutputError(
-                    f"exists already, and --resume replaces only {self.results}",
+                    f"exists already, and --resume replaces only {self.output}",
                     way_out="give -y as well to overwrite it, or choose another name",
                     where=str(path),
                 )
@@ -177,8 +212,13 @@ class Targets:
 
     def write(self, rows: Sequence[ClipResult], document: dict[str, object]) -> None:
         """Write them all, over what `check` found there; document: the results file's JSON object."""
-        if self.results is not None:
-            with atomic_output(self.results, overwrite=True) as stream:
+        from infotok_cli.evaluate.compare import compare
+        from infotok_cli.evaluate.comparison_csv import comparisons_as_csv
+        from infotok_cli.evaluate.plots import plot_curves
+        from infotok_cli.evaluate.results import as_csv
+
+        if self.output is not None:
+            with atomic_output(self.output, overwrite=True) as stream:
                 stream.write(to_text(document).encode())
         if self.csv is not None:
             with atomic_output(self.csv, overwrite=True) as stream:
@@ -188,3 +228,8 @@ class Targets:
                 stream.write(comparisons_as_csv(compare(rows)).encode())
         if self.plot is not None:
             plot_curves(rows, self.plot, overwrite=True, published=self.published)
+
+
+def to_text(document: dict[str, object]) -> str:
+    """JSON text of a run's results, as it is written to a file and to stdout."""
+    return json.dumps(document, indent=1)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infotok_cli.cli import options, quantities
+from infotok_cli.cli.file_checks import check_distinct, check_file_output, check_input
+from infotok_cli.cli.model_options import Model
 from infotok_cli.cli.output import print_out, tell, warn
 from infotok_cli.cli.pipes import is_piped, output_of, reader_may_leave, seekable
 from infotok_cli.container.layout import MAGIC
@@ -111,13 +113,9 @@ def export(
     ] = None,
     skip_bad: Annotated[
         bool,
-        typer.Option(
-            "--skip-bad",
-            help="Training data: leave damaged files out, with a warning each.",
-            rich_help_panel=options.SELECTION_PANEL,
-        ),
+        options.skip_bad_option("Training data: leave damaged files out, with a warning each."),
     ] = False,
-    model: options.Model = None,
+    model: Model = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -139,7 +137,7 @@ def export(
     """
     for source in sources:
         if not is_piped(source) and not source.is_dir():
-            options.check_input(source)
+            check_input(source)
     format_name = format_name or _format_of_suffix(output)
     asked = _training_format(format_name)
     if not asked:
@@ -227,7 +225,7 @@ def _export_flat(
     write_to = output_of(target, as_json)
     flat_format(target, format_name or (None if write_to is target else DEFAULT_FORMAT))
     if write_to is target:
-        options.check_file_output(target, overwrite)
+        check_file_output(target, overwrite)
     with reader_may_leave(), seekable(source, MAGIC) as given:
         from infotok_cli.itk.flat import export_file
 
@@ -268,7 +266,7 @@ def import_(
         ),
     ] = None,
     format_name: Format = None,
-    model: options.Model = None,
+    model: Model = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
@@ -288,7 +286,7 @@ def import_(
     target = _target(source, output, ".itk")
     write_to = output_of(target, as_json)
     if write_to is target:
-        options.check_file_output(target, overwrite)
+        check_file_output(target, overwrite)
     with reader_may_leave(), seekable(source) as given:
         from infotok_cli.itk.flat import import_file
 
@@ -302,9 +300,9 @@ def _target(source: Path, output: Path | None, suffix: str) -> Path:
         if output is None:
             raise UsageError("a pipe has no name to make one from", way_out="name the output with -o")
         return output
-    options.check_input(source)
+    check_input(source)
     target = output or source.with_suffix(suffix)
-    options.check_distinct(source, target)
+    check_distinct(source, target)
     return target
 
 

@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from infotok_cli.cli import plain
+from infotok_cli.cli.option_groups import with_options_apart
 from infotok_cli.cli.output import terminal_width
 
 WIDEST = 100
@@ -75,8 +76,9 @@ class App(typer.Typer):
     panel: str | None = None
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[..., Any]:
-        """As Typer's, for a command of this help in the current panel."""
-        return super().command(name, **{"cls": Command, "rich_help_panel": self.panel} | settings)
+        """As Typer's, for a command of this help in the current panel, whose options may be in groups."""
+        add = super().command(name, **{"cls": Command, "rich_help_panel": self.panel} | settings)
+        return lambda command: add(with_options_apart(command))
 
 
 def _parts(command: Any, ctx: Any, panels: Iterable[tuple[str, list[Row]]], width: int) -> Iterator[str]:

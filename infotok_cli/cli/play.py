@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infotok_cli.cli import options, quantities
+from infotok_cli.cli.file_checks import check_input
+from infotok_cli.cli.model_options import ModelOptions
 from infotok_cli.cli.output import printable, tell, warn
 from infotok_cli.cli.pipes import is_piped, seekable
+from infotok_cli.cli.time_options import Duration, End, Start, end_of
 from infotok_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,22 +45,15 @@ def play(
             "--heat", help="Show where the tokens went over it.", rich_help_panel=options.OUTPUT_PANEL
         ),
     ] = False,
-    start: options.Start = None,
-    end: options.End = None,
-    duration: options.Duration = None,
+    start: Start = None,
+    end: End = None,
+    duration: Duration = None,
     skip_bad: Annotated[
         bool,
-        typer.Option(
-            "--skip-bad",
-            help="Play a damaged file too: lost frames repeat the last good one.",
-            rich_help_panel=options.SELECTION_PANEL,
-        ),
+        options.skip_bad_option("Play a damaged file too: lost frames repeat the last good one."),
     ] = False,
     no_audio: options.NoAudio = False,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    kernels: options.Kernels = None,
-    precision: options.Precision = "auto",
+    run: ModelOptions,
     quiet: options.Quiet = False,
 ) -> None:
     """Play an .itk file while it is decoded, in mpv, ffplay or the terminal itself.
@@ -71,9 +67,9 @@ def play(
       infotok play clip.itk --heat --player terminal
       infotok play clip.itk --start 1:30 --duration 10
     """
-    until = options.end_of(start, end, duration)
+    until = end_of(start, end, duration)
     if not is_piped(source_file):
-        options.check_input(source_file)
+        check_input(source_file)
     chosen = _player(player)
 
     from infotok_cli.cli import render
@@ -84,10 +80,9 @@ def play(
     with seekable(source_file, MAGIC) as given, ItkReader(given, recover=skip_bad) as reader:
         with progress() as bar:
             bar.describe("loading the model")
-            from infotok_cli.codec.load_engine import load_engine
             from infotok_cli.view.play import Film
 
-            engine = load_engine(model, device, kernels, precision=precision)
+            engine = run.engine()
             film = Film(
                 reader=reader, engine=engine, start_seconds=start, end_seconds=until, skip_bad=skip_bad
             )

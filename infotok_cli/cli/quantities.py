@@ -62,6 +62,10 @@ def share(option: str) -> Parser:
 
 def whole(option: str, *, units: Sequence[str] = (), least: int | None = None, most: int = LARGEST) -> Parser:
     """Parser of a whole number, as `number` takes it, from `least` to `most`."""
+    if least is None:
+        allowed = f"at most {most:,}"
+    else:
+        allowed = f"at least {least}" if most == LARGEST else f"{least} to {most:,}"
 
     def parse(text: Any) -> Any:
         if not isinstance(text, str):
@@ -69,10 +73,8 @@ def whole(option: str, *, units: Sequence[str] = (), least: int | None = None, m
         value = _scaled(text, units)
         if value is None or not value.is_finite() or value != value.to_integral_value():
             raise UsageError(f"{option} {text!r} is not a whole number", way_out="give one like 500 or 2k")
-        if abs(value) > most:
-            raise UsageError(f"{option} {text} is out of range", way_out=f"choose at most {most:,}")
-        if least is not None and value < least:
-            raise UsageError(f"{option} {text} is out of range", way_out=f"choose at least {least}")
+        if abs(value) > most or (least is not None and value < least):
+            raise UsageError(f"{option} {text} is out of range", way_out=f"choose {allowed}")
         return int(value)
 
     return parse

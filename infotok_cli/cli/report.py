@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from infotok_cli.cli import options
+from infotok_cli.cli.file_checks import check_distinct, check_file_output, check_input
+from infotok_cli.cli.model_options import ModelOptions
 from infotok_cli.cli.output import print_out, printable, tell, warn
 from infotok_cli.errors import UsageError
 from infotok_cli.wording import counted, size_in_words
@@ -49,10 +51,7 @@ def report(
     skip_bad: options.ShowBad = False,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    kernels: options.Kernels = None,
-    precision: options.Precision = "auto",
+    run: ModelOptions,
     quiet: options.Quiet = False,
 ) -> None:
     """Make one page that plays source and decoded side by side and shows where tokens and bytes went.
@@ -72,20 +71,19 @@ def report(
             f"cannot write a {target.suffix or 'nameless'} file", way_out="choose .html", where=str(target)
         )
     for path in [*files, *([source] if source else []), *([results] if results else [])]:
-        options.check_input(path)
-        options.check_distinct(path, target)
-    options.check_file_output(target, overwrite)
+        check_input(path)
+        check_distinct(path, target)
+    check_file_output(target, overwrite)
 
     from infotok_cli.cli import render
     from infotok_cli.cli.progress import progress
-    from infotok_cli.codec.load_engine import load_engine
     from infotok_cli.container.reader import ItkReader
     from infotok_cli.view.report import Report, make_report
 
     wish = Report(files=files, source=source, results=results, skip_bad=skip_bad)
     with ItkReader(files[0], recover=skip_bad) as reader:
         frames = reader.total_frames * len(files)
-    engine = load_engine(model, device, kernels, precision=precision)
+    engine = run.engine()
     with progress() as bar:
         bar.started(frames)
         bar.describe("decoding")

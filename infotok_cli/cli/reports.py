@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from infotok_cli.cli import options, quantities
+from infotok_cli.cli.file_checks import check_distinct, check_file_output
+from infotok_cli.cli.model_options import Model
 from infotok_cli.cli.output import print_error, print_out, printable
 from infotok_cli.cli.pipes import seekable
 from infotok_cli.container.layout import MAGIC
@@ -39,7 +41,7 @@ def inspect(
             rich_help_panel=options.SELECTION_PANEL,
         ),
     ] = False,
-    model: options.Model = None,
+    model: Model = None,
 ) -> None:
     """Show what is in .itk files, and check every byte of them.
 
@@ -154,8 +156,8 @@ def _check_plot(plot: Path, sources: Sequence[Path], overwrite: bool) -> None:
     if len(sources) > 1:
         raise UsageError(f"--plot draws one file, not {len(sources)}", way_out="give one at a time")
     check_plot(plot)
-    options.check_distinct(sources[0], plot)
-    options.check_file_output(plot, overwrite)
+    check_distinct(sources[0], plot)
+    check_file_output(plot, overwrite)
 
 
 def for_each(sources: Sequence[Path], show: Callable[[Source, bool], None]) -> None:

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from infotok_cli.cli import options
+from infotok_cli.cli.file_checks import check_distinct, check_file_output, check_input
+from infotok_cli.cli.model_options import ModelOptions
 from infotok_cli.cli.output import print_out, printable, tell, warn
+from infotok_cli.cli.time_options import At, End, Frame, Start
 from infotok_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from infotok_cli.view.scene import Scene
 
 PANES_PANEL = "Panes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartOptions:
+    """One frame, or the part that moves."""
+
+    frame: Frame = None
+    at: At = None
+    start: Start = None
+    end: End = None
 
 
 def register(app: typer.Typer) -> None:
@@ -46,15 +60,9 @@ def view(
     ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.Json = False,
-    frame: options.Frame = None,
-    at: options.At = None,
-    start: options.Start = None,
-    end: options.End = None,
+    part: PartOptions,
     skip_bad: options.ShowBad = False,
-    model: options.Model = None,
-    device: options.Device = "auto",
-    kernels: options.Kernels = None,
-    precision: options.Precision = "auto",
+    run: ModelOptions,
     quiet: options.Quiet = False,
 ) -> None:
     """Show where the tokens went: source, decoded and a heat map side by side, tokens over time below.
@@ -68,81 +76,66 @@ def view(
       infotok view clip.itk --source clip.mp4 --against x264 -o beside.mp4
     """
     target = source_file.with_suffix(".view.png") if output is None else output
-    options.check_input(source_file)
-    if source is not None:
-        options.check_input(source)
-        options.check_distinct(source, target)
-    options.check_distinct(source_file, target)
-
-    from infotok_cli.view.output import is_still
-
-    still = is_still(target)
-    if still and (start is not None or end is not None):
-        raise UsageError(
-            "--start and --end are for moving views", way_out="give --frame or --at, or -o OUT.mp4"
-        )
-    if not still and (frame is not None or at is not None):
-        raise UsageError(
-            "--frame and --at are for one picture", way_out="give --start and --end, or -o OUT.png"
-        )
-    options.check_file_output(target, overwrite)
+    still = _check(source_file, source, target, part, overwrite)
 
     import tempfile
 
     from infotok_cli.cli import render
-    from infotok_cli.codec.load_engine import load_engine
     from infotok_cli.container.reader import ItkReader
     from infotok_cli.view.scene import Scene, Wish
 
     wish = Wish(
-        source=source,
-        against=against,
-        frame=frame,
-        at_seconds=at,
-        start_seconds=start,
-        end_seconds=end,
-        skip_bad=skip_bad,
-    )
+        source=source, against=against, frame=part.frame, at_seconds=part.at, start_seconds=part.start,
+        end_seconds=part.end, skip_bad=skip_bad,
+    )  # fmt: skip
     with (
         ItkReader(source_file, recover=skip_bad) as reader,
         tempfile.TemporaryDirectory(prefix="infotok-view-") as scratch,
     ):
-        engine = load_engine(model, device, kernels, precision=precision)
-        scene = Scene(source_file, reader, engine, wish, Path(scratch))
+        scene = Scene(source_file, reader, run.engine(), wish, Path(scratch))
         write = _write_still if still else _write_moving
-        number, count = write(scene, target, overwrite)
+        shown = write(scene, target, overwrite)
     for line in render.shortened(scene.notes):
         warn(line)
     if as_json:
-        import json
-
-        print_out(
-            json.dumps(
-                {
-                    "input": str(source_file),
-                    "output": str(target),
-                    "first_frame": number,
-                    "frames": count,
-                    "size_bytes": target.stat().st_size,
-                }
-            )
-        )
+        _print_json(source_file, target, shown)
     else:
-        what = f"frame {number}" if still else f"{count} frames"
+        what = f"frame {shown.start}" if still else f"{len(shown)} frames"
         tell(f"{printable(str(target))}: {what} of {printable(scene.headline)}")
 
 
-def _write_still(scene: Scene, target: Path, overwrite: bool) -> tuple[int, int]:
-    """Write one picture; returns the number of its frame, and how many frames it shows."""
+def _check(source_file: Path, source: Path | None, target: Path, part: PartOptions, overwrite: bool) -> bool:
+    """Whether one picture is asked for; raises what the names and options say against it."""
+    from infotok_cli.view.output import is_still
+
+    for path in (source_file, source):
+        if path is not None:
+            check_input(path)
+            check_distinct(path, target)
+    still = is_still(target)
+    if still and (part.start is not None or part.end is not None):
+        raise UsageError(
+            "--start and --end are for moving views", way_out="give --frame or --at, or -o OUT.mp4"
+        )
+    if not still and (part.frame is not None or part.at is not None):
+        raise UsageError(
+            "--frame and --at are for one picture", way_out="give --start and --end, or -o OUT.png"
+        )
+    check_file_output(target, overwrite)
+    return still
+
+
+def _write_still(scene: Scene, target: Path, overwrite: bool) -> range:
+    """Write one picture; the frame that it shows."""
     from infotok_cli.view.output import write_still
 
     number, picture = scene.still()
     write_still(target, picture, overwrite=overwrite)
-    return number, 1
+    return range(number, number + 1)
 
 
-def _write_moving(scene: Scene, target: Path, overwrite: bool) -> tuple[int, int]:
-    """Write a video or an animation; returns the number of its first frame, and how many it shows."""
+def _write_moving(scene: Scene, target: Path, overwrite: bool) -> range:
+    """Write a video or an animation; the frames that it shows."""
     from infotok_cli.cli.progress import progress
     from infotok_cli.view.output import write_moving
 
@@ -151,4 +144,17 @@ def _write_moving(scene: Scene, target: Path, overwrite: bool) -> tuple[int, int
         bar.started(len(wanted))
         bar.describe("drawing")
         count = write_moving(target, scene.moving(), scene.rate, overwrite=overwrite, written=bar.done)
-    return wanted.start, count
+    return range(wanted.start, wanted.start + count)
+
+
+def _print_json(source_file: Path, target: Path, shown: range) -> None:
+    import json
+
+    facts = {
+        "input": str(source_file),
+        "output": str(target),
+        "first_frame": shown.start,
+        "frames": len(shown),
+        "size_bytes": target.stat().st_size,
+    }
+    print_out(json.dumps(facts))

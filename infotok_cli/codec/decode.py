@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from infotok_cli.codec.ahead import ahead
 from infotok_cli.codec.decode_inputs import OpenedInput, Selection, playing
-from infotok_cli.codec.decode_outputs import StreamFormat, frame_output
-from infotok_cli.codec.endpoints import Place, input_of
+from infotok_cli.codec.decode_outputs import FrameOutput, StreamFormat, frame_output
+from infotok_cli.codec.endpoints import Input, Place, input_of
 from infotok_cli.codec.progress import Progress, Silence
 from infotok_cli.codec.run_report import RunReport
 from infotok_cli.errors import InfotokError
@@ -58,8 +58,6 @@ def decode_file(
     A file `target` appears whole or not at all; a stream gets `stream_format`, Matroska unless it says y4m.
     Raises InputError, UsageError, ModelError or OutputError.
     """
-    began = time.perf_counter()
-    # 1. Where it goes decides whether sound is wanted.
     given = source if isinstance(source, OpenedInput) else input_of(source)
     output = frame_output(
         target,
@@ -73,14 +71,28 @@ def decode_file(
         start_seconds=start_seconds,
         end_seconds=end_seconds,
         frames=frames,
-        audio=audio and output.carries_sound,
+        audio=audio,
         skip_bad=skip_bad,
     )
+    return decode_input(given, output, engine, wanted, progress)
+
+
+def decode_input(
+    given: Input | OpenedInput,
+    output: FrameOutput,
+    engine: Engine,
+    wanted: Selection,
+    progress: Progress | None,
+) -> DecodeReport:
+    """Decode what is `wanted` of an input into an output; `decode_file` names them."""
+    began = time.perf_counter()
+    # 1. Where it goes decides whether sound is read.
+    selected = replace(wanted, audio=wanted.audio and output.carries_sound)
     lost: list[str] = []
-    with playing(given, engine, wanted, lost) as playback:
+    with playing(given, engine, selected, lost) as playback:
         # 2. The header says what the output is opened for.
         header = playback.stored.header
-        track = header.audio if wanted.audio else None
+        track = header.audio if selected.audio else None
         # 3. Segments are decoded ahead of what is written.
         told = progress or Silence()
         told.started(playback.total)
@@ -95,7 +107,7 @@ def decode_file(
         frames=shown, duration_seconds=seconds if playback.seconds is None else playback.seconds,
         has_sound=track is not None, batch=playback.batch, seconds=time.perf_counter() - began,
     )  # fmt: skip
-    silenced = audio and header.audio is not None and not output.carries_sound
+    silenced = wanted.audio and header.audio is not None and not output.carries_sound
     warnings = (*writer.warnings, *([_without_sound(output.name)] if silenced else []))
     return DecodeReport(**vars(run), output_bytes=output.size_bytes(), lost=tuple(lost), warnings=warnings)
 

@@ -93,7 +93,7 @@ def single_frames(frames: FrameSource) -> Iterator[Frame]:
         for frame in run:
             if shape is not None and frame.shape != shape:
                 raise InputError(
-                    f"`frames`: frame {number} is {frame.shape[1]}x{frame.shape[0]} pixels after "
+                    f"`video`: frame {number} is {frame.shape[1]}x{frame.shape[0]} pixels after "
                     f"{shape[1]}x{shape[0]}",
                     way_out="give frames of one size",
                 )
@@ -119,7 +119,7 @@ def _runs(frames: FrameSource) -> Iterator[Frame]:
 
 def _no_frames(given: object) -> TypeError:
     return TypeError(
-        "frames must be a uint8 numpy array or torch tensor [T, H, W, 3], or an iterable of such arrays or "
+        "video must be a uint8 numpy array or torch tensor [T, H, W, 3], or an iterable of such arrays or "
         f"of frames [H, W, 3], not {type(given).__name__}"
     )
 
@@ -129,7 +129,7 @@ def _check_whole(frames: Any) -> int:
     _checked(to_numpy(frames[:1]))
     if frames.ndim != 4:
         raise InputError(
-            f"`frames` is one frame {list(frames.shape)}", way_out="give [T, H, W, 3], as frames[None] is"
+            f"`video` is one frame {list(frames.shape)}", way_out="give [T, H, W, 3], as frames[None] is"
         )
     return len(frames)
 
@@ -145,11 +145,11 @@ def _checked(array: NDArray[Any]) -> Frame:
         way_out = "put the channels last: [T, H, W, 3]"
     else:
         way_out = "give uint8 [T, H, W, 3], RGB"
-    raise InputError(f"`frames` hold {array.dtype} {shape}", way_out=way_out)
+    raise InputError(f"`video` holds {array.dtype} {shape}", way_out=way_out)
 
 
 def _first(frames: Iterator[Frame]) -> tuple[Frame, Iterator[Frame]]:
     """The first frame, and those that follow it; InputError where there is none."""
     for frame in frames:
         return frame, frames
-    raise InputError("`frames` is empty", way_out="give at least one frame")
+    raise InputError("`video` is empty", way_out="give at least one frame")

@@ -66,7 +66,7 @@ class Model:
 
     def encode_frames(
         self,
-        frames: FrameSource,
+        video: FrameSource,
         rate: float = DEFAULT_RATE,
         fps: float | Fraction = 30,
         *,
@@ -78,21 +78,21 @@ class Model:
         refine: int = 0,
         start_seconds: float | None = None,
         end_seconds: float | None = None,
-        max_frames: int | None = None,
+        frames: int | None = None,
     ) -> TokenFile:
         """Encode frames, uint8, RGB, into a file without a name: the bytes that a lossless video would give.
 
-        frames: a numpy array or torch tensor `[T, H, W, 3]`, or an iterable of frames `[H, W, 3]` or of such
+        video: a numpy array or torch tensor `[T, H, W, 3]`, or an iterable of frames `[H, W, 3]` or of such
             arrays. An iterator is read as it comes, by another thread, in constant memory; a file beyond
             64 MiB lies in a temporary one.
         rate: average token rate, 1/8 to 1; not used when there is a `budget`.
         fps: frames per second, 1/3600 to 1000.
-        max_frames: stop after so many, 1 or more; of an iterator one more is read.
+        frames: stop after this many, 1 or more; of an iterator one more is read.
 
         The others are those of `EncodeOptions`. What was asked for and could not be done is a warning.
 
         Raises InputError for what are no frames of one size, UsageError for options out of range, also for a
-        `budget` that needs two passes where `frames` is an iterator, ModelError when the weights do not suit
+        `budget` that needs two passes where `video` is an iterator, ModelError when the weights do not suit
         the options, and TypeError for what holds no arrays.
         """
         options = EncodeOptions(
@@ -105,9 +105,9 @@ class Model:
             refine=refine,
             start_seconds=start_seconds,
             end_seconds=end_seconds,
-            frames=max_frames,
+            frames=frames,
         )
-        given = FramesInput(frames, frame_rate_of(fps))
+        given = FramesInput(video, frame_rate_of(fps))
         if given.reads_once:
             options.check_single_pass("an iterator", "give an array or a list")
         with ExitStack() as undo:

@@ -169,7 +169,7 @@ def parser() -> argparse.ArgumentParser:
         "--rates", type=float, nargs="+", default=[0.4375, 1.0], help="token rates of ours (0.4375 1)"
     )
     words.add_argument("--metrics", default=",".join(METRIC_NAMES), help="as of infotok eval (all)")
-    words.add_argument("--limit-frames", type=int, help="use only the first frames")
+    words.add_argument("--frames", type=int, metavar="N", help="use only the first N frames")
     words.add_argument("--model", help="a model's name or file")
     words.add_argument("-o", "--output", type=Path, help="write what was measured to this .json file")
     words.add_argument("--plot", type=Path, help="draw PSNR by frame into this picture")
@@ -184,7 +184,7 @@ def main(words: Sequence[str] | None = None) -> None:
         if given.plot is not None:
             check_plot(given.plot)
         check_metrics(metrics)
-        end = None if given.limit_frames is None else end_after(given.source, given.limit_frames)
+        end = None if given.frames is None else end_after(given.source, given.frames)
         engine = load_engine(given.model, "auto", None)
         found = [
             reconstruction_of_file(

@@ -41,10 +41,9 @@ def as_json(results: Sequence[ClipResult], sweep: Sweep, engine: Engine) -> dict
 def _options(sweep: Sweep, engine: Engine) -> dict[str, Any]:
     """What all settings share, and the settings; what each of them sets itself is not shared."""
     shared = asdict(sweep.options)
-    for name in ("rate", "router", "allocation", "budget", "frames"):
+    for name in ("rate", "router", "allocation", "budget"):
         del shared[name]
     shared["segment_frames"] = sweep.segment_frames(engine)
-    shared["limit_frames"] = sweep.limit_frames
     return {**shared, "settings": [asdict(setting) for setting in sweep.settings]}
 
 

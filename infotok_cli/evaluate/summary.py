@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from infotok_cli.evaluate.metric_table import METRICS
 from infotok_cli.evaluate.results import ClipResult, Setting, curve_key, curve_names
 from infotok_cli.evaluate.spread import Spread, spread_over_clips
 
@@ -77,17 +78,8 @@ def summarize(results: Sequence[ClipResult]) -> list[Summary]:
 
 
 def _summary(curve: str, rows: list[ClipResult]) -> Summary:
-    def mean(read: Callable[[ClipResult], float | None]) -> float | None:
-        values = [value for value in map(read, rows) if value is not None]
-        return float(np.mean(values)) if values else None
-
-    def sure(name: str) -> float:
-        return float(np.mean([getattr(row, name) for row in rows]))
-
-    def share(bits: str, units: str) -> float | None:
-        total = sum(getattr(row, units) or 0 for row in rows)
-        return 8 * sum(getattr(row, bits) or 0 for row in rows) / total if total else None
-
+    metrics: dict[str, Any] = {key: _mean(getattr(row, key) for row in rows) for key in METRICS}
+    seams = [row.seams for row in rows]
     return Summary(
         curve=curve,
         weights_sha256=rows[0].weights_sha256,
@@ -96,31 +88,36 @@ def _summary(curve: str, rows: list[ClipResult]) -> Summary:
         segment_frames=curve_key(rows[0]).segment_frames,
         crf=rows[0].crf,
         clips=len(rows),
-        psnr_db=sure("psnr_db"),
+        **metrics,
         psnr_db_deviation=float(np.std([row.psnr_db for row in rows])),
-        ssim=mean(lambda row: row.ssim),
-        ms_ssim=mean(lambda row: row.ms_ssim),
-        lpips_vgg=mean(lambda row: row.lpips_vgg),
-        lpips_alex=mean(lambda row: row.lpips_alex),
-        dists=mean(lambda row: row.dists),
-        ssimulacra2=mean(lambda row: row.ssimulacra2),
-        vmaf=mean(lambda row: row.vmaf),
-        vmaf_v1=mean(lambda row: row.vmaf_v1),
-        bpp=sure("bpp"),
+        bpp=float(np.mean([row.bpp for row in rows])),
         kbit_per_second=float(np.mean([8e-3 * row.size_bytes * row.frame_rate / row.frames for row in rows])),
-        bpp16_nominal=mean(lambda row: row.bpp16_nominal),
-        token_rate=mean(lambda row: row.token_rate),
-        map_bits_per_position=share("map_bytes", "positions"),
-        token_bits_per_token=share("token_bytes", "tokens"),
-        encode_speed=sure("encode_speed"),
-        decode_speed=sure("decode_speed"),
-        start_db=mean(lambda row: _less(row.seams.start_db, row.seams.rest_db)),
-        end_db=mean(lambda row: _less(row.seams.end_db, row.seams.rest_db)),
-        seam_flicker=mean(lambda row: row.seams.seam_flicker),
-        step_flicker=mean(lambda row: row.seams.step_flicker),
-        inside_flicker=mean(lambda row: row.seams.inside_flicker),
+        bpp16_nominal=_mean(row.bpp16_nominal for row in rows),
+        token_rate=_mean(row.token_rate for row in rows),
+        map_bits_per_position=_bits_each((row.map_bytes, row.positions) for row in rows),
+        token_bits_per_token=_bits_each((row.token_bytes, row.tokens) for row in rows),
+        encode_speed=float(np.mean([row.encode_speed for row in rows])),
+        decode_speed=float(np.mean([row.decode_speed for row in rows])),
+        start_db=_mean(_less(seam.start_db, seam.rest_db) for seam in seams),
+        end_db=_mean(_less(seam.end_db, seam.rest_db) for seam in seams),
+        seam_flicker=_mean(seam.seam_flicker for seam in seams),
+        step_flicker=_mean(seam.step_flicker for seam in seams),
+        inside_flicker=_mean(seam.inside_flicker for seam in seams),
         spread=spread_over_clips(rows),
     )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Mean of those that are there."""
+    there = [value for value in values if value is not None]
+    return float(np.mean(there)) if there else None
+
+
+def _bits_each(counted: Iterable[tuple[int | None, int | None]]) -> float | None:
+    """Bits of all bytes per thing counted, of (bytes, things) of each row."""
+    sizes, things = zip(*counted, strict=True)
+    total = sum(thing or 0 for thing in things)
+    return 8 * sum(size or 0 for size in sizes) / total if total else None
 
 
 def _less(one: float | None, other: float | None) -> float | None:

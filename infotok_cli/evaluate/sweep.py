@@ -33,8 +33,6 @@ class Sweep:
     settings: Sequence[Wanted]
     options: EncodeOptions
     """What all settings share: frame range, size, segment length."""
-    limit_frames: int | None = None
-    """Use only this many frames of each clip, from its beginning."""
     metrics: tuple[str, ...] = DEFAULT_METRICS
     """Names of what is measured."""
 
@@ -96,11 +94,9 @@ def _plan(sweep: Sweep, engine: Engine) -> list[Task]:
     metrics = in_order(sweep.metrics)
     tasks = []
     for clip in sweep.clips:
-        options = sweep.options
+        options = _until_a_time(clip, sweep.options)
         with open_video(clip) as video:
             size = scaled_size(video.info.width, video.info.height, options.short_side)
-        if sweep.limit_frames is not None:
-            options = replace(options, end_seconds=end_after(clip, sweep.limit_frames))
         for wanted in sweep.settings:
             if isinstance(wanted, AnchorSetting):
                 check_size(find_anchor(wanted.anchor), size, str(clip))
@@ -110,6 +106,15 @@ def _plan(sweep: Sweep, engine: Engine) -> list[Task]:
             key = _key(clip, wanted, chosen, segment_frames=length, engine=engine, metrics=metrics)
             tasks.append(Task(key, clip, wanted, chosen, length, metrics))
     return tasks
+
+
+def _until_a_time(clip: Path, options: EncodeOptions) -> EncodeOptions:
+    """The options with a time in the place of a number of frames, which is the same for anchors."""
+    if options.frames is None:
+        return options
+    ends = (end_after(clip, options.frames), options.end_seconds)
+    end = min((end for end in ends if end is not None), default=None)
+    return replace(options, frames=None, end_seconds=end)
 
 
 def _key(

@@ -171,22 +171,22 @@ def test_an_iterator_is_read_as_it_is_encoded(
 
 
 BAD: list[tuple[Any, type[Exception], str]] = [
-    (np.zeros((4, 16, 16, 3), np.float32), infotok.InputError, "hold float32 .*: give uint8, 0 to 255"),
-    (np.zeros((4, 3, 16, 16), np.uint8), infotok.InputError, "hold uint8 .*: put the channels last"),
+    (np.zeros((4, 16, 16, 3), np.float32), infotok.InputError, "holds float32 .*: give uint8, 0 to 255"),
+    (np.zeros((4, 3, 16, 16), np.uint8), infotok.InputError, "holds uint8 .*: put the channels last"),
     (np.zeros((16, 16, 3), np.uint8), infotok.InputError, "is one frame .16, 16, 3.: give .T, H, W, 3."),
-    (np.zeros((4, 16, 16), np.uint8), infotok.InputError, "hold uint8 .1, 16, 16.: give uint8 .T, H, W, 3."),
-    (np.zeros((4, 0, 16, 3), np.uint8), infotok.InputError, "hold uint8"),
-    (np.zeros((0, 16, 16, 3), np.uint8), infotok.InputError, "frames is empty: give at least one frame"),
-    ([], infotok.InputError, "frames is empty"),
-    (iter([]), infotok.InputError, "frames is empty"),
+    (np.zeros((4, 16, 16), np.uint8), infotok.InputError, "holds uint8 .1, 16, 16.: give uint8 .T, H, W, 3."),
+    (np.zeros((4, 0, 16, 3), np.uint8), infotok.InputError, "holds uint8"),
+    (np.zeros((0, 16, 16, 3), np.uint8), infotok.InputError, "video is empty: give at least one frame"),
+    ([], infotok.InputError, "video is empty"),
+    (iter([]), infotok.InputError, "video is empty"),
     (
         [np.zeros((16, 16, 3), np.uint8), np.zeros((8, 16, 3), np.uint8)],
         infotok.InputError,
         "16x8 pixels after 16x16",
     ),
-    (torch.zeros((4, 16, 16, 3)), infotok.InputError, "hold float32"),
+    (torch.zeros((4, 16, 16, 3)), infotok.InputError, "holds float32"),
     (np.zeros((1, 16, 20000, 3), np.uint8), infotok.InputError, "width 20000"),
-    ("clip.mp4", TypeError, "frames must be a uint8 numpy array or torch tensor .T, H, W, 3., .* not str"),
+    ("clip.mp4", TypeError, "video must be a uint8 numpy array or torch tensor .T, H, W, 3., .* not str"),
     (None, TypeError, "not NoneType"),
     ([1, 2], TypeError, "not int"),
 ]
@@ -335,7 +335,7 @@ def test_a_rate_that_cannot_be_had_is_a_warning(model: infotok.Model, tmp_path: 
 
 
 def test_frames_to_stop_after(model: infotok.Model, frames: Frames, film: Path, tmp_path: Path) -> None:
-    made = model.encode_frames(iter(frames), fps=RATE, max_frames=13)
+    made = model.encode_frames(iter(frames), fps=RATE, frames=13)
     assert made.to_bytes() == by_file(model, film, frames=13)
     whole = model.decode(made)
     assert len(whole) == 13
@@ -346,4 +346,4 @@ def test_frames_to_stop_after(model: infotok.Model, frames: Frames, film: Path, 
         with pytest.raises(infotok.UsageError, match=r"frames -?[01] is out of range"):
             model.decode(made, frames=wrong)
         with pytest.raises(infotok.UsageError, match=r"frames -?[01] is out of range"):
-            model.encode_frames(frames, max_frames=wrong)
+            model.encode_frames(frames, frames=wrong)

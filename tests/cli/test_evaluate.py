@@ -50,7 +50,7 @@ def test_one_number_or_many(run: Run, clips: Path, tmp_path: Path) -> None:
     assert document["model"]["name"] == "tiny"
     assert document["options"] == {
         "short_side": None, "segment_frames": 4, "refine": 0, "start_seconds": None, "end_seconds": None,
-        "audio": False, "limit_frames": None,
+        "frames": None, "audio": False,
         "settings": [
             {"rate": rate, "router": router, "allocation": "block", "calibrated": False}
             for rate, router in ((1, "fast"), (0.5, "fast"), (0.5, "fixed"))
@@ -74,7 +74,7 @@ def test_one_number_or_many(run: Run, clips: Path, tmp_path: Path) -> None:
 
 def test_a_second_run_measures_only_what_is_new(run: Run, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "eval.json"
-    arguments = ["eval", clips, "--rates", "0.5", "--limit-frames", "5", "-o", out]
+    arguments = ["eval", clips, "--rates", "0.5", "--frames", "5", "-o", out]
     run(*arguments)
     first = read(out)["clips"]
     assert [row["frames"] for row in first] == [5, 5]
@@ -99,7 +99,7 @@ def test_earlier_results_are_taken_in(run: Run, clips: Path, tmp_path: Path) -> 
         ("x264", None, 20), ("x264", None, 50),
     ]  # fmt: skip
     assert len(read(ours)["clips"]) == 8
-    shorter = run("eval", clips / "0.mkv", "--rates", "0.5", "--limit-frames", "4", "--with", anchors)
+    shorter = run("eval", clips / "0.mkv", "--rates", "0.5", "--frames", "4", "--with", anchors)
     assert "2 clips of --with are left out" in shorter.stderr
     assert "x264" not in shorter.stdout
 
@@ -182,7 +182,7 @@ def test_weights_that_do_not_suit_a_router_are_told_of_before_measuring(
     assert "was trained with --masking elastic: choose --router elastic" in told
 
 
-def test_seconds_and_plot(run: Run, clips: Path, tmp_path: Path) -> None:
+def test_an_end_and_a_plot(run: Run, clips: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     plot = tmp_path / "plot.png"
     run(
@@ -190,7 +190,7 @@ def test_seconds_and_plot(run: Run, clips: Path, tmp_path: Path) -> None:
         clips / "0.mkv",
         "--rates",
         "0.5",
-        "--seconds",
+        "--end",
         "0.16",
         "--plot",
         plot,
@@ -231,8 +231,8 @@ def test_calibrated_rates_are_a_curve(run: Run, clips: Path, model_file: Path, t
         (2, ["--published"], "--published needs --plot"),
         (5, ["--compare-csv", "none/a.csv"], "none does not exist: create it first"),
         (2, ["--resume"], "--resume needs --output"),
-        (2, ["--seconds", "1", "--limit-frames", "4"], "give one of them"),
-        (2, ["--seconds", "0"], "--seconds 0 leaves nothing"),
+        (2, ["--frames", "0"], "--frames 0 is out of range"),
+        (2, ["--end", "0"], "--end 0 leaves nothing"),
         (
             2,
             ["--calibrated", "--routers", "fixed"],
@@ -266,7 +266,7 @@ def test_resuming_overwrites_only_what_it_goes_on_with(
     run: Run, refused: Callable[..., str], clips: Path, tmp_path: Path
 ) -> None:
     out, table, plot = tmp_path / "eval.json", tmp_path / "table.csv", tmp_path / "plot.png"
-    arguments = ["eval", clips / "0.mkv", "--rates", "0.5", "--limit-frames", "1", "-o", out]
+    arguments = ["eval", clips / "0.mkv", "--rates", "0.5", "--frames", "1", "-o", out]
     out.write_text("mine")
     # A JSON file without a list of measurements beside it is of no run that could go on.
     assert "eval.json: exists already" in refused(5, *arguments, "--resume")

@@ -66,7 +66,7 @@ def test_both_are_measured_frame_by_frame(
 def test_the_beginning_alone_can_be_measured(clip: Path, decoded: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     words = [str(clip), str(decoded), "--rates", "1", "--metrics", "psnr", "--model", str(model)]
-    beside.main([*words, "--limit-frames", "5", "-o", str(out)])
+    beside.main([*words, "--frames", "5", "-o", str(out)])
     assert [len(one["psnr_by_frame"]) for one in json.loads(out.read_text())] == [5, 5]
 
 

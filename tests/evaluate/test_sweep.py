@@ -170,7 +170,7 @@ def test_only_what_is_the_same_is_taken_from_the_journal(
     renamed.write_bytes((folder / "0.mkv").read_bytes())
     assert kept(replace(one, clips=[renamed])) == [True, True]
     assert kept(replace(one, clips=[folder / "1.mkv"])) == [False, False]
-    assert kept(replace(one, limit_frames=5)) == [False, False]
+    assert kept(replace(one, options=EncodeOptions(frames=5))) == [False, False]
     assert kept(replace(one, options=EncodeOptions(segment_frames=4))) == [False, False]
     assert kept(replace(one, options=EncodeOptions(short_side=32))) == [False, False]
     assert kept(replace(one, settings=[replace(cast(Setting, SETTINGS[1]), rate=0.75)])) == [False]
@@ -210,13 +210,18 @@ def test_what_goes_wrong_in_a_process_is_told(engine: Engine, folder: Path, tmp_
         list(measure_in_processes({0: gone}, engine, 2))
 
 
-@pytest.mark.parametrize("frames", [1, 4, 9])
-def test_limit_frames_is_exact(engine: Engine, folder: Path, frames: int) -> None:
-    rows = run_sweep(replace(plan(folder, SETTINGS[1:]), limit_frames=frames), engine)
-    assert [row.frames for row in rows] == [frames] * 6
+@pytest.mark.parametrize(
+    ("frames", "end", "expected"), [(1, None, 1), (4, None, 4), (9, 60, 9), (9, 0.01, 1)]
+)
+def test_a_number_of_frames_is_exact(
+    engine: Engine, folder: Path, frames: int, end: float | None, expected: int
+) -> None:
+    options = EncodeOptions(frames=frames, end_seconds=end)
+    rows = run_sweep(replace(plan(folder, SETTINGS[1:]), options=options), engine)
+    assert [row.frames for row in rows] == [expected] * 6
 
 
-def test_limit_frames_of_uneven_times(tmp_path: Path) -> None:
+def test_a_number_of_frames_of_uneven_times(tmp_path: Path) -> None:
     ticks = [0, 10, 11, 50, 51, 52]
     path = tmp_path / "uneven.mkv"
     make_video(path, moving_shapes(6, 16, 16), ticks=ticks, time_base=Fraction(1, 100))
