@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from infotok_cli.cli import plain
+from infotok_cli.cli.input_names import check_current_folder
 from infotok_cli.cli.output import terminal_width
 
 WIDEST = 100
@@ -36,7 +37,7 @@ Row = tuple[str, str]
 
 
 class Command(TyperCommand):
-    """A command with this help."""
+    """A command with this help, which runs in a current folder that exists."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """As the parser's, all of them taken plainly."""
@@ -47,6 +48,11 @@ class Command(TyperCommand):
         width = min(WIDEST, terminal_width())
         rows = [(_name(parameter), _text(parameter)) for parameter in _arguments(self)]
         formatter.write("\n\n".join(_parts(self, ctx, [("", rows), *_option_panels(self)], width)) + "\n")
+
+    def invoke(self, ctx: Any) -> Any:
+        """As the parser's; InputError where the current folder is gone, which libraries do not survive."""
+        check_current_folder()
+        return super().invoke(ctx)
 
 
 class Group(TyperGroup):

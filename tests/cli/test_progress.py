@@ -29,7 +29,7 @@ def test_progress_is_one_line(
     assert text.isprintable()
     assert text.isascii() or not ascii_only
     assert text.startswith("encoding ")
-    assert not frames or f"{frames:,}" in text
+    assert f"{frames:,}" in text or (not frames and total is None)
 
 
 def test_progress_says_what_there_is_room_for() -> None:
@@ -39,9 +39,10 @@ def test_progress_says_what_there_is_room_for() -> None:
         "encoding #####-------------- 123/456 frames, 0:28 left, 11.7 fps, 12,345 tokens"
     )
     assert line(Status("decoding", 240, None, 2, None), 80, ascii_only=True) == "decoding 240 frames, 120 fps"
-    assert (
-        line(Status("loading the model", 0, None, 63, None), 80, ascii_only=True) == "loading the model 1:03"
-    )
+    begun = Status("encoding", 0, 456, 1.2, None)
+    assert line(begun, 40, ascii_only=True) == "encoding 0/456 frames, 0:01 so far"
+    loading = Status("loading the model", 0, None, 63, None)
+    assert line(loading, 80, ascii_only=True) == "loading the model 1:03"
 
 
 class Terminal(io.StringIO):
@@ -57,6 +58,7 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch, quiet: bool) ->
     for name, value in (("COLUMNS", "40"), ("TERM", "xterm"), ("NO_COLOR", "1")):
         monkeypatch.setenv(name, value)
     with progress() as bar:
+        assert terminal.getvalue() == ""
         bar.describe("encoding")
         bar.started(100)
         bar.done(50, 1000)
@@ -66,6 +68,7 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch, quiet: bool) ->
     if quiet:
         assert shown == ""
         return
+    assert shown.replace("\x1b[?25l", "").startswith("encoding 0:00")
     assert "infotok: it is large" in shown
     assert "100/100 frames" in shown
     assert "\x1b[1A\x1b[2K\x1b[1A" not in shown  # never up more than a line: there is one
