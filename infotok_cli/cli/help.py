@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from infotok_cli.cli import plain
+from infotok_cli.cli.completion import offer_words
 from infotok_cli.cli.input_names import check_current_folder
 from infotok_cli.cli.output import terminal_width
 
@@ -40,8 +41,10 @@ class Command(TyperCommand):
     """A command with this help, which runs in a current folder that exists."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """As the parser's, all of them taken plainly."""
-        return plain.all_plain(super().get_params(ctx))
+        """As the parser's, all of them taken plainly, and with words to offer to a shell."""
+        parameters = plain.all_plain(super().get_params(ctx))
+        offer_words(parameters)
+        return parameters
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the whole help text into `formatter`."""
