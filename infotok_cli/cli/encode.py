@@ -51,7 +51,7 @@ def encode(
         bool,
         typer.Option(
             "--dry-run",
-            help="Write nothing: print the tokens, bytes and memory it would take.",
+            help="Write nothing: print the tokens, bytes, time and memory it would take.",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = False,
@@ -150,15 +150,16 @@ def encode(
 
     with reader_may_leave(), progress() as bar:
         bar.describe("loading the model")
+        from infotok_cli.codec.encode import dry_run as dry_run_of
         from infotok_cli.codec.encode import encode_file
-        from infotok_cli.codec.forecast import forecast_file
         from infotok_cli.codec.load_engine import load_engine
 
         engine = load_engine(
             model, device, kernels, precision=precision, deterministic=deterministic, compiled=compile_blocks
         )
         if dry_run:
-            expected = forecast_file(source, engine, wanted, fps=pace, skip_bad=skip_bad)
+            bar.describe("trying")
+            expected = dry_run_of(source, engine, wanted, fps=pace, skip_bad=skip_bad)
             print_out(render.forecast_text(expected, str(target), as_json=as_json))
             return
         bar.describe("encoding")

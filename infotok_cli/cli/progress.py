@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from infotok_cli.cli.output import tell, voice
@@ -41,11 +41,15 @@ class Bar:
         elif text:
             tell(f"infotok: {text}")
 
-    def expects(self, forecast: Forecast) -> None:
-        """Say so where an encode will take much memory."""
+    def expects(self, forecast: Forecast, seconds: Callable[[], float | None]) -> None:
+        """Say so where an encode will take much memory or time; `seconds` finds out how much."""
+        if not forecast.is_large or voice.quiet or voice.as_json:
+            return
         from infotok_cli.cli.render import large_input
 
-        self.note(large_input(forecast))
+        self.describe("trying")
+        self.note(large_input(replace(forecast, seconds=seconds())))
+        self.describe("encoding")
 
     def started(self, total: int | None) -> None:
         """There are `total` frames to come; None where nobody knows."""
