@@ -17,3 +17,13 @@ def size_in_words(size_bytes: int) -> str:
         value, unit = value / 1000, larger
     digits = 0 if unit == "B" or value >= 99.95 else 1 if value >= 9.995 else 2
     return f"{value:.{digits}f} {unit}"
+
+
+def time_in_words(seconds: float) -> str:
+    """Seconds as people estimate them, one or two digits: 0.4 s, 12 s, 4 minutes, 2.5 hours."""
+    if seconds < 9.5:
+        return f"{seconds:.1g} s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    unit, value = ("minutes", seconds / 60) if seconds < 5400 else ("hours", seconds / 3600)
+    return f"{value:.2g} {unit}" if value < 99.5 else f"{value:,.0f} {unit}"

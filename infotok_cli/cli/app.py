@@ -45,7 +45,7 @@ from infotok_cli.cli.output import (
     voice,
 )
 from infotok_cli.cli.usage import complaint
-from infotok_cli.errors import InfotokError, InputError, UsageError
+from infotok_cli.errors import InfotokError, UsageError
 
 __all__ = ["DEBUG_VARIABLE", "app", "main", "option_name"]
 
@@ -171,10 +171,6 @@ def _report(error: Exception) -> int:
         failure: InfotokError = unwritable_stdout(error)
         print_error(failure)
         code = failure.exit_code
-    elif isinstance(error, FileNotFoundError) and not _has_current_folder():
-        failure = InputError("the current folder is gone", way_out="change to one that exists")
-        print_error(failure)
-        code = failure.exit_code
     else:
         what = one_line(f"{type(error).__name__}: {error}")
         hint = "" if os.environ.get(DEBUG_VARIABLE) else f" ({DEBUG_VARIABLE}=1 shows where)"
@@ -186,14 +182,6 @@ def _report(error: Exception) -> int:
     if os.environ.get(DEBUG_VARIABLE):
         traceback.print_exception(error, file=sys.stderr)
     return code
-
-
-def _has_current_folder() -> bool:
-    try:
-        os.getcwd()
-    except OSError:
-        return False
-    return True
 
 
 def _raised_in(error: Exception, packages: Sequence[str]) -> bool:

@@ -53,7 +53,7 @@ def encode(
         bool,
         typer.Option(
             "--dry-run",
-            help="Write nothing: print the tokens, bytes and memory it would take.",
+            help="Write nothing: print the tokens, bytes, time and memory it would take.",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = False,
@@ -114,12 +114,13 @@ def encode(
 
     with reader_may_leave(), progress() as bar:
         bar.describe("loading the model")
+        from infotok_cli.codec.encode import dry_run as dry_run_of
         from infotok_cli.codec.encode import encode_file
-        from infotok_cli.codec.forecast import forecast_file
 
         engine = run.engine()
         if dry_run:
-            expected = forecast_file(source, engine, wanted, fps=pace, skip_bad=skip_bad)
+            bar.describe("trying")
+            expected = dry_run_of(source, engine, wanted, fps=pace, skip_bad=skip_bad)
             print_out(render.forecast_text(expected, str(target), as_json=as_json))
             return
         bar.describe("encoding")

@@ -29,7 +29,7 @@ Format = Annotated[
         "--format",
         metavar=FLAT_FORMATS,
         help="Format of the file of ids.",
-        show_default="by the suffix, else npz",
+        show_default="by the suffix, else by what it holds",
         rich_help_panel=options.OUTPUT_PANEL,
     ),
 ]
@@ -277,13 +277,13 @@ def import_(
     Examples:
       infotok import clip.npz                      # writes clip.itk
       infotok import ids.jsonl -o made.itk
+      infotok export clip.itk -o - | infotok import - -o again.itk
     """
-    from infotok_cli.itk.flat_files import flat_format
+    from infotok_cli.itk.flat_files import format_of
 
-    if format_name is None and is_piped(source):
-        raise UsageError("a pipe has no suffix that says what it holds", way_out="name its --format")
-    flat_format(source, format_name)
     target = _target(source, output, ".itk")
+    if not is_piped(source):
+        format_of(source, format_name)
     write_to = output_of(target, as_json)
     if write_to is target:
         check_file_output(target, overwrite)

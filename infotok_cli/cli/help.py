@@ -15,6 +15,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from infotok_cli.cli import plain
+from infotok_cli.cli.completion import offer_words
+from infotok_cli.cli.input_names import check_current_folder
 from infotok_cli.cli.option_groups import with_options_apart
 from infotok_cli.cli.output import terminal_width
 
@@ -37,17 +39,24 @@ Row = tuple[str, str]
 
 
 class Command(TyperCommand):
-    """A command with this help."""
+    """A command with this help, which runs in a current folder that exists."""
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """As the parser's, all of them taken plainly."""
-        return plain.all_plain(super().get_params(ctx))
+        """As the parser's, all of them taken plainly, and with words to offer to a shell."""
+        parameters = plain.all_plain(super().get_params(ctx))
+        offer_words(parameters)
+        return parameters
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the whole help text into `formatter`."""
         width = min(WIDEST, terminal_width())
         rows = [(_name(parameter), _text(parameter)) for parameter in _arguments(self)]
         formatter.write("\n\n".join(_parts(self, ctx, [("", rows), *_option_panels(self)], width)) + "\n")
+
+    def invoke(self, ctx: Any) -> Any:
+        """As the parser's; InputError where the current folder is gone, which libraries do not survive."""
+        check_current_folder()
+        return super().invoke(ctx)
 
 
 class Group(TyperGroup):

@@ -1,7 +1,8 @@
-"""Names of inputs that cannot be files."""
+"""Names of inputs that cannot be files, and the folder that names are looked up in."""
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -22,3 +23,11 @@ def check_name(source: Path) -> None:
             way_out="fetch it first, or pipe it in: curl -L ADDRESS | infotok COMMAND -",
             where=address,
         )
+
+
+def check_current_folder() -> None:
+    """Raise InputError when the folder that the command was started in has been removed."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise InputError("the current folder is gone", way_out="change to one that exists") from error

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from infotok_cli.cli.output import tell, voice
@@ -29,26 +29,33 @@ class Bar:
     def describe(self, what: str) -> None:
         """Say what is going on now; the bar has no end until the first frames are done."""
         if self._progress is not None and self._task is not None:
-            self._progress.reset(self._task, description=what)
+            self._progress.reset(self._task, description=what, total=None)
+            self._progress.start()
 
     def note(self, text: str) -> None:
         """Leave a message behind, above the bar; nothing for an empty one."""
-        if text and self._progress is not None:
+        if text and self._progress is not None and self._progress.live.is_started:
             self._progress.stop()
             tell(f"infotok: {text}")
             self._progress.start()
         elif text:
             tell(f"infotok: {text}")
 
-    def expects(self, forecast: Forecast) -> None:
-        """Say so where an encode will take much memory."""
+    def expects(self, forecast: Forecast, seconds: Callable[[], float | None]) -> None:
+        """Say so where an encode will take much memory or time; `seconds` finds out how much."""
+        if not forecast.is_large or voice.quiet or voice.as_json:
+            return
         from infotok_cli.cli.render import large_input
 
-        self.note(large_input(forecast))
+        self.describe("trying")
+        self.note(large_input(replace(forecast, seconds=seconds())))
+        self.describe("encoding")
 
     def started(self, total: int | None) -> None:
         """There are `total` frames to come; None where nobody knows."""
         self._total = total
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, total=total)
 
     def done(self, frames: int, tokens: int | None = None) -> None:
         """Show the frames, and tokens if there are any to count, that are done."""
@@ -76,7 +83,7 @@ def line(status: Status, width: int, *, ascii_only: bool) -> str:
 
     A bar takes the room that is left.
     """
-    if not status.frames:
+    if not status.frames and status.total is None:
         return f"{status.what} {_clock(status.seconds)}"[: width - 1]
     texts = list(_texts(status))
     while len(texts) > 1 and len(_joined(status, texts)) >= width:
@@ -93,6 +100,8 @@ def _texts(status: Status) -> Iterator[str]:
     frames, total = status.frames, status.total
     speed = frames / status.seconds if status.seconds > 0 else 0.0
     yield f"{frames:,} frames" if total is None else f"{frames:,}/{total:,} frames"
+    if not frames:
+        yield f"{_clock(status.seconds)} so far"
     if total is not None and speed:
         yield f"{_clock((total - frames) / speed)} left"
     if speed:
@@ -114,7 +123,7 @@ def _clock(seconds: float) -> str:
 
 @contextmanager
 def progress() -> Iterator[Bar]:
-    """Lend a bar; it disappears at the end."""
+    """Lend a bar; it comes when there is something to say of it, and disappears at the end."""
     if voice.quiet or not sys.stderr.isatty():
         yield Bar()
         return
@@ -135,5 +144,8 @@ def progress() -> Iterator[Bar]:
             text = line(status, console.width, ascii_only=console.options.ascii_only)
             return Text(text, no_wrap=True, overflow="crop")
 
-    with Progress(Line(), console=console, transient=True) as shown:
+    shown = Progress(Line(), console=console, transient=True)
+    try:
         yield Bar(shown, shown.add_task("", total=None, tokens=None))
+    finally:
+        shown.stop()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infotok_cli.cli.output import printable
-from infotok_cli.wording import counted, size_in_words
+from infotok_cli.wording import counted, size_in_words, time_in_words
 
 if TYPE_CHECKING:
     from infotok_cli.codec.decode import DecodeReport
@@ -58,18 +58,19 @@ def _budget_words(report: EncodeReport) -> str:
     return f"{report.budget.in_words(report)}{full}, "
 
 
-LARGE_BYTES = 2_000_000_000
-"""Memory of an encode that is told before it starts."""
-
-
 def large_input(expected: Forecast) -> str:
-    """What a person should know before a large encode starts; nothing for others."""
-    memory = expected.memory_bytes
-    if memory is None or memory < LARGE_BYTES:
+    """What a person should know before a large encode starts; nothing where nothing is known."""
+    length = "" if expected.frames is None else f" and {counted(expected.frames, 'frame')}"
+    takes = []
+    if expected.seconds is not None:
+        takes.append(f"about {time_in_words(expected.seconds)}")
+    if expected.memory_bytes is not None:
+        takes.append(f"at least about {size_in_words(expected.memory_bytes)} of memory")
+    if not takes:
         return ""
     return (
-        f"{printable(expected.input)} has {expected.width}x{expected.height} pixels: encoding it takes at "
-        f"least about {size_in_words(memory)} of memory, less with --short-side"
+        f"{printable(expected.input)} has {expected.width}x{expected.height} pixels{length}: encoding it "
+        f"takes {' and '.join(takes)}, less with --short-side"
     )
 
 
@@ -92,6 +93,8 @@ def forecast_text(expected: Forecast, target: str, *, as_json: bool) -> str:
     if expected.size_bytes is not None:
         typical = "" if expected.tokens is None else " for typical footage, without sound"
         rows["size"] = f"about {size_in_words(expected.size_bytes)}{typical}"
+    if expected.seconds is not None:
+        rows["time"] = f"about {time_in_words(expected.seconds)}, without loading the model"
     if expected.memory_bytes is not None:
         rows["memory"] = f"at least about {size_in_words(expected.memory_bytes)}"
     rows["runs on"] = f"{expected.device} in {expected.precision}, model {printable(expected.model)}"

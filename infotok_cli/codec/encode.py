@@ -12,12 +12,13 @@ import time
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import BinaryIO, Protocol
 
 from infotok_cli.allocation.budgets import Budget, make_planner
 from infotok_cli.allocation.planner import Planner
-from infotok_cli.codec.endpoints import Place, input_of, output_of
-from infotok_cli.codec.forecast import forecast
+from infotok_cli.codec.endpoints import FileInput, Place, input_of, output_of
+from infotok_cli.codec.forecast import Forecast, forecast, forecast_file
 from infotok_cli.codec.groups import batch_size
 from infotok_cli.codec.job import EncodeJob
 from infotok_cli.codec.load_engine import check_masking
@@ -25,6 +26,7 @@ from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.codec.passes import groups_to_write
 from infotok_cli.codec.progress import EncodeProgress, Silence, Tally
 from infotok_cli.codec.run_report import RunReport
+from infotok_cli.codec.running_time import expected_seconds
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.errors import InfotokError, InputError, UsageError
 from infotok_cli.metrics import bits_per_pixel, bpp16
@@ -170,7 +172,8 @@ def encode_input(
         header = job.header
         planner = make_planner(options, header, engine.loaded.fits, str(engine.loaded.path))
         writer = ItkWriter(stream, header, made.name, video.tags)
-        tally.started(forecast(job, given.name), total=None if given.is_stream else job.expected_frames)
+        total = None if given.is_stream else job.expected_frames
+        tally.started(forecast(job, given.name), total, partial(_expected_seconds, given, job))
         # 3. Group by group tokens are shared out and written; closed before the video, which is read ahead.
         with closing(groups_to_write(job, planner, tally)) as groups:
             for group in groups:
@@ -190,6 +193,28 @@ def encode_input(
         seconds=time.perf_counter() - began,
     )  # fmt: skip
     return EncodeReport.of(run, job=job, planner=planner, writer=writer, tally=tally, warnings=warnings)
+
+
+def dry_run(
+    source: Place,
+    engine: Engine,
+    options: EncodeOptions,
+    *,
+    fps: Fraction | None = None,
+    skip_bad: bool = False,
+) -> Forecast:
+    """What `encode_file` would do with the same arguments, and about how long it would take.
+
+    Raises as `forecast_file`.
+    """
+    return forecast_file(
+        source, engine, options, fps=fps, skip_bad=skip_bad, seconds_of=_expected_seconds
+    )  # fmt: skip
+
+
+def _expected_seconds(given: VideoInput, job: EncodeJob) -> float | None:
+    """None for what can be read once only."""
+    return expected_seconds(given, job, encode_input) if isinstance(given, FileInput) else None
 
 
 def _duration_seconds(writer: ItkWriter) -> Fraction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -10,7 +11,7 @@ from infotok_cli.allocation.allocate import least_tokens
 from infotok_cli.allocation.budgets import make_planner
 from infotok_cli.allocation.byte_fit import ByteFit, fixed_bytes
 from infotok_cli.allocation.planner import SEGMENT_OVERHEAD
-from infotok_cli.codec.endpoints import Place, StreamInput, input_of
+from infotok_cli.codec.endpoints import FileInput, Place, StreamInput, input_of
 from infotok_cli.codec.job import EncodeJob
 from infotok_cli.codec.load_engine import check_masking
 from infotok_cli.codec.options import EncodeOptions
@@ -32,6 +33,12 @@ Measured (peak resident memory, one thread): 0.42 GB at 64x48, 0.85 GB at 456x25
 frames each, 1.2 GB for a picture of 4000x3000. Many segments take more: 2.0 GB for ten of them at 456x256.
 Half of it is counted in bfloat16.
 """
+
+LARGE_BYTES = 2_000_000_000
+"""Memory of an encode that is told before it starts."""
+
+LARGE_POSITIONS = 1 << 22
+"""The same for positions: 5 minutes at 456x256 and 30 frames per second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +64,13 @@ class Forecast:
     model: str
     device: str
     precision: str
+    seconds: float | None = None
+    """About what it takes on this machine, without loading the model; None where that was not tried."""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether a person should know what it takes before it starts."""
+        return (self.memory_bytes or 0) >= LARGE_BYTES or (self.positions or 0) >= LARGE_POSITIONS
 
 
 def forecast_file(
@@ -66,8 +80,11 @@ def forecast_file(
     *,
     fps: Fraction | None = None,
     skip_bad: bool = False,
+    seconds_of: Callable[[FileInput, EncodeJob], float | None] | None = None,
 ) -> Forecast:
     """What `encode_file` would do with the same arguments; reads no more of the video than its first frame.
+
+    seconds_of: tells how long that takes; None leaves it open.
 
     Raises what that would raise before its first segment, and UsageError for a stream, which it would use up.
     """
@@ -80,7 +97,8 @@ def forecast_file(
         # Only a look at all packets would tell whether there are times to write.
         job = replace(job, header=replace(job.header, has_times=False))
         make_planner(options, job.header, engine.loaded.fits, str(engine.loaded.path))
-        return forecast(job, given.name)
+        expected = forecast(job, given.name)
+        return expected if seconds_of is None else replace(expected, seconds=seconds_of(given, job))
 
 
 def forecast(job: EncodeJob, name: str) -> Forecast:

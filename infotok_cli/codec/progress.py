@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from infotok_cli.allocation.planner import NOTHING, Written
@@ -18,17 +19,21 @@ class Progress(Protocol):
         """Frames done so far, and tokens written where there are any to count."""
 
 
+Seconds = Callable[[], float | None]
+"""Finds out how long an encode will take, which takes a few seconds itself; None where nothing tells."""
+
+
 class EncodeProgress(Progress, Protocol):
     """Is also told what an encode will take."""
 
-    def expects(self, forecast: Forecast) -> None:
+    def expects(self, forecast: Forecast, seconds: Seconds) -> None:
         """Comes first, before anything is done."""
 
 
 class Silence:
     """Progress that nobody wants to know."""
 
-    def expects(self, forecast: Forecast) -> None: ...
+    def expects(self, forecast: Forecast, seconds: Seconds) -> None: ...
     def started(self, total: int | None) -> None: ...
     def done(self, frames: int, tokens: int | None = None) -> None: ...
 
@@ -44,9 +49,9 @@ class Tally:
         self._analyzed_frames = self._written_frames = self._done = 0
         self._progress = progress
 
-    def started(self, forecast: Forecast, total: int | None) -> None:
+    def started(self, forecast: Forecast, total: int | None, seconds: Seconds) -> None:
         """What the encode will take, and the frames there are to encode, as far as is known."""
-        self._progress.expects(forecast)
+        self._progress.expects(forecast, seconds)
         self._progress.started(total)
 
     def analyzed(self, frames: int) -> None:

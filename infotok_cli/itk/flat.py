@@ -23,7 +23,7 @@ from infotok_cli.entropy.token_net import TokenNet
 from infotok_cli.errors import InputError, OutputError
 from infotok_cli.files import write_all
 from infotok_cli.itk.find_weights import token_net_for
-from infotok_cli.itk.flat_files import DEFAULT_FORMAT, FORMATS, flat_format
+from infotok_cli.itk.flat_files import DEFAULT_FORMAT, FORMATS, flat_format, format_of
 from infotok_cli.itk.tokens import pack_tokens, unpack_tokens
 from infotok_cli.places import Output, PathName, Place, Source, Spooled, output_of, source_name
 
@@ -164,13 +164,15 @@ def import_file(
     model: PathName | None = None,
     overwrite: bool = False,
 ) -> FlatReport:
-    """Write the .itk file whose flat ids `source` holds, a file of `format_name` (default: by its suffix).
+    """Write the .itk file whose flat ids `source` holds, a file of `format_name`.
+
+    Without one the suffix tells the format, and where that does not, the first bytes.
 
     What was exported comes back byte for byte, but for what an export leaves out.
     Raises InputError when the file cannot be read or breaks the grammar, or UsageError, ModelError,
     OutputError.
     """
-    kind = flat_format(str(source), format_name)
+    kind = format_of(source, format_name)
     output = output_of(target, overwrite=overwrite)
     tokens = ids = 0
     with _named(source), FORMATS[kind].read(_path_of(source)) as (head, sequences):

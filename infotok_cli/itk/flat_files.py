@@ -25,6 +25,8 @@ from infotok_cli.container.header import Header, unpack_header
 from infotok_cli.container.layout import MAX_HEAD_BYTES
 from infotok_cli.entropy.flat_ids import SEGMENT, Flat, flatten_bytes, split_file
 from infotok_cli.errors import InputError, UsageError
+from infotok_cli.kinds import HEAD_BYTES, kind_of
+from infotok_cli.places import PathName, Spooled, source_name
 
 DEFAULT_FORMAT = "npz"
 """What a stream gets where nobody says."""
@@ -49,6 +51,9 @@ Content = tuple[bytes, Iterable[Flat]]
 class FlatFormat:
     write: Callable[[BinaryIO, Header, Iterable[Flat]], None]
     read: Callable[[Path], AbstractContextManager[Content]]
+    begins: bytes
+    """What each such file has, `begins_at` so many bytes from its start; of two that fit the longer tells."""
+    begins_at: int = 0
 
 
 def flat_format(path: str | Path, name: str | None) -> str:
@@ -63,6 +68,39 @@ def flat_format(path: str | Path, name: str | None) -> str:
             where=str(path) if name is None else "",
         )
     return kind
+
+
+def format_of(source: PathName | Spooled, name: str | None) -> str:
+    """The format of a file to read: `name`, else what its suffix says, else what its first bytes tell.
+
+    UsageError for a `name` that is none; InputError if nothing tells, or it cannot be read.
+    """
+    suffix = "" if isinstance(source, Spooled) else Path(source).suffix[1:].lower()
+    if name is not None or suffix in FORMATS:
+        return flat_format(suffix, name or suffix)
+    head = _first_bytes(source)
+    likely = [kind for kind, entry in FORMATS.items() if head.startswith(entry.begins, entry.begins_at)]
+    if likely:
+        return max(likely, key=lambda kind: len(FORMATS[kind].begins))
+    raise InputError(
+        f"is {kind_of(head) or 'of no known format'}, and no file of flat ids",
+        way_out=f"name its `format` if it is one of {', '.join(FORMATS)}",
+        where=source_name(source),
+    )
+
+
+def _first_bytes(source: PathName | Spooled) -> bytes:
+    if isinstance(source, Spooled):
+        with source.lock:
+            source.stream.seek(0)
+            return source.stream.read(HEAD_BYTES)
+    try:
+        with open(source, "rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError as error:
+        raise InputError(
+            f"cannot be opened: {error.strerror}", way_out="check the name", where=str(source)
+        ) from error
 
 
 def _facts(header: Header) -> dict[str, Any]:
@@ -244,8 +282,8 @@ def _refused(kind: str, *more: type[Exception]) -> Iterator[None]:
 
 
 FORMATS = {
-    "npz": FlatFormat(_write_npz, _read_npz),
-    "npy": FlatFormat(_write_npy, _read_npy),
-    "jsonl": FlatFormat(_write_jsonl, _read_jsonl),
-    "safetensors": FlatFormat(_write_safetensors, _read_safetensors),
+    "npz": FlatFormat(_write_npz, _read_npz, b"PK"),
+    "npy": FlatFormat(_write_npy, _read_npy, b"\x93NUMPY"),
+    "jsonl": FlatFormat(_write_jsonl, _read_jsonl, b"{"),
+    "safetensors": FlatFormat(_write_safetensors, _read_safetensors, b"\0\0{", begins_at=6),
 }

@@ -174,7 +174,8 @@ def test_export_of_a_pipe_for_a_model(run: Run, encoded: Path) -> None:
         (("repair", "{}.none"), 3, "does not exist"),
         (("export", "{}", "--format", "csv"), 2, "choose npz, npy, jsonl, safetensors"),
         (("export", "{}.none"), 3, "does not exist"),
-        (("import", "{}"), 2, "is not a format of flat ids"),
+        (("import", "{}"), 3, "is an .itk file, and no file of flat ids"),
+        (("import", "{}", "--format", "csv"), 2, "choose npz, npy, jsonl, safetensors"),
         (("import", "{}", "--format", "npz"), 3, "cannot be read as npz"),
     ],
 )

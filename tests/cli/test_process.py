@@ -497,7 +497,7 @@ def test_dry_run(run: Run, refused: Callable[..., str], clip: Path, encoded: Pat
     assert (expected["tokens"], expected["size_bytes"]) == (None, 1200)
     assert both("--tokens-per-second", "200")[0]["tokens"] in range(130, 135)
     text = run("encode", clip, "--dry-run", "-o", target).stdout
-    for part in ("48 x 40 pixels, 20 frames", "not written", "segments", "memory ", "runs on "):
+    for part in ("48 x 40 pixels, 20 frames", "not written", "segments", "time ", "memory ", "runs on "):
         assert part in text
     assert list(encoded.parent.iterdir()) == [encoded]
     assert "use up the pipe" in refused(2, "encode", "-", "-o", target, "--dry-run")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from infotok_cli.cli.render import large_input
 from infotok_cli.codec.forecast import forecast_file
 from infotok_cli.codec.load_engine import load_engine
 from infotok_cli.codec.options import EncodeOptions
+from infotok_cli.wording import time_in_words
 
 
 @pytest.mark.parametrize("ascii_only", [False, True])
@@ -29,7 +31,7 @@ def test_progress_is_one_line(
     assert text.isprintable()
     assert text.isascii() or not ascii_only
     assert text.startswith("encoding ")
-    assert not frames or f"{frames:,}" in text
+    assert f"{frames:,}" in text or (not frames and total is None)
 
 
 def test_progress_says_what_there_is_room_for() -> None:
@@ -39,9 +41,10 @@ def test_progress_says_what_there_is_room_for() -> None:
         "encoding #####-------------- 123/456 frames, 0:28 left, 11.7 fps, 12,345 tokens"
     )
     assert line(Status("decoding", 240, None, 2, None), 80, ascii_only=True) == "decoding 240 frames, 120 fps"
-    assert (
-        line(Status("loading the model", 0, None, 63, None), 80, ascii_only=True) == "loading the model 1:03"
-    )
+    begun = Status("encoding", 0, 456, 1.2, None)
+    assert line(begun, 40, ascii_only=True) == "encoding 0/456 frames, 0:01 so far"
+    loading = Status("loading the model", 0, None, 63, None)
+    assert line(loading, 80, ascii_only=True) == "loading the model 1:03"
 
 
 class Terminal(io.StringIO):
@@ -57,6 +60,7 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch, quiet: bool) ->
     for name, value in (("COLUMNS", "40"), ("TERM", "xterm"), ("NO_COLOR", "1")):
         monkeypatch.setenv(name, value)
     with progress() as bar:
+        assert terminal.getvalue() == ""
         bar.describe("encoding")
         bar.started(100)
         bar.done(50, 1000)
@@ -66,6 +70,7 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch, quiet: bool) ->
     if quiet:
         assert shown == ""
         return
+    assert shown.replace("\x1b[?25l", "").startswith("encoding 0:00")
     assert "infotok: it is large" in shown
     assert "100/100 frames" in shown
     assert "\x1b[1A\x1b[2K\x1b[1A" not in shown  # never up more than a line: there is one
@@ -73,17 +78,43 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch, quiet: bool) ->
 
 def test_a_large_input_is_told_with_its_way_out(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     engine = load_engine(device="cpu", precision="fp32")
-    assert large_input(forecast_file(clip, engine, EncodeOptions())) == ""
+    small = forecast_file(clip, engine, EncodeOptions())
     large = forecast_file(clip, engine, EncodeOptions(short_side=3240))
+    assert (small.is_large, large.is_large) == (False, True)
+    assert replace(small, positions=1 << 22).is_large
     beyond = 5 * 405 * 486 - 16_384
     assert large.memory_bytes == 400_000_000 + 25_000 * 16_384 + 2_000 * beyond
-    told = large_input(large)
-    assert told == (
-        f"{clip} has 3888x3240 pixels: encoding it takes at least about 2.75 GB of memory, less with "
-        "--short-side"
+    told = (
+        f"{clip} has 3888x3240 pixels and 20 frames: encoding it takes about 4 minutes and at least about "
+        "2.75 GB of memory, less with --short-side"
     )
+    assert large_input(replace(large, seconds=240.0)) == told
+    assert "takes at least about 2.75 GB of memory" in large_input(large)
+    assert large_input(replace(large, memory_bytes=None)) == ""
+    tried = []
     voice.reset(as_json=False)
-    Bar().note(told)
+    for forecast in (small, large):
+        Bar().expects(forecast, lambda: tried.append("once") or 240.0)  # type: ignore[func-returns-value]
     assert capsys.readouterr().err == f"infotok: {told}\n"
+    voice.reset(as_json=True)
+    Bar().expects(large, lambda: tried.append("more") or 240.0)  # type: ignore[func-returns-value]
+    assert tried == ["once"]
+    assert capsys.readouterr().err == ""
+    voice.reset(as_json=False)
     Bar().note("")
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.44, "0.4 s"),
+        (9.4, "9 s"),
+        (12.4, "12 s"),
+        (240, "4 minutes"),
+        (9000, "2.5 hours"),
+        (4e5, "111 hours"),
+    ],
+)
+def test_times_are_told_as_estimates(seconds: float, words: str) -> None:
+    assert time_in_words(seconds) == words

@@ -52,16 +52,29 @@ def test_names_that_the_output_has_no_letters_for(clip: Path, tmp_path: Path) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only there can a current folder be removed")
-def test_a_current_folder_that_is_gone(clip: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [["encode", "clip.mp4"], ["doctor"], ["demo"], ["inspect", "x.itk"]])
+def test_a_current_folder_that_is_gone(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
     (tmp_path / "gone").mkdir()
-    words = [sys.executable, "-P", "-m", "infotok_cli", "encode", str(clip), "-o", "x.itk"]
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    told = run(*words, code=3).stderr
+    assert told == "infotok: error: the current folder is gone: change to one that exists\n"
+    assert "Usage" in run(words[0], "--help").stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there can a current folder be removed")
+def test_a_process_whose_current_folder_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    words = [sys.executable, "-P", "-m", "infotok_cli", "doctor", "--json"]
     script = 'rmdir "$PWD" && exec "$@"'
     done = subprocess.run(
         ["sh", "-c", script, "sh", *words],
         cwd=tmp_path / "gone", capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
-    assert done.stderr == "infotok: error: the current folder is gone: change to one that exists\n"
-    assert done.returncode == 3
+    error = json.loads(done.stderr)["error"]
+    assert (error["what"], error["exit_code"], done.returncode) == ("the current folder is gone", 3, 3)
 
 
 def test_short_side_keeps_sizes_even(run: Run, tmp_path: Path) -> None:

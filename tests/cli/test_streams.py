@@ -77,10 +77,19 @@ def test_flat_ids_through_pipes(run: Run, encoded: Path, tmp_path: Path, kind: s
     if kind != "npz":  # whose members are dated
         assert ids == target.read_bytes()
     assert "standard input -> standard output (" in said
-    back, _ = piped(ids, "import", "-", "--format", kind, "-o", "-")
+    back, _ = piped(ids, "import", "-", "-o", "-")
     run("import", target, "-o", tmp_path / "back.itk")
     assert back == (tmp_path / "back.itk").read_bytes()
-    assert "name its --format" in piped(ids, "import", "-", "-o", "-", code=2)[1]
+    nameless = target.rename(tmp_path / "ids.bin")
+    assert json.loads(run("import", nameless, "-o", tmp_path / "b.itk", "--json").stdout)["format"] == kind
+
+
+def test_what_is_no_file_of_ids_asks_for_its_format(encoded: Path) -> None:
+    said = piped(encoded.read_bytes(), "import", "-", "-o", "-", code=3)[1]
+    assert said == "infotok: error: standard input: is an .itk file, and no file of flat ids: " + (
+        "name its --format if it is one of npz, npy, jsonl, safetensors\n"
+    )
+    assert "is of no known format" in piped(b"", "import", "-", "-o", "-", code=3)[1]
 
 
 def test_named_pipes_are_inputs(

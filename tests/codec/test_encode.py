@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -38,7 +39,7 @@ class Watcher:
         self.totals: list[int | None] = []
         self.frames: list[int] = []
 
-    def expects(self, forecast: Forecast) -> None:
+    def expects(self, forecast: Forecast, seconds: Callable[[], float | None]) -> None:
         self.forecasts.append(forecast)
 
     def started(self, total: int | None) -> None:
