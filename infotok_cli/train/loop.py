@@ -123,7 +123,7 @@ class Run:
         self.module = world.parallel(TrainingModule(self.model, mask_generator(**place)))
         averages = select(start.saved, "average.") if start.saved else None
         self.averages = Averages(self.model, options.average_decay, averages)
-        self.optimizers = make_optimizers(self.model, options.learning_rate)
+        self.optimizers = make_optimizers(self.model, options.learning_rate, half=runtime.precision == "bf16")
         if start.saved:
             restore_optimizers(self.optimizers, start.saved)
         self.guard = SpikeGuard()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from infotok_cli.model.tokenizer import Tokenizer
+from infotok_cli.train.muon import Muon
 
 ADAM_SHARE = 0.3
 """Learning rate of everything outside the blocks, relative to that of the blocks' matrices."""
@@ -18,17 +19,17 @@ SPIKE = 20.0
 """A gradient norm this many times its running mean is left out."""
 
 
-def make_optimizers(model: Tokenizer, learning_rate: float) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: Tokenizer, learning_rate: float, *, half: bool) -> list[torch.optim.Optimizer]:
     """Muon for the matrices inside transformer blocks, AdamW for everything else.
 
-    Source: Jordan et al., Muon (kellerjordan.github.io/posts/muon), as torch ships it.
+    half: whether the device multiplies bfloat16 in hardware.
     """
     stacks = ("encoder.", "compressor.", "decompressor.", "decoder.")
     matrices: list[Tensor] = []
     rest: list[Tensor] = []
     for name, parameter in model.named_parameters():
         (matrices if name.startswith(stacks) and parameter.dim() == 2 else rest).append(parameter)
-    muon = torch.optim.Muon(matrices, lr=learning_rate, weight_decay=0.02, adjust_lr_fn="match_rms_adamw")
+    muon = Muon(matrices, learning_rate, 0.02, torch.bfloat16 if half else torch.float32)
     adam = torch.optim.AdamW(rest, lr=learning_rate * ADAM_SHARE, betas=(0.9, 0.98), weight_decay=0.0)
     optimizers: list[torch.optim.Optimizer] = [muon, adam]
     for optimizer in optimizers:
