@@ -134,7 +134,7 @@ def _show(report: EncodeReport, as_json: bool) -> None:
     from infotok_cli.cli import render
 
     for warning in report.warnings:
-        warn(render.spelled(warning))
+        warn(warning)
     if as_json:
         print_out(render.json_of_run(report))
     else:

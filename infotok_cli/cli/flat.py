@@ -10,7 +10,7 @@ import typer
 from infotok_cli.cli import options, quantities
 from infotok_cli.cli.file_checks import check_distinct, check_file_output, check_input
 from infotok_cli.cli.model_options import Model
-from infotok_cli.cli.output import print_out, tell, warn
+from infotok_cli.cli.output import print_out, printable, tell, warn
 from infotok_cli.cli.pipes import is_piped, output_of, reader_may_leave, seekable
 from infotok_cli.container.layout import MAGIC
 from infotok_cli.errors import UsageError
@@ -242,11 +242,9 @@ def _show_training(report: TrainingReport, as_json: bool) -> None:
         lost = counted(report.lost_segments, "segment")
         warn(f"left out: {lost} that a repair could not save")
     if as_json:
-        import json
+        from infotok_cli.cli.json_values import json_line
 
-        from infotok_cli.cli.render import json_values
-
-        print_out(json.dumps(json_values(report)))
+        print_out(json_line(report))
         return
     tell(
         f"{sized(report.output, report.size_bytes)}: {counted(report.tokens, 'token')} in "
@@ -307,11 +305,19 @@ def _target(source: Path, output: Path | None, suffix: str) -> Path:
 
 
 def _show(report: FlatReport, as_json: bool) -> None:
-    from infotok_cli.cli import render
-
-    for warning in render.flat_warnings(report):
+    left_out = " and ".join(report.left_out)
+    warnings = [f"{report.input}: flat ids leave out its {left_out}"] if left_out else []
+    for warning in warnings:
         warn(warning)
     if as_json:
-        print_out(render.json_of_flat(report))
+        from infotok_cli.cli.json_values import json_line
+
+        print_out(json_line(report, warnings=warnings))
         return
-    tell(render.flat_line(report))
+    from infotok_cli.cli.render import sized
+
+    tell(
+        f"{printable(report.input)} -> {sized(report.output, report.size_bytes)}: "
+        f"{counted(report.ids, 'flat id')} ({counted(report.tokens, 'token')}) "
+        f"in {counted(report.segments, 'segment')}"
+    )

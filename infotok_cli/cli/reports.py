@@ -54,7 +54,7 @@ def inspect(
       infotok inspect *.itk --json
       infotok inspect clip.itk --verify
     """
-    from infotok_cli.cli import render
+    from infotok_cli.cli import file_view
     from infotok_cli.itk.report import report_file, verify_file
 
     def show(source: Source, first: bool) -> None:
@@ -62,9 +62,9 @@ def inspect(
             verify_file(source, model)
         report = report_file(source)
         if as_json:
-            print_out(render.json_of_file(report, verified=verify))
+            print_out(file_view.json_of_file(report, verified=verify))
         else:
-            print_out(("" if first else "\n") + render.inspect_table(report, verified=verify))
+            print_out(("" if first else "\n") + file_view.inspect_table(report, verified=verify))
 
     for_each(sources, show)
 
@@ -125,7 +125,7 @@ def stats(
         raise UsageError("--csv and --summary exclude each other", way_out="give only one of them")
     if plot is not None:
         _check_plot(plot, sources, overwrite)
-    from infotok_cli.cli import render
+    from infotok_cli.cli import file_view
     from infotok_cli.itk.report import report_stats
 
     several = len(sources) > 1
@@ -137,9 +137,9 @@ def stats(
 
             write_plot(report, plot, overwrite)
         if as_json:
-            print_out(render.json_of_stats(report, summary=summary))
+            print_out(file_view.json_of_stats(report, summary=summary))
         elif as_csv:
-            print_out(render.csv_of_stats(report, headings=first, name=str(source) if several else None))
+            print_out(file_view.csv_of_stats(report, headings=first, name=str(source) if several else None))
         else:
             from infotok_cli.cli.stats_view import print_stats
 
