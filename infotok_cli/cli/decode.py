@@ -186,7 +186,7 @@ def _target(source: Path, output: str | None, overwrite: bool) -> Path:
 
 
 def _check_output(target: Path, overwrite: bool) -> None:
-    from infotok_cli.video.writer import is_png_folder
+    from infotok_cli.video.frame_writer import is_png_folder
 
     if is_png_folder(target):
         check_folder_output(target, overwrite)
