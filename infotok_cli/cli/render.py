@@ -5,9 +5,9 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from infotok_cli.cli import tables
 from infotok_cli.cli.json_values import json_line, ratio
 from infotok_cli.cli.output import printable
-from infotok_cli.cli.tables import named_lines
 from infotok_cli.wording import counted, size_in_words
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def forecast_text(expected: Forecast, target: str, *, as_json: bool) -> str:
     if expected.memory_bytes is not None:
         rows["memory"] = f"at least about {size_in_words(expected.memory_bytes)}"
     rows["runs on"] = f"{expected.device} in {expected.precision}, model {printable(expected.model)}"
-    return named_lines(rows.items())
+    return tables.named_lines(rows.items())
 
 
 def decode_line(report: DecodeReport) -> str:
