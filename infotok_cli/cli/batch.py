@@ -56,7 +56,7 @@ def batch(
     """Encode many videos, on one machine or in shards on many.
 
     Outputs that are whole and of this model and these settings are skipped, so the same line resumes. A file
-    that fails is a line in failures.jsonl, and the rest goes on.
+    that fails is a line in failures.jsonl, and the others are encoded.
 
     \b
     Examples:

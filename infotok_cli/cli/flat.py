@@ -175,12 +175,12 @@ def _check_flat(sources: list[Path], only_training: dict[str, object]) -> None:
     """Raise UsageError for what flat ids cannot have: options of training data, and several files."""
     for name in (name for name, value in only_training.items() if value):
         raise UsageError(
-            f"{name} is for training data", way_out="add --format megatron, say, or leave it out"
+            f"{name} is for training data", way_out="add a format such as --format megatron, or leave it out"
         )
     if len(sources) > 1:
         raise UsageError(
             f"flat ids are of one file, and {len(sources)} are given",
-            way_out="export them one by one, or choose --format megatron, say",
+            way_out="export them one by one, or choose a format such as --format megatron",
         )
 
 

@@ -99,7 +99,7 @@ def _player(choice: str) -> Player | None:
         if not sys.stdout.isatty():
             others = "" if choice == TERMINAL else ", and there is no player with a display"
             raise UsageError(
-                f"standard output is no terminal to play on{others}",
+                f"standard output is not a terminal to play on{others}",
                 way_out="run it in a terminal, or install mpv and run it on a desktop",
             )
         from infotok_cli.cli.screen import check_size
