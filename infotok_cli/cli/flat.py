@@ -28,7 +28,7 @@ Format = Annotated[
     typer.Option(
         "--format",
         metavar=FLAT_FORMATS,
-        help="Format of FILE.",
+        help="Format of the file of ids.",
         show_default="by the suffix, else npz",
         rich_help_panel=options.OUTPUT_PANEL,
     ),
