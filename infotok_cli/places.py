@@ -146,7 +146,7 @@ def spooled(stream: BinaryIO, *, begins: bytes = b"") -> Iterator[Spooled]:
 
 
 def _exactly(stream: BinaryIO, length: int) -> bytes:
-    """So many bytes, fewer at the end of the stream."""
+    """This many bytes, fewer at the end of the stream."""
     data = b""
     while len(data) < length and (more := stream.read(length - len(data))):
         data += more

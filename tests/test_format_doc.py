@@ -261,7 +261,7 @@ def test_flat_ids() -> None:
     stated = {name: tuple(map(int, ids.split(".."))) for ids, name, _ in rows}
     assert stated == {
         "token": (0, flat_ids.MAX_TOKEN_IDS - 1),
-        **{name: (value,) for name, value in flat_ids.MARKS.items()},
+        **{name: (getattr(flat_ids, name),) for name in ("SEGMENT", "STEP", "LOST", "FILE")},
         "FRAMES": (flat_ids.FRAMES, flat_ids.FRAMES + flat_ids.LONGEST_SEGMENT - 1),
         "TRIM_START": (flat_ids.TRIM_START + 1, flat_ids.TRIM_START + flat_ids.LONGEST_SEGMENT - 1),
         "TRIM_END": (flat_ids.TRIM_END + 1, flat_ids.TRIM_END + flat_ids.LONGEST_SEGMENT - 1),

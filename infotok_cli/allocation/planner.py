@@ -182,7 +182,7 @@ class BudgetPlanner(Planner, ABC):
 
     @classmethod
     def expected_tokens(cls, value: float, positions: int, seconds: float) -> float | None:
-        """Tokens that a video of so many positions and seconds would get; None if that cannot be known."""
+        """Tokens that a video of this many positions and seconds would get; None if that cannot be known."""
         return None
 
     @classmethod

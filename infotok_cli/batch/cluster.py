@@ -129,4 +129,4 @@ def _check_reach(address: str) -> None:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"does not answer ({reason})", way_out=_WAY_OUT, where=_shown(address)) from error
     if answer[3:4] != HTTP2_PREFACE[-6:-5]:
-        raise UsageError("answers, but is no Ray cluster", way_out=_WAY_OUT, where=_shown(address))
+        raise UsageError("answers, but is not a Ray cluster", way_out=_WAY_OUT, where=_shown(address))

@@ -85,7 +85,7 @@ class RayWorker:
             self._refused = error
         except OSError as error:
             self._refused = UsageError(
-                f"is no folder of a worker ({error.strerror})",
+                f"is not a folder of a worker ({error.strerror})",
                 way_out="run from a folder that all machines share",
                 where=settings.working_folder,
             )

@@ -34,7 +34,8 @@ def batch(
         list[str],
         typer.Argument(
             metavar="INPUTS...",
-            help="Folders, globs, videos, lists (.txt), tables (.csv, .parquet) with a column path, or URLs.",
+            help="Folders, globs, videos, lists (.txt), tables (.csv, .parquet) with a column named path, "
+            "or URLs.",
             show_default=False,
         ),
     ],
@@ -42,7 +43,7 @@ def batch(
     output_name: Annotated[
         str,  # a Path would lose a slash of a URL
         options.output_option(
-            "FOLDER", "The folder for .itk files, in the tree of their inputs; run again to resume."
+            "FOLDER", "The folder for the .itk files, laid out like their inputs; run again to resume."
         ),
     ],
     as_json: options.Json = False,
@@ -53,10 +54,10 @@ def batch(
     tokens: encode_options.TokenOptions,
     model: CodecOptions,
 ) -> None:
-    """Encode many videos, on one machine or in shards on many.
+    """Encode many videos, on one machine or split over several.
 
-    Outputs that are whole and of this model and these settings are skipped, so the same line resumes. A file
-    that fails is a line in failures.jsonl, and the rest goes on.
+    Outputs that are complete and match the model and the settings are skipped, so running the same command
+    again resumes it. A file that fails is noted in failures.jsonl, and the others go on.
 
     \b
     Examples:

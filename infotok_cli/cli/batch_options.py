@@ -28,7 +28,7 @@ class FileOptions:
         typer.Option(
             "--shard",
             metavar="I/N",
-            help="Do part I of N only, I from 0.",
+            help="Do only part I of N, counted from 0.",
             show_default="RANK and WORLD_SIZE, else a Slurm array's, else all",
             rich_help_panel=FILES_PANEL,
         ),
@@ -53,21 +53,21 @@ class FileOptions:
         bool,
         typer.Option(
             "--psnr",
-            help="Decode what was encoded, for a column psnr_db in the stats.",
+            help="Also decode each file and record its PSNR, in the column psnr_db of the stats.",
             rich_help_panel=FILES_PANEL,
         ),
     ] = False
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="List what would be done, and do nothing.", rich_help_panel=FILES_PANEL
+            "--dry-run", help="List what would be done, and do nothing else.", rich_help_panel=FILES_PANEL
         ),
     ] = False
     missing: Annotated[
         bool,
         typer.Option(
             "--missing",
-            help="Print the rows without an output, such as 0-3,7, and do nothing.",
+            help="Print the numbers of rows that have no output yet, such as 0-3,7, and do nothing else.",
             rich_help_panel=FILES_PANEL,
         ),
     ] = False
@@ -94,8 +94,8 @@ class PlaceOptions:
             "--workers",
             metavar="N",
             parser=quantities.whole("--workers", least=1),
-            help="Processes, each with a model and its part of the threads; with --gpus, for each device; "
-            "with Ray, actors.",
+            help="Processes, each with its own model and its share of the threads; with --gpus so many for "
+            "each device, with Ray so many actors.",
             show_default="1; with Ray as many as there is room for",
             rich_help_panel=PLACES_PANEL,
         ),
@@ -105,7 +105,7 @@ class PlaceOptions:
         typer.Option(
             "--gpus",
             metavar="N|LIST",
-            help="One model on each of N CUDA devices, or on those of a list such as 0,2 (or 3, for one).",
+            help="One model on each of N CUDA devices, or on those in a list: 0,2 for two, 3, for one.",
             show_default="one device",
             rich_help_panel=PLACES_PANEL,
         ),

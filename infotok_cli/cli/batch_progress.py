@@ -25,7 +25,7 @@ class BatchBar:
         self._tokens = 0
 
     def started(self, files: int) -> None:
-        """So many files are to come."""
+        """This many files are to come."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, total=files)
 

@@ -105,7 +105,7 @@ def _check_names(files: list[Path], source: Path | None, output: Path | None, ov
 
 def table_text(sides: tuple[Side, ...]) -> list[str]:
     """Lines of the table; columns that were not measured are left out."""
-    from infotok_cli.cli.render import aligned
+    from infotok_cli.cli.tables import aligned
 
     measured = sides[0].quality is not None
     rows = [HEADINGS if measured else HEADINGS[:-2], *map(_cells, sides)]

@@ -12,7 +12,7 @@ import typer
 from infotok_cli.cli import options, quantities
 from infotok_cli.cli.file_checks import check_distinct, check_file_output, check_folder_output, check_input
 from infotok_cli.cli.model_options import CodecOptions
-from infotok_cli.cli.output import detail, print_out, tell, warn
+from infotok_cli.cli.output import detail, print_out, tell, warn, warn_of_each
 from infotok_cli.cli.output_names import beside
 from infotok_cli.cli.pipes import input_of, is_piped, output_of, reader_may_leave
 from infotok_cli.cli.time_options import TimeOptions
@@ -160,10 +160,9 @@ def _check_input(source: Path, skip_bad: bool) -> None:
 def _show(report: DecodeReport, as_json: bool) -> None:
     from infotok_cli.cli import render
 
-    for line in render.shortened(report.lost):
-        warn(line)
+    warn_of_each(report.lost)
     for warning in report.warnings:
-        warn(render.spelled(warning))
+        warn(warning)
     if as_json:
         print_out(render.json_of_run(report))
     else:
@@ -187,7 +186,7 @@ def _target(source: Path, output: str | None, overwrite: bool) -> Path:
 
 
 def _check_output(target: Path, overwrite: bool) -> None:
-    from infotok_cli.video.writer import is_png_folder
+    from infotok_cli.video.frame_writer import is_png_folder
 
     if is_png_folder(target):
         check_folder_output(target, overwrite)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from infotok_cli.cli import options
 from infotok_cli.cli.model_options import Device, Kernels, Model
 from infotok_cli.cli.output import print_out
+from infotok_cli.cli.tables import named_lines
 from infotok_cli.wording import size_in_words
 
 if TYPE_CHECKING:
@@ -38,13 +38,13 @@ def doctor(
       infotok doctor --json > report.json
       infotok doctor --kernels reference
     """
+    from infotok_cli.cli.json_values import json_line
     from infotok_cli.cli.progress import progress
-    from infotok_cli.cli.render import json_values
     from infotok_cli.codec.doctor import examine
 
     with progress() as bar:
         report = examine(model, device, kernels, bar.describe)
-    print_out(json.dumps(json_values(report)) if as_json else text_of(report))
+    print_out(json_line(report) if as_json else text_of(report))
     if report.exit_code:
         raise typer.Exit(report.exit_code)
 
@@ -80,5 +80,4 @@ def text_of(report: DoctorReport) -> str:
             )
         )
     rows += [("problem", problem) for problem in report.problems] or [("result", "everything works")]
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+    return named_lines(rows)

@@ -11,18 +11,23 @@ import typer
 
 from infotok_cli.cli import options
 from infotok_cli.cli.file_checks import check_distinct, check_file_output, check_input
-from infotok_cli.cli.output import print_out, tell, warn
+from infotok_cli.cli.output import print_out, printable, tell, warn_of_each
 from infotok_cli.cli.output_names import check_itk_name
 from infotok_cli.cli.pipes import all_seekable, is_piped, output_of, reader_may_leave
 from infotok_cli.cli.time_options import TimeOptions
 from infotok_cli.container.layout import MAGIC
 from infotok_cli.errors import UsageError
 from infotok_cli.places import Source
+from infotok_cli.wording import counted
 
 if TYPE_CHECKING:
     from infotok_cli.itk.edit import EditReport
 
 Output = Annotated[Path, options.output_option("OUT.itk", "The file to write; - is standard output.")]
+
+
+_NAMED_INPUTS = 4
+"""Files that a line about a join names all of."""
 
 
 def register(app: typer.Typer) -> None:
@@ -144,11 +149,31 @@ def _opened(
 
 
 def _show(report: EditReport, as_json: bool) -> None:
-    from infotok_cli.cli import render
-
-    for line in render.shortened(report.notes):
-        warn(line)
+    warn_of_each(report.notes)
     if as_json:
-        print_out(render.json_of_edit(report))
+        from infotok_cli.cli.json_values import json_line
+
+        print_out(json_line(report))
     else:
-        tell(render.edit_line(report))
+        tell(report_line(report))
+
+
+def report_line(report: EditReport) -> str:
+    """What a cut, a join or a repair wrote, on one line."""
+    from infotok_cli.cli.render import sized
+
+    inputs = [printable(name) for name in report.inputs]
+    if len(inputs) > _NAMED_INPUTS:
+        inputs[1:] = [f"{len(inputs) - 1} more"]
+    extra = [
+        f", {counted(count, what)}"
+        for count, what in (
+            (report.lost_frames, "lost frame"),
+            (report.hidden_frames, "hidden frame"),
+        )
+        if count
+    ]
+    return (
+        f"{' + '.join(inputs)} -> {sized(report.output, report.size_bytes)}: "
+        f"{counted(report.frames, 'frame')} in {counted(report.segments, 'segment')}{''.join(extra)}"
+    )

@@ -65,7 +65,7 @@ def encode(
         typer.Option(
             "--fps",
             metavar="N",
-            help="Pictures per second of a folder, such as 25 or 30000/1001.",
+            help="Frame rate for a folder of pictures, such as 25 or 30000/1001.",
             show_default="30",
             rich_help_panel=options.INPUT_PANEL,
         ),
@@ -73,7 +73,8 @@ def encode(
     skip_bad: Annotated[
         bool,
         options.skip_bad_option(
-            "Encode a damaged video too: lost frames repeat the last good one, as a warning tells.",
+            "Encode a damaged video too: the last good frame stands in for lost ones, and a warning "
+            "says where.",
             panel=options.INPUT_PANEL,
         ),
     ] = False,
@@ -135,7 +136,7 @@ def _show(report: EncodeReport, as_json: bool) -> None:
     from infotok_cli.cli import render
 
     for warning in report.warnings:
-        warn(render.spelled(warning))
+        warn(warning)
     if as_json:
         print_out(render.json_of_run(report))
     else:

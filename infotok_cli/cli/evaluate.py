@@ -10,9 +10,10 @@ import typer
 from infotok_cli.cli import encode_options, options, quantities
 from infotok_cli.cli.evaluate_options import MeasureOptions, TargetOptions, to_text
 from infotok_cli.cli.model_options import Device, Kernels, Model
-from infotok_cli.cli.output import print_err, print_out
+from infotok_cli.cli.output import print_out, warn
 from infotok_cli.cli.time_options import End, Frames
 from infotok_cli.errors import UsageError
+from infotok_cli.wording import counted
 
 RUN_PANEL = "How it runs"
 
@@ -64,11 +65,11 @@ def evaluate(
     json: options.Json = False,
     yes: options.Overwrite = False,
 ) -> None:
-    """Measure quality against real bits, through files on disk, beside other codecs.
+    """Measure quality against the bits of real files, and compare with other codecs.
 
     Figures are means over the frames of a clip, then over clips; bits are those of the whole file.
     At rate 1 all routers and allocations keep every position, so it is measured once. docs/EVAL.md
-    says what each number is.
+    explains every number.
 
     \b
     Examples:
@@ -103,12 +104,14 @@ def evaluate(
     rows = merged(ours, before)
     strangers = {row.clip_key for row in before} - {row.clip_key for row in ours}
     if strangers:
-        print_err(
-            f"{len(strangers)} clips of --with are left out: this run has none with their content and frames"
+        are = "is" if len(strangers) == 1 else "are"
+        warn(
+            f"{counted(len(strangers), 'clip')} of --with {are} left out: this run has none with the same "
+            "content and frames"
         )
     document = as_json(rows, sweep, engine)
     targets.write(rows, document)
     if json:
-        print_out(to_text(document))
+        print_out(to_text(document, is_line=True))
     else:
         show(rows)

@@ -80,8 +80,8 @@ class MeasureOptions:
         typer.Option(
             "--anchors-keyint",
             metavar="N",
-            help="Measure every anchor also with a keyframe at least every N frames; segment: as often as "
-            "ours.",
+            help="Also measure every anchor with a keyframe at least every N frames; 'segment' means once a "
+            "segment, as ours.",
             show_default="each encoder's own only",
             rich_help_panel=COMPARE_PANEL,
         ),
@@ -91,7 +91,7 @@ class MeasureOptions:
         typer.Option(
             metavar="NAME,...",
             help=f"Metrics: {', '.join(METRIC_NAMES)} ({shares(METRIC_NAMES.values(), 'name')}). All but the "
-            "first three need the extra perceptual. PSNR is always measured.",
+            "first three need the extra 'perceptual'. PSNR is always measured.",
             rich_help_panel=COMPARE_PANEL,
         ),
     ] = ",".join(DEFAULT_METRICS)
@@ -138,7 +138,7 @@ class TargetOptions:
         typer.Option(
             "--csv",
             metavar="OUT.csv",
-            help="Write a row per clip and setting.",
+            help="Write a CSV row per clip and setting.",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None
@@ -147,7 +147,7 @@ class TargetOptions:
         typer.Option(
             "--compare-csv",
             metavar="OUT.csv",
-            help="Write a row per pair of curves and metric: differences and their intervals.",
+            help="Write a CSV row per pair of curves and metric: differences and their confidence intervals.",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None
@@ -164,7 +164,7 @@ class TargetOptions:
         bool,
         typer.Option(
             "--published",
-            help="Draw what others published of their tokenizers into the plot too (on other clips).",
+            help="Also plot what others have published about their tokenizers, on other clips.",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = False
@@ -230,6 +230,6 @@ class TargetOptions:
             plot_curves(rows, self.plot, overwrite=True, published=self.published)
 
 
-def to_text(document: dict[str, object]) -> str:
-    """JSON text of a run's results, as it is written to a file and to stdout."""
-    return json.dumps(document, indent=1)
+def to_text(document: dict[str, object], *, is_line: bool = False) -> str:
+    """JSON text of a run's results: indented, as a file has it, or all on one line."""
+    return json.dumps(document, indent=None if is_line else 1)

@@ -92,7 +92,7 @@ def parse_keyint(text: str, anchors: str) -> int | None:
         return None
     if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= LONGEST_KEYINT):
         raise UsageError(
-            f"--anchors-keyint {text!r} is no number of frames",
+            f"--anchors-keyint {text!r} is not a number of frames",
             way_out=f"give 1 to {LONGEST_KEYINT}, or {SEGMENT} for the length of a segment",
         )
     return int(text)

@@ -10,7 +10,7 @@ import typer
 from infotok_cli.cli import options, quantities
 from infotok_cli.cli.file_checks import check_distinct, check_file_output, check_input
 from infotok_cli.cli.model_options import Model
-from infotok_cli.cli.output import print_out, tell, warn
+from infotok_cli.cli.output import print_out, printable, tell, warn
 from infotok_cli.cli.pipes import is_piped, output_of, reader_may_leave, seekable
 from infotok_cli.container.layout import MAGIC
 from infotok_cli.errors import UsageError
@@ -75,7 +75,7 @@ def export(
         typer.Option(
             "--marks",
             metavar="A,B",
-            help="Ids between tokens: step, skip, segment-end, video-end.",
+            help="Marks to put between tokens: any of step, skip, segment-end and video-end.",
             show_default="none",
             rich_help_panel=SEQUENCES_PANEL,
         ),
@@ -86,7 +86,7 @@ def export(
             "--id-offset",
             parser=quantities.whole("--id-offset"),
             metavar="N",
-            help="Add N to every id; int32 where 16 bits do not hold it.",
+            help="Add N to every id; the ids become int32 where 16 bits are too few.",
             rich_help_panel=SEQUENCES_PANEL,
         ),
     ] = 0,
@@ -95,7 +95,7 @@ def export(
         typer.Option(
             "--document",
             metavar="video|segment",
-            help="What a document is.",
+            help="Whether each video or each segment is a document.",
             show_default="video",
             rich_help_panel=SEQUENCES_PANEL,
         ),
@@ -106,14 +106,14 @@ def export(
             "--shard-size",
             parser=quantities.size("--shard-size"),
             metavar="BYTES",
-            help="About how much a tar of webdataset holds.",
+            help="Approximate size of each webdataset tar.",
             show_default="1G",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
     skip_bad: Annotated[
         bool,
-        options.skip_bad_option("Training data: leave damaged files out, with a warning each."),
+        options.skip_bad_option("For training data: leave out damaged files, with a warning for each."),
     ] = False,
     model: Model = None,
     overwrite: options.Overwrite = False,
@@ -124,9 +124,9 @@ def export(
 
     Flat ids are one sequence of uint16 per segment: ids below 64,000 are tokens, those above are runs of
     dropped positions and marks (docs/FORMAT.md). 'infotok import' makes the same .itk file again, byte for
-    byte, but for sound and frame times, which are left out.
+    byte, except for sound and frame times, which are left out.
 
-    Training data (docs/TRAINING_DATA.md) goes one way: files, folders and their sources in one data set.
+    Training data (docs/TRAINING_DATA.md) holds many files, with where each is from; it is not imported again.
 
     \b
     Examples:
@@ -175,12 +175,12 @@ def _check_flat(sources: list[Path], only_training: dict[str, object]) -> None:
     """Raise UsageError for what flat ids cannot have: options of training data, and several files."""
     for name in (name for name, value in only_training.items() if value):
         raise UsageError(
-            f"{name} is for training data", way_out="add --format megatron, say, or leave it out"
+            f"{name} is for training data", way_out="add a format such as --format megatron, or leave it out"
         )
     if len(sources) > 1:
         raise UsageError(
             f"flat ids are of one file, and {len(sources)} are given",
-            way_out="export them one by one, or choose --format megatron, say",
+            way_out="export them one by one, or choose a format such as --format megatron",
         )
 
 
@@ -242,11 +242,9 @@ def _show_training(report: TrainingReport, as_json: bool) -> None:
         lost = counted(report.lost_segments, "segment")
         warn(f"left out: {lost} that a repair could not save")
     if as_json:
-        import json
+        from infotok_cli.cli.json_values import json_line
 
-        from infotok_cli.cli.render import json_values
-
-        print_out(json.dumps(json_values(report)))
+        print_out(json_line(report))
         return
     tell(
         f"{sized(report.output, report.size_bytes)}: {counted(report.tokens, 'token')} in "
@@ -307,11 +305,19 @@ def _target(source: Path, output: Path | None, suffix: str) -> Path:
 
 
 def _show(report: FlatReport, as_json: bool) -> None:
-    from infotok_cli.cli import render
-
-    for warning in render.flat_warnings(report):
+    left_out = " and ".join(report.left_out)
+    warnings = [f"{report.input}: flat ids leave out its {left_out}"] if left_out else []
+    for warning in warnings:
         warn(warning)
     if as_json:
-        print_out(render.json_of_flat(report))
+        from infotok_cli.cli.json_values import json_line
+
+        print_out(json_line(report, warnings=warnings))
         return
-    tell(render.flat_line(report))
+    from infotok_cli.cli.render import sized
+
+    tell(
+        f"{printable(report.input)} -> {sized(report.output, report.size_bytes)}: "
+        f"{counted(report.ids, 'flat id')} ({counted(report.tokens, 'token')}) "
+        f"in {counted(report.segments, 'segment')}"
+    )

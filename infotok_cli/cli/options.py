@@ -12,10 +12,10 @@ from infotok_cli.cli import output
 OUTPUT_PANEL = "Output"
 BUDGET_PANEL = "How many tokens (at most one of these)"
 TOKENS_PANEL = "Where tokens go"
-SELECTION_PANEL = "What is read"
+SELECTION_PANEL = "Input"
 INPUT_PANEL = "Damaged videos and folders of pictures"
 MODEL_PANEL = "How the model runs"
-MESSAGES_PANEL = "What is said"
+MESSAGES_PANEL = "Messages"
 
 
 def _set_quiet(wanted: bool) -> bool:
@@ -57,7 +57,7 @@ NoAudio = Annotated[
     typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=SELECTION_PANEL),
 ]
 Original = Annotated[
-    Path | None, source_option("The video that was encoded: shows it beside the decoded one, with PSNR.")
+    Path | None, source_option("The video that was encoded, to show beside the decoded one, with PSNR.")
 ]
 Overwrite = Annotated[
     bool,
@@ -98,7 +98,7 @@ Verbose = Annotated[
 ]
 ShowBad = Annotated[
     bool,
-    skip_bad_option("Show a damaged file too: what is lost is striped, and a good frame stands for it."),
+    skip_bad_option("Show a damaged file too, with stripes over what is lost and a good frame in its place."),
 ]
 ItkFile = Annotated[
     Path, typer.Argument(metavar="FILE.itk", help="A file made by 'infotok encode'.", show_default=False)

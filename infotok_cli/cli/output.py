@@ -7,12 +7,15 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import typer
 
 from infotok_cli.cli import exit_codes
 from infotok_cli.errors import InfotokError, OutputError
+
+MOST_WARNINGS = 20
 
 
 @dataclass
@@ -90,9 +93,18 @@ def detail(text: str) -> None:
         tell(text)
 
 
-def warn(text: str) -> None:
+def warn(what: str | InfotokError) -> None:
     """Say on stderr what a person should know though all went on."""
+    text = what if isinstance(what, str) else what.text(option_name)
     print_err(json.dumps({"warning": text}) if voice.as_json else f"infotok: warning: {text}")
+
+
+def warn_of_each(lines: Sequence[str]) -> None:
+    """Warn of the first things, and say how many more there are."""
+    for line in lines[:MOST_WARNINGS]:
+        warn(line)
+    if len(lines) > MOST_WARNINGS:
+        warn(f"and {len(lines) - MOST_WARNINGS:,} more")
 
 
 def print_error(error: InfotokError) -> None:

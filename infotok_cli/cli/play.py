@@ -11,7 +11,7 @@ import typer
 from infotok_cli.cli import options, quantities
 from infotok_cli.cli.file_checks import check_input
 from infotok_cli.cli.model_options import ModelOptions
-from infotok_cli.cli.output import printable, tell, warn
+from infotok_cli.cli.output import printable, tell, warn_of_each
 from infotok_cli.cli.pipes import is_piped, seekable
 from infotok_cli.cli.time_options import Duration, End, Start, end_of
 from infotok_cli.errors import UsageError
@@ -72,7 +72,6 @@ def play(
         check_input(source_file)
     chosen = _player(player)
 
-    from infotok_cli.cli import render
     from infotok_cli.cli.progress import progress
     from infotok_cli.container.layout import MAGIC
     from infotok_cli.container.reader import ItkReader
@@ -87,8 +86,7 @@ def play(
                 reader=reader, engine=engine, start_seconds=start, end_seconds=until, skip_bad=skip_bad
             )
         played = _play(film, chosen, heat=heat, audio=not no_audio)
-    for line in render.shortened(list(dict.fromkeys(film.lost))):  # what was played twice is told once
-        warn(line)
+    warn_of_each(list(dict.fromkeys(film.lost)))  # what was played twice is told once
     tell(_in_words(played, printable(reader.name)))
 
 
@@ -101,7 +99,7 @@ def _player(choice: str) -> Player | None:
         if not sys.stdout.isatty():
             others = "" if choice == TERMINAL else ", and there is no player with a display"
             raise UsageError(
-                f"standard output is no terminal to play on{others}",
+                f"standard output is not a terminal to play on{others}",
                 way_out="run it in a terminal, or install mpv and run it on a desktop",
             )
         from infotok_cli.cli.screen import check_size

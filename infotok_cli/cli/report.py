@@ -10,7 +10,7 @@ import typer
 from infotok_cli.cli import options
 from infotok_cli.cli.file_checks import check_distinct, check_file_output, check_input
 from infotok_cli.cli.model_options import ModelOptions
-from infotok_cli.cli.output import print_out, printable, tell, warn
+from infotok_cli.cli.output import print_out, printable, tell, warn_of_each
 from infotok_cli.errors import UsageError
 from infotok_cli.wording import counted, size_in_words
 
@@ -75,7 +75,6 @@ def report(
         check_distinct(path, target)
     check_file_output(target, overwrite)
 
-    from infotok_cli.cli import render
     from infotok_cli.cli.progress import progress
     from infotok_cli.container.reader import ItkReader
     from infotok_cli.view.report import Report, make_report
@@ -88,8 +87,7 @@ def report(
         bar.started(frames)
         bar.describe("decoding")
         made = make_report(wish, target, engine, overwrite=overwrite, written=bar.done)
-    for line in render.shortened(made.notes):
-        warn(line)
+    warn_of_each(made.notes)
     if as_json:
         import json
 

@@ -54,7 +54,7 @@ def inspect(
       infotok inspect *.itk --json
       infotok inspect clip.itk --verify
     """
-    from infotok_cli.cli import render
+    from infotok_cli.cli import file_view
     from infotok_cli.itk.report import report_file, verify_file
 
     def show(source: Source, first: bool) -> None:
@@ -62,9 +62,9 @@ def inspect(
             verify_file(source, model)
         report = report_file(source)
         if as_json:
-            print_out(render.json_of_file(report, verified=verify))
+            print_out(file_view.json_of_file(report, verified=verify))
         else:
-            print_out(("" if first else "\n") + render.inspect_table(report, verified=verify))
+            print_out(("" if first else "\n") + file_view.inspect_table(report, verified=verify))
 
     for_each(sources, show)
 
@@ -89,7 +89,7 @@ def stats(
             "--segment",
             parser=quantities.whole("--segment"),
             metavar="N",
-            help="The map of the frame is of this segment, from 0.",
+            help="Draw the map of this segment, counted from 0.",
             show_default="the mean over time",
             rich_help_panel=options.SELECTION_PANEL,
         ),
@@ -99,7 +99,7 @@ def stats(
         typer.Option(
             "--plot",
             metavar="FILE",
-            help="Draw chart and map into this .png, .svg or .pdf (extra: plots).",
+            help="Draw chart and map into this .png, .svg or .pdf (needs the extra 'plots').",
             show_default="none",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
@@ -125,7 +125,7 @@ def stats(
         raise UsageError("--csv and --summary exclude each other", way_out="give only one of them")
     if plot is not None:
         _check_plot(plot, sources, overwrite)
-    from infotok_cli.cli import render
+    from infotok_cli.cli import file_view
     from infotok_cli.itk.report import report_stats
 
     several = len(sources) > 1
@@ -137,9 +137,9 @@ def stats(
 
             write_plot(report, plot, overwrite)
         if as_json:
-            print_out(render.json_of_stats(report, summary=summary))
+            print_out(file_view.json_of_stats(report, summary=summary))
         elif as_csv:
-            print_out(render.csv_of_stats(report, headings=first, name=str(source) if several else None))
+            print_out(file_view.csv_of_stats(report, headings=first, name=str(source) if several else None))
         else:
             from infotok_cli.cli.stats_view import print_stats
 

@@ -89,7 +89,7 @@ class Screen:
     """Columns that the lines of `put` take."""
 
     def keys(self, timeout: float) -> list[str]:
-        """Keys that are pressed within so many seconds: characters, or the names in `KEYS`."""
+        """Keys that are pressed within this many seconds: characters, or the names in `KEYS`."""
         if self._keys is None:
             time.sleep(timeout)
             return []

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from infotok_cli.cli import charts, render
+from infotok_cli.cli import charts
 from infotok_cli.cli.output import can_show, print_out, printable, tell, terminal_height, terminal_width
+from infotok_cli.cli.tables import aligned
 from infotok_cli.itk.report import SegmentReport, StatsReport
 from infotok_cli.wording import counted, size_in_words
 
@@ -126,10 +127,10 @@ def _table(
     total, _ = _merged(report.segments)
     cells = [
         HEADINGS,
-        *(render.segment_cells(row, last) for row, last in rows),
-        ["total", "0.000", f"{total.end_seconds:.3f}", *render.count_cells(total)],
+        *(_segment_cells(row, last) for row, last in rows),
+        ["total", "0.000", f"{total.end_seconds:.3f}", *_count_cells(total)],
     ]
-    lines = render.aligned([row[HEADINGS.index(name)] for name in columns] for row in cells)
+    lines = aligned([row[HEADINGS.index(name)] for name in columns] for row in cells)
     rule = glyphs.floor * len(lines[0])
     room = min(LONGEST_BAR, width - len(lines[0]) - 2)
     if room >= 4:
@@ -137,6 +138,23 @@ def _table(
         bars = ["", *(charts.bar(rate, room, glyphs) for rate in rates)]
         lines = [f"{line}  {drawn}".rstrip() for line, drawn in zip(lines, bars, strict=True)]
     return [*lines[:-1], rule, lines[-1]]
+
+
+def _segment_cells(row: SegmentReport, last: int | None = None) -> list[str]:
+    """A row of the human table; `last` is the last segment where several were merged."""
+    name = str(row.number) if last is None or last == row.number else f"{row.number}-{last}"
+    return [name, f"{row.start_seconds:.3f}", f"{row.end_seconds:.3f}", *_count_cells(row)]
+
+
+def _count_cells(row: SegmentReport) -> list[str]:
+    """Positions, tokens, rate and bytes of a row."""
+    return [
+        f"{row.positions:,}",
+        f"{row.tokens:,}",
+        f"{row.token_rate:.3f}",
+        f"{row.map_bytes:,}",
+        f"{row.token_bytes:,}",
+    ]
 
 
 def _merged(segments: Sequence[SegmentReport]) -> Merged:

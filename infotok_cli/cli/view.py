@@ -11,7 +11,7 @@ import typer
 from infotok_cli.cli import options
 from infotok_cli.cli.file_checks import check_distinct, check_file_output, check_input
 from infotok_cli.cli.model_options import ModelOptions
-from infotok_cli.cli.output import print_out, printable, tell, warn
+from infotok_cli.cli.output import print_out, printable, tell, warn_of_each
 from infotok_cli.cli.time_options import At, End, Frame, Start
 from infotok_cli.errors import UsageError
 
@@ -80,7 +80,6 @@ def view(
 
     import tempfile
 
-    from infotok_cli.cli import render
     from infotok_cli.container.reader import ItkReader
     from infotok_cli.view.scene import Scene, Wish
 
@@ -95,8 +94,7 @@ def view(
         scene = Scene(source_file, reader, run.engine(), wish, Path(scratch))
         write = _write_still if still else _write_moving
         shown = write(scene, target, overwrite)
-    for line in render.shortened(scene.notes):
-        warn(line)
+    warn_of_each(scene.notes)
     if as_json:
         _print_json(source_file, target, shown)
     else:

@@ -17,7 +17,7 @@ def batches(
 ) -> Iterator[list[Item]]:
     """Neighbours of one kind, in order, at most `size` together.
 
-    Given away as soon as they are so many, or one `ends` its batch: no item is waited for in vain.
+    Given away as soon as there are this many, or one `ends` its batch: no item is waited for in vain.
     """
     batch: list[Item] = []
     for item in items:

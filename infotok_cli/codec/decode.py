@@ -16,7 +16,7 @@ from infotok_cli.codec.run_report import RunReport
 from infotok_cli.errors import InfotokError
 from infotok_cli.itk.playback import Chunk
 from infotok_cli.model.engine import Engine
-from infotok_cli.video.writer import FrameWriter
+from infotok_cli.video.frame_writer import FrameWriter
 
 
 @dataclass(frozen=True, kw_only=True)

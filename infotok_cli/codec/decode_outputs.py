@@ -16,8 +16,9 @@ from infotok_cli.places import FileOutput, Place, output_of
 from infotok_cli.sound import AudioTrack
 from infotok_cli.tags import NO_TAGS, Tags
 from infotok_cli.video.encoders import CHOOSABLE_FORMATS
+from infotok_cli.video.frame_writer import FrameWriter, check_video_name, is_png_folder
 from infotok_cli.video.png_folder import PngWriter
-from infotok_cli.video.writer import FrameWriter, VideoWriter, check_video_name, is_png_folder
+from infotok_cli.video.writer import VideoWriter
 from infotok_cli.video.y4m import Y4mWriter
 
 StreamFormat = Literal["mkv", "y4m"]

@@ -27,7 +27,7 @@ POSITION_BYTES = 25_000
 """Memory for each token-grid position that goes through the network at once, in float32 on a CPU."""
 
 FURTHER_BYTES = 2_000
-"""The same for each position beyond, as larger grids go through it in bands of rows.
+"""Memory for each position beyond those of one such pass, as larger grids go through it in bands of rows.
 
 Measured (peak resident memory, one thread): 0.42 GB at 64x48, 0.85 GB at 456x256 and 1.4 GB at 1276x720, 32
 frames each, 1.2 GB for a picture of 4000x3000. Many segments take more: 2.0 GB for ten of them at 456x256.
@@ -129,7 +129,7 @@ def forecast(job: EncodeJob, name: str) -> Forecast:
 
 
 def total_positions(header: Header, frames: int) -> int:
-    """Token-grid positions of so many frames."""
+    """Token-grid positions of this many frames."""
     whole, rest = divmod(frames, header.segment_frames)
     return whole * header.positions() + (header.positions(rest) if rest else 0)
 

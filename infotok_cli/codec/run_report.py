@@ -30,7 +30,7 @@ class RunReport:
     backend: str
     """Kernels that ran: reference or triton."""
     batch_segments: int
-    """Segments that went through the network at once, where there were so many of one shape."""
+    """Segments that went through the network at once, where there were as many of one shape."""
     compiled: bool
     """Whether torch.compile took the transformer blocks."""
     seconds: float

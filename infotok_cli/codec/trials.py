@@ -13,7 +13,7 @@ from infotok_cli.model.tokenizer import Analysis
 from infotok_cli.video.video_info import Frame
 
 TRIAL_EVERY = 4
-"""One segment in so many of a group is a trial; all are in a group of no more than these."""
+"""One segment in this many of a group is a trial; all are in a group of no more than these."""
 
 
 def may_be_trial(number: int) -> bool:
@@ -22,7 +22,7 @@ def may_be_trial(number: int) -> bool:
 
 
 def is_trial(number: int, segments: int) -> bool:
-    """Whether it is one in a group of so many segments."""
+    """Whether it is one in a group of this many segments."""
     return segments <= TRIAL_EVERY or number % TRIAL_EVERY == 0
 
 

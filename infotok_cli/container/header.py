@@ -108,7 +108,7 @@ class Header:
         return math.prod(self.grid(frames))
 
     def seconds(self, frames: int, ticks: int) -> Fraction:
-        """How long shown frames last: so many ticks in a file with frame times, else this many frames."""
+        """How long shown frames last: this many ticks in a file with frame times, else this many frames."""
         return ticks * self.time_base if self.has_times else frames / self.frame_rate
 
     def pack(self) -> bytes:

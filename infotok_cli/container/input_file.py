@@ -70,7 +70,7 @@ class InputFile:
         return InputError(what, way_out=way_out, where=self.name)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Exactly so many bytes; InputError where the file, as it is now, has fewer."""
+        """Exactly this many bytes; InputError where the file, as it is now, has fewer."""
         try:
             with self._lock:
                 self.stream.seek(offset)

@@ -218,7 +218,7 @@ class ItkStream:
         return frame
 
     def _read(self, length: int, what: str) -> bytes:
-        """Exactly so many bytes; the memory grows with what arrives, not with what a length claims."""
+        """Exactly this many bytes; the memory grows with what arrives, not with what a length claims."""
         parts, missing = [], length
         while missing:
             try:

@@ -203,7 +203,7 @@ def _rank(rank: int | None, world_size: int | None) -> tuple[int, int]:
             found = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
         except ValueError as error:
             raise UsageError(
-                f"RANK and WORLD_SIZE are no numbers ({error})", way_out="unset them, or give `rank`"
+                f"RANK and WORLD_SIZE are not numbers ({error})", way_out="unset them, or give `rank`"
             ) from error
     number = found[0] if rank is None else rank
     count = found[1] if world_size is None else world_size

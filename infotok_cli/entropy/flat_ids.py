@@ -35,8 +35,6 @@ SKIP = 64_512
 LONGEST_SKIP = 1024
 LONGEST_SEGMENT = 64
 
-MARKS = {"SEGMENT": SEGMENT, "STEP": STEP, "LOST": LOST, "FILE": FILE}
-
 
 @dataclass(frozen=True)
 class FlatSegment:

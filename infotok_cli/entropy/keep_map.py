@@ -117,7 +117,7 @@ def decode_levels(data: bytes, grid: Grid, tokens: int | None = None) -> NDArray
     """Block levels `[bt, bh, bw]` of `encode_levels`; with `tokens` they must add up to it.
 
     Raises:
-        InputError: `data` is not the code of any levels of this grid, or of none with so many tokens;
+        InputError: `data` is not the code of any levels of this grid, or of none with this many tokens;
             decoding stops as soon as that is clear.
     """
     decoder = BitDecoder(data, _LEVEL_CONTEXTS)
@@ -180,10 +180,10 @@ def encode_positions(keep: NDArray[np.bool_]) -> bytes:
 
 
 def decode_positions(data: bytes, grid: Grid, tokens: int | None = None) -> NDArray[np.bool_]:
-    """Keep map `[t, h, w]` of `encode_positions`; with `tokens` it must keep so many positions.
+    """Keep map `[t, h, w]` of `encode_positions`; with `tokens` it must keep this many positions.
 
     Raises:
-        InputError: `data` is not the code of any map of this grid, or of none with so many tokens;
+        InputError: `data` is not the code of any map of this grid, or of none with this many tokens;
             decoding stops as soon as that is clear.
     """
     decoder = BitDecoder(data, _POSITION_CONTEXTS)

@@ -24,7 +24,7 @@ def codebook_size(levels: Sequence[int]) -> int:
 
 
 def packed_bytes(tokens: int, levels: Sequence[int]) -> int:
-    """Bytes that `pack_raw` gives for so many tokens."""
+    """Bytes that `pack_raw` gives for this many tokens."""
     codebook_size(levels)
     return 2 * tokens
 

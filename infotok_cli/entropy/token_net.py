@@ -63,7 +63,7 @@ _CLASS_INPUTS = PRESENT * np.concatenate([np.repeat(_UNITS, 8, axis=1), np.tile(
 
 
 def input_count(channels: int) -> int:
-    """Inputs of the network for tokens of so many FSQ channels."""
+    """Inputs of the network for tokens of this many FSQ channels."""
     return len(OFFSETS) * (channels + 1) + CLASSES
 
 

@@ -22,7 +22,7 @@ class Metric:
     better: Literal["up", "down"] = "up"
     decimals: int = 4
     every: int = 1
-    """One frame in so many is measured; odd, so that every place in a latent step has its turn."""
+    """One frame in this many is measured; odd, so that every place in a latent step has its turn."""
     cpu_seconds: float
     """Processor time of a measured frame of 456x256."""
     smallest_side: int = 1

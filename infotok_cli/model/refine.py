@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from infotok_cli.model.tokenizer import Tokenizer
+from infotok_kernels import nearest_codes
 
 STRIDE = 0.2
 """First move of a typical code, in steps between levels; falls linearly to 0."""
@@ -40,7 +41,7 @@ def refine_codes(model: Tokenizer, video: Tensor, codes: Tensor, keep: Tensor, s
     best, least = place, float("inf")
     momentum, square = torch.zeros_like(place), torch.zeros(())
     for step in range(steps + 1):
-        nearest = _round(place, sizes) * kept
+        nearest = nearest_codes(place, model.config.levels) * kept
         loss, gradient = _error(model, video, nearest, keep, with_gradient=step < steps)
         if loss < least:
             best, least = nearest, loss
@@ -51,10 +52,6 @@ def refine_codes(model: Tokenizer, video: Tensor, codes: Tensor, keep: Tensor, s
         direction = momentum / (1 - MOMENTUM ** (step + 1)) / (square.sqrt() + 1e-20)
         place = (place - STRIDE * (1 - step / (steps + 1)) * 2 / sizes * direction).clamp(-1, 1)
     return best
-
-
-def _round(codes: Tensor, sizes: Tensor) -> Tensor:
-    return ((codes + 1) * (sizes / 2)).round() * 2 / sizes - 1
 
 
 @torch.enable_grad()

@@ -6,13 +6,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from infotok_cli.metrics import psnr_of_error
 from infotok_cli.model.engine import Runtime
-from infotok_cli.model.pixels import to_signal
+from infotok_cli.model.pixels import to_pixels, to_signal
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.train.frame_cache import CropShape, centre_crop
 from infotok_cli.train.masking import keep_at_rate
 
 HELD_RATES = (1.0, 0.75, 0.5, 0.25)
+
+LEAST_ERROR = 1e-3
+"""Mean squared error that a frame counts with at least: 78 dB."""
 
 
 class HeldOut:
@@ -22,20 +26,20 @@ class HeldOut:
         self.crops = torch.from_numpy(np.stack([centre_crop(tile, shape) for tile in tiles]))
         self.runtime = runtime
 
-    def _batches(self) -> list[torch.Tensor]:
-        return [to_signal(part.to(self.runtime.device)) for part in torch.split(self.crops, 8)]
-
     @torch.no_grad()
     def psnr(self, model: Tokenizer) -> dict[float, float]:
         """Mean over frames of PSNR in dB by token rate; blocks chosen by the head, or prefixes."""
         sums: dict[float, list[float]] = {rate: [] for rate in HELD_RATES}
-        for video in self._batches():
+        for part in torch.split(self.crops, 8):
+            pixels = part.to(self.runtime.device)
             with self.runtime.autocast():
-                analysis = model.analyze(video)
+                analysis = model.analyze(to_signal(pixels))
                 for rate in HELD_RATES:
                     keep = keep_at_rate(analysis.log_error, rate, model.config.masking)
                     codes, _ = model.compress(analysis, keep)
-                    shown = ((model.reconstruct(codes, keep).clamp(-1, 1) + 1) * 127.5).round()
-                    error = (shown - (video + 1) * 127.5).square().mean(dim=(2, 3, 4)).clamp_min(1e-3)
-                    sums[rate] += (10 * (255**2 / error).log10()).flatten().tolist()
+                    shown = to_pixels(model.reconstruct(codes, keep))
+                    error = (
+                        (shown.float() - pixels.float()).square().mean(dim=(2, 3, 4)).clamp_min(LEAST_ERROR)
+                    )
+                    sums[rate] += [psnr_of_error(one) for one in error.flatten().tolist()]
         return {rate: float(np.mean(values)) for rate, values in sums.items()}

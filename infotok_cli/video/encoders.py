@@ -30,7 +30,7 @@ class Encoder:
     codec_tag: str = ""
     """How files other than Matroska are to name the codec, where FFmpeg's choice is not played everywhere."""
     undated_frames: int = 0
-    """Videos of at most so many frames come with decoding times that the encoder never set."""
+    """Videos of at most this many frames come with decoding times that the encoder never set."""
     environment: tuple[tuple[str, str], ...] = ()
     """Variables that the library reads instead of options, where they are not set."""
 

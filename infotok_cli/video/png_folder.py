@@ -20,8 +20,8 @@ from av.video.frame import VideoFrame
 from infotok_cli.errors import InfotokError, OutputError
 from infotok_cli.files import rename_to_new
 from infotok_cli.sound import AudioPacket
+from infotok_cli.video.frame_writer import check_picture, reported
 from infotok_cli.video.video_info import Frame
-from infotok_cli.video.writer import check_picture, reported
 
 FRAME_NAME = "frame-{:06d}.png"
 FRAME_PATTERN = re.compile(r"frame-[0-9]{6,}\.png")

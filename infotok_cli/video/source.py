@@ -1,4 +1,4 @@
-"""One opened video file: which stream to read, where to seek, and what counts as damage.
+"""One opened video file: its packets and frames, where to seek, and what counts as damage.
 
 Damage is a corrupt packet, a decoder error, or an end before the place the container's own index
 or duration promises. FFmpeg itself only logs these and goes on. Damage that a decoder conceals without an
@@ -8,7 +8,6 @@ error (random bits that still parse, a wrong FFV1 checksum) cannot be told from 
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from itertools import chain
@@ -17,18 +16,15 @@ from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, NoReturn, Self
 
 import av
-from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition, Stream
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from infotok_cli.errors import InputError
-from infotok_cli.kinds import HEAD_BYTES, ITK, is_animated_webp, kind_of
+from infotok_cli.video.extent import Extent
 from infotok_cli.video.ffmpeg_pipes import ReadOnly
-
-TEXT_FORMATS = frozenset({"tty", "bin", "xbin", "adf", "idf"})
-"""FFmpeg demuxers that draw any text file as a picture of a terminal."""
+from infotok_cli.video.opening import open_file, open_pipe, video_stream
 
 STILL_BRANDS = frozenset({"avif", "heic", "mif1"})
 
@@ -42,9 +38,6 @@ SEEK_STEPS_SECONDS = (0, 10, 100)
 
 MOST_UNREADABLE = 100
 """Failures of a container one after the other, without a packet between them, after which it ends."""
-
-MISSING_END_SECONDS = Fraction(1, 2)
-"""How much earlier than its declared duration a Matroska file may end."""
 
 
 class _Identity(NamedTuple):
@@ -72,9 +65,9 @@ class Source:
         """`pipe`: where the bytes come from, instead of the file `path`, which is then only a name."""
         self.path = path
         self._pipe = None if pipe is None else ReadOnly(pipe, path)
-        self.container = _open(path) if self._pipe is None else _open_pipe(path, self._pipe)
+        self.container = open_file(path) if self._pipe is None else open_pipe(path, self._pipe)
         try:
-            self.stream = _video_stream(self.container, path)
+            self.stream = video_stream(self.container, path)
         except InputError:
             self.container.close()
             raise
@@ -94,14 +87,7 @@ class Source:
 
     def _begin(self) -> None:
         """Nothing has been decoded yet."""
-        self._delivered = 0
-        self._decoded = 0
-        self._sought = False
-        self._last_position = -1
-        self._end_tick = 0
-        self._first_tick: int | None = None
-        """Of what was decoded; the end of it is `_last_tick`."""
-        self._last_tick = 0
+        self._extent = Extent(self.container, self.stream, has_clock=self.has_clock)
 
     def __enter__(self) -> Self:
         return self
@@ -176,7 +162,7 @@ class Source:
                 break
             # Frames shown before their key frame may lean on ones that the seek skipped.
             if key is not None and key.pts is not None and key.pts <= tick:
-                self._sought = True
+                self._extent.is_sought = True
                 return chain([key], packets)
         return None
 
@@ -192,12 +178,10 @@ class Source:
                     # What the decoder still holds is whole, and may be all that was asked for.
                     yield from self._whole(self.stream.decode(None))
                     self._refuse(packet)
-                self._note(packet)
+                self._extent.delivered(packet)
                 yield from self._whole(packet.decode())
         except av.FFmpegError as error:
-            raise InputError(
-                f"is damaged {self._place()}", way_out=self._way_out(), where=str(self.path)
-            ) from error
+            raise self._damage() from error
         self._check_end()
 
     def decode_past(
@@ -216,7 +200,7 @@ class Source:
                 if packet.is_corrupt:
                     yield from self._whole(self.stream.decode(None))
                     self._refuse(packet)
-                self._note(packet)
+                self._extent.delivered(packet)
                 yield from self._whole(packet.decode())
             except (av.FFmpegError, InputError) as error:
                 told(self._as_damage(error))
@@ -247,180 +231,37 @@ class Source:
     def _as_damage(self, error: Exception) -> InputError:
         if isinstance(error, InputError):
             return error
-        return InputError(f"is damaged {self._place()}", way_out=self._way_out(), where=str(self.path))
+        return self._damage()
+
+    def _damage(self) -> InputError:
+        return self._refusal(f"is damaged {self._extent.place()}")
+
+    def _refusal(self, what: str) -> InputError:
+        if self._pipe is not None:
+            way_out = "get a whole copy, or save it to a file first"
+        elif self.is_still_image:
+            way_out = "get a whole copy"
+        else:
+            way_out = "get a whole copy, or encode what is whole with `skip_bad`"
+        return InputError(what, way_out=way_out, where=str(self.path))
 
     @property
     def _time_base(self) -> Fraction:
         return self.stream.time_base or Fraction(1, av.time_base)
 
-    def _note(self, packet: Packet[VideoStream]) -> None:
-        if not packet.size:
-            return
-        self._delivered += 1
-        self._last_position = packet.pos if packet.pos is not None else -1
-        if packet.pts is not None:
-            self._end_tick = max(self._end_tick, packet.pts + (packet.duration or 0))
-
     def _whole(self, frames: list[VideoFrame]) -> Iterator[VideoFrame]:
         for frame in frames:
             if frame.is_corrupt:
-                raise InputError(f"is damaged {self._place()}", way_out=self._way_out(), where=str(self.path))
-            self._decoded += 1
-            if frame.pts is not None:
-                self._first_tick = frame.pts if self._first_tick is None else self._first_tick
-                self._last_tick = frame.pts + (frame.duration or 0)
+                raise self._damage()
+            self._extent.decoded(frame)
             yield frame
 
     def _refuse(self, packet: Packet[VideoStream]) -> NoReturn:
         end = None if packet.pos is None or self._pipe is not None else packet.pos + packet.size
         if end is not None and end >= os.path.getsize(self.path):
-            self._refuse_end()
-        raise InputError(f"is damaged {self._place()}", way_out=self._way_out(), where=str(self.path))
+            raise self._refusal(f"is truncated: {self._extent.amount()}")
+        raise self._damage()
 
     def _check_end(self) -> None:
-        """Compare where the stream ended with where the container says it does."""
-        stream = self.stream
-        name = self.container.format.name
-        if name == "avi":
-            ended_early = self._delivered < stream.frames and not self._sought
-        elif name.startswith("mov"):
-            entries = stream.index_entries
-            ended_early = len(entries) > 0 and self._last_position < entries[-1].pos
-        elif name.startswith("matroska"):
-            declared = self._declared_end_seconds()
-            ended_early = self._end_tick * self._time_base < declared - MISSING_END_SECONDS
-        else:
-            ended_early = False
-        if ended_early:
-            self._refuse_end()
-
-    def _declared_end_seconds(self) -> Fraction:
-        """End of a Matroska stream: its own tag, else the file's duration if it is alone in it, else 0."""
-        tag = self.stream.metadata.get("DURATION", "")
-        try:
-            hours, minutes, seconds = (Fraction(part) for part in tag.strip("\0 ").split(":"))
-            return hours * 3600 + minutes * 60 + seconds
-        except ValueError:
-            pass
-        if len(self.container.streams) == 1 and self.container.duration:
-            return Fraction(self.container.duration, av.time_base)
-        return Fraction(0)
-
-    def _refuse_end(self) -> NoReturn:
-        if self._sought:
-            amount = "it ends before its last frame"
-        elif self.stream.frames:
-            amount = f"{self._decoded} of {self.stream.frames} frames{self._seconds()} could be read"
-        else:
-            amount = f"{self._decoded} frames{self._seconds()} could be read, more are promised"
-        raise InputError(f"is truncated: {amount}", way_out=self._way_out(), where=str(self.path))
-
-    def _place(self) -> str:
-        if self._sought:
-            return "after the seek"
-        return f"after frame {self._decoded}{self._seconds()}"
-
-    def _seconds(self) -> str:
-        """How long the frames that could be decoded last, where they have times."""
-        if not self.has_clock or self._first_tick is None:
-            return ""
-        return f" ({float((self._last_tick - self._first_tick) * self._time_base):.3f} s)"
-
-    def _way_out(self) -> str:
-        if self._pipe is not None:
-            return "get a whole copy, or save it to a file first"
-        if self.is_still_image:
-            return "get a whole copy"
-        return "get a whole copy, or encode what is whole with `skip_bad`"
-
-
-def _head(path: Path) -> bytes:
-    """The first bytes of a file that may hold a video; InputError for what cannot."""
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise InputError("is a folder, not a video", way_out="name one file", where=str(path))
-        if not stat.S_ISREG(mode):
-            raise InputError(
-                "is not a regular file", way_out="save the video to a file first", where=str(path)
-            )
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-    except FileNotFoundError as error:
-        raise InputError("does not exist", way_out="check the name", where=str(path)) from error
-    except OSError as error:
-        raise InputError(
-            f"cannot be read ({error.strerror or error})", way_out="check its permissions", where=str(path)
-        ) from error
-    if not head:
-        raise InputError("is empty (0 bytes)", way_out="get a whole copy", where=str(path))
-    if kind_of(head) == ITK:
-        raise InputError(
-            "is an .itk file already, not a video",
-            way_out=f"'infotok decode {path}' makes a video of it",
-            where=str(path),
-        )
-    if is_animated_webp(head):
-        raise InputError(
-            "is an animated WebP, which FFmpeg cannot read",
-            way_out="take it apart with libwebp's anim_dump, and encode the folder of pictures",
-            where=str(path),
-        )
-    return head
-
-
-def _open(path: Path) -> InputContainer:
-    head = _head(path)
-    try:
-        # With an explicit protocol a name with a colon is not taken for an address, nor one with
-        # a percent sign for a pattern of image files.
-        container = av.open(
-            f"file:{path.absolute()}", mode="r", options={"pattern_type": "none"}, metadata_errors="replace"
-        )
-    except (av.FFmpegError, ValueError) as error:
-        if head[4:8] == b"ftyp":
-            raise InputError(
-                "is truncated or damaged (no index)", way_out="get a whole copy", where=str(path)
-            ) from error
-        raise InputError(
-            "is not a video", way_out="give a file that FFmpeg can read", where=str(path)
-        ) from error
-    return _not_text(container, path)
-
-
-def _open_pipe(path: Path, pipe: ReadOnly) -> InputContainer:
-    try:
-        container = av.open(pipe, mode="r", metadata_errors="replace")
-    except (av.FFmpegError, ValueError) as error:
-        pipe.raise_interruption()
-        raise InputError(
-            "is not a video that can be read from a pipe",
-            way_out="give Matroska, MPEG-TS, fragmented MP4 or Y4M, or save it to a file first",
-            where=str(path),
-        ) from error
-    pipe.raise_interruption()
-    return _not_text(container, path)
-
-
-def _not_text(container: InputContainer, path: Path) -> InputContainer:
-    if container.format.name in TEXT_FORMATS:
-        container.close()
-        raise InputError(
-            "is not a video but text", way_out="give a file that FFmpeg can read", where=str(path)
-        )
-    return container
-
-
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    best = container.streams.best("video")
-    if not streams:
-        kinds = sorted({stream.type for stream in container.streams if stream.type != "video"})
-        what = f"has only {' and '.join(kinds)}, no video" if kinds else "has no video in it"
-        raise InputError(what, way_out="give a file with a video stream", where=str(path))
-    chosen = next((stream for stream in streams if stream is best), streams[0])
-    if chosen.codec_context is None:
-        raise InputError(
-            "its video codec is not known to FFmpeg", way_out="convert it to H.264 first", where=str(path)
-        )
-    return chosen
+        if self._extent.ends_early():
+            raise self._refusal(f"is truncated: {self._extent.amount()}")

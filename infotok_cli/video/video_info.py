@@ -142,7 +142,7 @@ def is_usable_rate(rate: Fraction | None) -> bool:
 
 
 def may_be_clock(rate: Fraction, tick: Fraction) -> bool:
-    """Whether so many frames per second may be the mere clock, whose unit is `tick` seconds."""
+    """Whether this many frames per second may be the mere clock, whose unit is `tick` seconds."""
     return rate * tick == 1 and rate > FINE_CLOCK
 
 
@@ -160,7 +160,7 @@ class Pace:
         """Whether each of them is shown at some n / rate, to within the clock and 1 ms."""
 
     def add(self, ticks: int) -> None:
-        """A frame is shown so many ticks after the first one."""
+        """A frame is shown this many ticks after the first one."""
         time = ticks * self._tick
         place = round(time * self._rate)
         self.is_kept = self.is_kept and abs(time - place / self._rate) <= self._tolerance

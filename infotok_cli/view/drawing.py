@@ -156,15 +156,6 @@ class Sheet:
         return f"{at * seconds:.1f} s of {seconds:.1f} s"
 
 
-def compose(panes: Sequence[Pane], headline: str, timeline: Timeline, *, at: float, height: int) -> Picture:
-    """One view with panes `height` rows high, all scaled alike; even sizes.
-
-    at: where the play head stands, as a share of the whole, 0..1.
-    """
-    sizes = [(pane.picture.shape[1], pane.picture.shape[0]) for pane in panes]
-    return Sheet(sizes, headline, timeline, height=height).draw(panes, at)
-
-
 def legend(picture: Picture) -> Picture:
     """The heat pane with the scale of its colours in a corner."""
     view = Image.fromarray(picture)

@@ -27,7 +27,7 @@ from infotok_cli.view.report_source import source_frames
 
 CRF = 18
 KEY_FRAME_EVERY = "12"
-"""A click on the plot waits for at most so many frames to be decoded."""
+"""A click on the plot waits for at most this many frames to be decoded."""
 
 POSTER_QUALITY = 60
 POSTER_SIDE = 320

@@ -135,7 +135,7 @@ def _about(compared: Sides) -> list[str]:
 
 
 def _laid_out(size: tuple[int, int], cells: int, *, foot: bool) -> _Layout:
-    """The layout nearest to `SHAPE` of so many cells with pictures of `size` (width, height)."""
+    """The layout nearest to `SHAPE` of this many cells with pictures of `size` (width, height)."""
     beside = size[1] > size[0]
     rows = min(max(size[1], SHORTEST), TALLEST)
     found = []

@@ -57,7 +57,7 @@ def answering() -> Iterator[Callable[[bytes], int]]:
         ("ray://127.0.0.1:10001", "--address ray://127.0.0.1:10001: is not host:port"),
         ("127.0.0.1:99999", "--address 127.0.0.1:99999: does not answer"),
         ("nosuch.invalid:6379", "--address nosuch.invalid:6379: does not answer"),
-        ("http", "answers, but is no Ray cluster"),
+        ("http", "answers, but is not a Ray cluster"),
         ("silent", "does not answer (timed out)"),
     ],
 )

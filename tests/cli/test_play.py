@@ -175,10 +175,10 @@ def test_a_damaged_file_in_a_player(run: Run, long: Path, player: Callable[..., 
 @pytest.mark.usefixtures("no_player")
 def test_nowhere_to_play(refused: Callable[..., str], encoded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused(2, "play", encoded) == (
-        "standard output is no terminal to play on, and there is no player with a display: run it in a "
+        "standard output is not a terminal to play on, and there is no player with a display: run it in a "
         "terminal, or install mpv and run it on a desktop"
     )
-    assert "is no terminal to play on: run it" in refused(2, "play", encoded, "--player", "terminal")
+    assert "is not a terminal to play on: run it" in refused(2, "play", encoded, "--player", "terminal")
     assert "choose auto, mpv, ffplay or terminal" in refused(2, "play", encoded, "--player", "vlc")
     assert "does not exist" in refused(3, "play", encoded.with_name("no.itk"))
 

@@ -2,36 +2,22 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
+from make_itk import itk_header
 
 
 @pytest.fixture
 def make_header() -> Callable[..., Header]:
-    def make(**changes: Any) -> Header:
-        values: dict[str, Any] = {
-            "width": 40,
-            "height": 24,
-            "frame_rate": Fraction(30000, 1001),
-            "time_base": Fraction(1, 90000),
-            "segment_frames": 8,
-            "levels": (8, 8, 8, 5, 5, 5),
-            "router": "fast",
-            "allocation": "block",
-            "target_rate_ppm": 500_000,
-            "model_name": "small",
-            "model_sha256": bytes(range(32)),
-            "encoder": "infotok 0.1",
-        }
-        return Header(**values | changes)
-
-    return make
+    return partial(
+        itk_header, width=40, height=24, model_name="small", model_sha256=bytes(range(32)),
+        encoder="infotok 0.1",
+    )  # fmt: skip
 
 
 @pytest.fixture

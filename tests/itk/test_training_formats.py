@@ -248,7 +248,7 @@ def test_what_is_refused(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert "holds no .itk file" in refused(InputError, tmp_path / "empty")
     assert "would have the id 'a'" in refused(UsageError, videos, videos / "a.itk")
-    assert "is no mark" in refused(UsageError, videos, marks=["stop"])
+    assert "is not a mark" in refused(UsageError, videos, marks=["stop"])
     assert "out of range" in refused(UsageError, videos, id_offset=-1)
     assert "out of range" in refused(UsageError, videos, id_offset=2**31)
     assert "is unknown" in refused(UsageError, videos, document="frame")

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from infotok_kernels import codes_to_ids, fsq_decode, fsq_encode, ids_to_codes
+from infotok_kernels import codes_to_ids, fsq_decode, fsq_encode, ids_to_codes, nearest_codes
 
 LEVELS = (8, 8, 8, 5, 5, 5)
 
@@ -45,6 +45,16 @@ def test_codes_are_the_nearest_levels(dtype: torch.dtype, fresh_seed: int) -> No
         assert (chosen <= distance.min(dim=-1).values + 1e-5).all()
     assert torch.equal(codes_to_ids(codes, LEVELS), ids)
     assert 0 <= int(ids.min()) <= int(ids.max()) < 64000
+
+
+def test_nearest_codes_are_those_of_the_quantizer(fresh_seed: int) -> None:
+    torch.manual_seed(fresh_seed)
+    values = torch.rand(500, 6) * 2 - 1
+    codes, ids = fsq_encode(values, torch.eye(6), torch.zeros(6), LEVELS)
+    nearest = nearest_codes(values, LEVELS)
+    assert torch.equal(nearest, codes)
+    assert torch.equal(nearest, ids_to_codes(ids, LEVELS))
+    assert torch.equal(nearest_codes(nearest, LEVELS), nearest)
 
 
 def test_gradient_passes_straight_through_and_leads_back_inside() -> None:

@@ -9,7 +9,8 @@ import hashlib
 import json
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -76,6 +77,26 @@ def _watched(cache: Path, output: Path, steps: int, disturb: Callable[[int], flo
     disturb: told the number of the step, 1 first; its result is a factor on the loss.
     """
     facts: dict[str, Any] = {"data": [], "masks": [], "reports": 0, "calls": 0, "exit": None, "digest": None}
+
+    def report(_: object) -> None:
+        facts["reports"] += 1
+
+    options = TrainOptions(
+        coder_steps=0,
+        cache=cache, output=output, config=TINY, steps=steps, batch=2, accumulate=1,
+        crops=(CropShape(8, 16), CropShape(8, 32)), report_seconds=0.0,
+    )  # fmt: skip
+    with mock.patch.multiple(fit_to_model, **FEW_CLIPS), _noting(facts, disturb):
+        try:
+            facts["digest"] = loop.train(options, report)
+        except SystemExit as leaving:
+            facts["exit"] = leaving.code
+    return facts
+
+
+@contextmanager
+def _noting(facts: dict[str, Any], disturb: Callable[[int], float] | None) -> Iterator[None]:
+    """Have the steps of training leave what they do in `facts`."""
     real_batch, real_draw = loader.CropStream.next_batch, masking.draw_keep
     real_losses, real_save = step.training_losses, loop.Run.save
 
@@ -103,26 +124,13 @@ def _watched(cache: Path, output: Path, steps: int, disturb: Callable[[int], flo
             facts[name] = getattr(self.progress, name)
         real_save(self)
 
-    def report(_: object) -> None:
-        facts["reports"] += 1
-
-    options = TrainOptions(
-        coder_steps=0,
-        cache=cache, output=output, config=TINY, steps=steps, batch=2, accumulate=1,
-        crops=(CropShape(8, 16), CropShape(8, 32)), report_seconds=0.0,
-    )  # fmt: skip
     with (
-        mock.patch.multiple(fit_to_model, **FEW_CLIPS),
         mock.patch.object(loader.CropStream, "next_batch", next_batch),
         mock.patch.object(step, "draw_keep", draw),
         mock.patch.object(step, "training_losses", losses),
         mock.patch.object(loop.Run, "save", save),
     ):
-        try:
-            facts["digest"] = loop.train(options, report)
-        except SystemExit as leaving:
-            facts["exit"] = leaving.code
-    return facts
+        yield
 
 
 def _run(world: World, cache: Path, out: Path) -> None:

@@ -11,8 +11,8 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from infotok_cli.errors import UsageError
+from infotok_cli.video.extent import Extent
 from infotok_cli.video.reader import open_video
-from infotok_cli.video.source import Source
 from make_video import make_image, make_video, moving_shapes
 
 FRAMES = 16
@@ -85,14 +85,14 @@ def test_seeking_skips_what_is_not_asked_for(tmp_path: Path, monkeypatch: pytest
         tmp_path / "long.mp4", moving_shapes(200, 16, 16), rate=10, group=10, options={"bf": "0"}
     )
     decoded: list[int] = []
-    note = Source._note
+    note = Extent.delivered
 
-    def counting(self: Source, packet: Packet[VideoStream]) -> None:
+    def counting(self: Extent, packet: Packet[VideoStream]) -> None:
         decoded.append(packet.size)
         note(self, packet)
 
     with open_video(path) as reader:
-        monkeypatch.setattr(Source, "_note", counting)
+        monkeypatch.setattr(Extent, "delivered", counting)
         assert len(list(reader.frames(15.0, 15.2))) == 2
     assert len(decoded) < 30
 

@@ -13,9 +13,10 @@ import pytest
 from infotok_cli.colour import BT709, RANGE_FULL, RANGE_LIMITED, Colour
 from infotok_cli.errors import OutputError, UsageError
 from infotok_cli.sound import AudioPacket, AudioTrack
+from infotok_cli.video.frame_writer import is_png_folder
 from infotok_cli.video.reader import open_video
 from infotok_cli.video.video_info import VideoInfo
-from infotok_cli.video.writer import VideoWriter, is_png_folder
+from infotok_cli.video.writer import VideoWriter
 from make_video import Frames, moving_shapes
 
 NTSC = Fraction(30000, 1001)

@@ -9,8 +9,8 @@ from infotok_cli.view.drawing import (
     BAR,
     HEAD,
     Pane,
+    Sheet,
     Timeline,
-    compose,
     heat_colours,
     heat_over,
     legend,
@@ -51,7 +51,8 @@ def test_panes_stand_side_by_side_above_the_chart(height: int, width: int, panes
     pictures = [np.broadcast_to(np.uint8(colour), (height, width, 3)).copy() for colour in colours]
     timeline = Timeline(np.array([0.25, 1.0]), np.array([0.5, 1.0]), np.zeros(2, bool), 2.0)
     rows = min(max(height, 256), 540)
-    view = compose([Pane("a label", p) for p in pictures], "a · b", timeline, at=0.75, height=rows)
+    sheet = Sheet([(width, height)] * panes, "a · b", timeline, height=rows)
+    view = sheet.draw([Pane("a label", picture) for picture in pictures], 0.75)
     assert view.shape[0] % 2 == view.shape[1] % 2 == 0
     places = []
     for colour in colours:
@@ -73,7 +74,7 @@ def test_labels_lose_their_last_parts_where_there_is_no_room() -> None:
     picture = np.zeros((256, 60, 3), np.uint8)
     timeline = Timeline(np.array([1.0]), np.array([1.0]), np.zeros(1, bool), 1.0)
     words = " · ".join(["infotok", "a part that is far too long for this", "27.1 dB"])
-    view = compose([Pane(words, picture)] * 2, words, timeline, at=0.5, height=256)
+    view = Sheet([(60, 256)] * 2, words, timeline, height=256).draw([Pane(words, picture)] * 2, 0.5)
     assert view.shape[1] < 200
 
 

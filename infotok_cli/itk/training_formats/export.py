@@ -146,7 +146,7 @@ def _checked(
             f"`shard_size` does not go with `format` {format}", way_out="leave it out, or take webdataset"
         )
     if shard_size is not None and shard_size < 1:
-        raise UsageError(f"`shard_size` {shard_size} is no size", way_out="give 1 byte or more")
+        raise UsageError(f"`shard_size` {shard_size} is not a size", way_out="give 1 byte or more")
     if document not in (None, *DOCUMENTS):
         raise UsageError(f"`document` {document!r} is unknown", way_out=f"choose {' or '.join(DOCUMENTS)}")
     if format == "parquet":

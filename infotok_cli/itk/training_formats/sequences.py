@@ -51,7 +51,8 @@ class SequenceOptions:
         for mark in self.marks:
             if mark not in MARK_RANGES:
                 raise UsageError(
-                    f"`marks` has {mark!r}, which is no mark", way_out=f"choose from {', '.join(MARK_RANGES)}"
+                    f"`marks` has {mark!r}, which is not a mark",
+                    way_out=f"choose from {', '.join(MARK_RANGES)}",
                 )
         if not 0 <= self.id_offset <= HIGHEST_OFFSET:
             raise UsageError(

@@ -31,8 +31,7 @@ class BoundAndRound(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, steps: Tensor) -> Tensor:
         ctx.save_for_backward(values)
-        half = steps / 2
-        return ((values.clamp(-1, 1) + 1) * half).round() / half - 1
+        return _codes(_digits(values.clamp(-1, 1), steps), steps)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -44,6 +43,16 @@ def _steps(levels: Sequence[int], like: Tensor) -> Tensor:
     return torch.tensor([level - 1 for level in levels], dtype=like.dtype, device=like.device)
 
 
+def _digits(codes: Tensor, steps: Tensor) -> Tensor:
+    """Numbers of the nearest levels, 0 to `steps`, as floats."""
+    return ((codes + 1) * (steps / 2)).round()
+
+
+def _codes(digits: Tensor, steps: Tensor) -> Tensor:
+    """Levels of these numbers, in [-1, 1]."""
+    return digits * 2 / steps - 1
+
+
 def _radix(levels: Sequence[int], device: torch.device) -> Tensor:
     weights = [1]
     for level in levels[:-1]:
@@ -53,8 +62,7 @@ def _radix(levels: Sequence[int], device: torch.device) -> Tensor:
 
 def codes_to_ids(codes: Tensor, levels: Sequence[int]) -> Tensor:
     """Token ids `[...]` int64 of codes `[..., C]` in [-1, 1] that lie on the levels."""
-    steps = _steps(levels, codes)
-    digits = ((codes + 1) * (steps / 2)).round().to(torch.int64)
+    digits = _digits(codes, _steps(levels, codes)).to(torch.int64)
     return (digits * _radix(levels, codes.device)).sum(dim=-1)
 
 
@@ -63,7 +71,13 @@ def ids_to_codes(ids: Tensor, levels: Sequence[int], dtype: torch.dtype = torch.
     sizes = torch.tensor(list(levels), dtype=torch.int64, device=ids.device)
     digits = ids.to(torch.int64)[..., None] // _radix(levels, ids.device) % sizes
     wide = digits.to(dtype)
-    return wide * 2 / _steps(levels, wide) - 1
+    return _codes(wide, _steps(levels, wide))
+
+
+def nearest_codes(values: Tensor, levels: Sequence[int]) -> Tensor:
+    """The codes nearest to values `[..., C]` in [-1, 1]."""
+    steps = _steps(levels, values)
+    return _codes(_digits(values, steps), steps)
 
 
 def fsq_encode_reference(
