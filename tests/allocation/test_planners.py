@@ -11,7 +11,7 @@ import pytest
 from infotok_cli.allocation.allocate import Allocation, allocate
 from infotok_cli.allocation.budgets import BUDGETS
 from infotok_cli.allocation.fits import Fits
-from infotok_cli.allocation.planner import Group, Planner, Written
+from infotok_cli.allocation.planner import Group, Planner, Written, shown_number
 from infotok_cli.allocation.rate_planners import ElasticPlanner, RatePlanner
 from infotok_cli.allocation.rate_scale import RateScale
 from infotok_cli.allocation.time_planners import BitratePlanner, TokensPerSecondPlanner
@@ -294,3 +294,13 @@ def test_planners_that_predict_no_quality_say_none(kind: str) -> None:
     spend(planner, film)
     assert (planner.predicted_psnr_db is None) == (kind != "target-psnr")
     assert planner.in_words(value, Came()).startswith(WORDS[kind])
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(33.71, "33.8"), (1 / 6, "0.167"), (0.1271, "0.128"), (0.3, "0.3"), (225, "225"), (16690.2, "16691")],
+)
+def test_rates_are_shown_rounded_up(value: float, shown: str) -> None:
+    """A least rate that is named can be typed and had."""
+    assert shown_number(value) == shown
+    assert float(shown) >= value * (1 - 1e-9)
