@@ -32,7 +32,8 @@ def batch(
         list[str],
         typer.Argument(
             metavar="INPUTS...",
-            help="Folders, globs, videos, lists (.txt), tables (.csv, .parquet) with a column path, or URLs.",
+            help="Folders, globs, videos, lists (.txt), tables (.csv, .parquet) with a column named path, "
+            "or URLs.",
             show_default=False,
         ),
     ],
@@ -40,7 +41,7 @@ def batch(
     output_name: Annotated[
         str,  # a Path would lose a slash of a URL
         options.output_option(
-            "FOLDER", "The folder for .itk files, in the tree of their inputs; run again to resume."
+            "FOLDER", "The folder for the .itk files, laid out like their inputs; run again to resume."
         ),
     ],
     as_json: options.Json = False,
@@ -49,7 +50,7 @@ def batch(
         typer.Option(
             "--shard",
             metavar="I/N",
-            help="Do part I of N only, I from 0.",
+            help="Do only part I of N, counted from 0.",
             show_default="RANK and WORLD_SIZE, else a Slurm array's, else all",
             rich_help_panel=BATCH_PANEL,
         ),
@@ -76,8 +77,8 @@ def batch(
             "--workers",
             metavar="N",
             parser=quantities.whole("--workers", least=1),
-            help="Processes, each with a model and its part of the threads; with --gpus, for each device; "
-            "with Ray, actors.",
+            help="Processes, each with its own model and its share of the threads; with --gpus so many for "
+            "each device, with Ray so many actors.",
             show_default="1; with Ray as many as there is room for",
             rich_help_panel=BATCH_PANEL,
         ),
@@ -87,7 +88,7 @@ def batch(
         typer.Option(
             "--gpus",
             metavar="N|LIST",
-            help="One model on each of N CUDA devices, or on those of a list such as 0,2 (or 3, for one).",
+            help="One model on each of N CUDA devices, or on those in a list: 0,2 for two, 3, for one.",
             show_default="one device",
             rich_help_panel=BATCH_PANEL,
         ),
@@ -96,21 +97,21 @@ def batch(
         bool,
         typer.Option(
             "--psnr",
-            help="Decode what was encoded, for a column psnr_db in the stats.",
+            help="Also decode each file and record its PSNR, in the column psnr_db of the stats.",
             rich_help_panel=BATCH_PANEL,
         ),
     ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="List what would be done, and do nothing.", rich_help_panel=BATCH_PANEL
+            "--dry-run", help="List what would be done, and do nothing else.", rich_help_panel=BATCH_PANEL
         ),
     ] = False,
     missing: Annotated[
         bool,
         typer.Option(
             "--missing",
-            help="Print the rows without an output, such as 0-3,7, and do nothing.",
+            help="Print the numbers of rows that have no output yet, such as 0-3,7, and do nothing else.",
             rich_help_panel=BATCH_PANEL,
         ),
     ] = False,
@@ -157,10 +158,10 @@ def batch(
     deterministic: options.Deterministic = False,
     compile_blocks: options.Compile = False,
 ) -> None:
-    """Encode many videos, on one machine or in shards on many.
+    """Encode many videos, on one machine or split over several.
 
-    Outputs that are whole and of this model and these settings are skipped, so the same line resumes. A file
-    that fails is a line in failures.jsonl, and the rest goes on.
+    Outputs that are complete and match the model and the settings are skipped, so running the same command
+    again resumes it. A file that fails is noted in failures.jsonl, and the others go on.
 
     \b
     Examples:

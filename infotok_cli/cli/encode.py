@@ -51,7 +51,7 @@ def encode(
         bool,
         typer.Option(
             "--dry-run",
-            help="Write nothing: print the tokens, bytes, time and memory it would take.",
+            help="Write nothing; print the tokens, bytes, time and memory it would take.",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = False,
@@ -77,7 +77,7 @@ def encode(
         typer.Option(
             "--fps",
             metavar="N",
-            help="Pictures per second of a folder, such as 25 or 30000/1001.",
+            help="Frame rate for a folder of pictures, such as 25 or 30000/1001.",
             show_default="30",
             rich_help_panel=options.INPUT_PANEL,
         ),
@@ -86,7 +86,8 @@ def encode(
         bool,
         typer.Option(
             "--skip-bad",
-            help="Encode a damaged video too: lost frames repeat the last good one, as a warning tells.",
+            help="Encode a damaged video too: the last good frame stands in for lost ones, and a warning "
+            "says where.",
             rich_help_panel=options.INPUT_PANEL,
         ),
     ] = False,

@@ -29,8 +29,8 @@ CalibratedRate = Annotated[
         "--calibrated-rate",
         parser=quantities.share("--calibrated-rate"),
         metavar="R",
-        help="Average rate over typical footage, usually 0.25 or 0.5: hard segments get more, easy ones "
-        "less, each on its own.",
+        help="Average token rate over typical footage, usually 0.25 or 0.5: hard segments get more tokens, "
+        "easy ones fewer, each independently of the others.",
         rich_help_panel=options.BUDGET_PANEL,
     ),
 ]
@@ -80,7 +80,7 @@ TargetPsnr = Annotated[
         "--target-psnr",
         parser=quantities.number("--target-psnr", units=("db",)),
         metavar="DB",
-        help="The fewest tokens expected to give this mean PSNR (24 to 28, usually).",
+        help="The fewest tokens expected to give this mean PSNR, usually 24 to 28.",
         rich_help_panel=options.BUDGET_PANEL,
     ),
 ]
@@ -90,7 +90,7 @@ ShortSide = Annotated[
         "--short-side",
         parser=quantities.whole("--short-side", units=("p", "px", "pixels")),
         metavar="PIXELS",
-        help="Pixels of the shorter side, to resize to.",
+        help="Resize so that the shorter side has this many pixels.",
         show_default="the size of INPUT",
         rich_help_panel=options.SELECTION_PANEL,
     ),
@@ -100,7 +100,9 @@ Router = Annotated[
     typer.Option(
         "--router",
         metavar="|".join(ROUTERS),
-        help="What decides: " + "; ".join(f"{name} {router.help}" for name, router in ROUTERS.items()) + ".",
+        help="What decides where tokens go: "
+        + "; ".join(f"{name} {router.help}" for name, router in ROUTERS.items())
+        + ".",
         rich_help_panel=options.TOKENS_PANEL,
     ),
 ]
@@ -120,7 +122,7 @@ SegmentFrames = Annotated[
         "--segment-frames",
         parser=quantities.whole("--segment-frames"),
         metavar="N",
-        help="Frames per segment, each coded on its own: a multiple of 4, at most 64.",
+        help="Frames per segment, the part that is coded on its own: a multiple of 4, at most 64.",
         show_default="the model's",
         rich_help_panel=options.TOKENS_PANEL,
     ),

@@ -76,8 +76,8 @@ def evaluate(
         typer.Option(
             "--anchors-keyint",
             metavar="N",
-            help="Measure every anchor also with a keyframe at least every N frames; segment: as often as "
-            "ours.",
+            help="Also measure every anchor with a keyframe at least every N frames; 'segment' means once a "
+            "segment, as ours.",
             show_default="each encoder's own only",
             rich_help_panel=COMPARE_PANEL,
         ),
@@ -87,7 +87,7 @@ def evaluate(
         typer.Option(
             metavar="NAME,...",
             help=f"Metrics: {', '.join(METRIC_NAMES)} ({shares(METRIC_NAMES.values(), 'name')}). All but the "
-            "first three need the extra perceptual. PSNR is always measured.",
+            "first three need the extra 'perceptual'. PSNR is always measured.",
             rich_help_panel=COMPARE_PANEL,
         ),
     ] = ",".join(DEFAULT_METRICS),
@@ -169,7 +169,7 @@ def evaluate(
         typer.Option(
             "--csv",
             metavar="OUT.csv",
-            help="Write a row per clip and setting.",
+            help="Write a CSV row per clip and setting.",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
@@ -178,7 +178,7 @@ def evaluate(
         typer.Option(
             "--compare-csv",
             metavar="OUT.csv",
-            help="Write a row per pair of curves and metric: differences and their intervals.",
+            help="Write a CSV row per pair of curves and metric: differences and their confidence intervals.",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None,
@@ -195,7 +195,7 @@ def evaluate(
         bool,
         typer.Option(
             "--published",
-            help="Draw what others published of their tokenizers into the plot too (on other clips).",
+            help="Also plot what others have published about their tokenizers, on other clips.",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = False,
@@ -211,11 +211,11 @@ def evaluate(
     json: options.Json = False,
     yes: options.Overwrite = False,
 ) -> None:
-    """Measure quality against real bits, through files on disk, beside other codecs.
+    """Measure quality against the bits of real files, and compare with other codecs.
 
     Figures are means over the frames of a clip, then over clips; bits are those of the whole file.
     At rate 1 all routers and allocations keep every position, so it is measured once. docs/EVAL.md
-    says what each number is.
+    explains every number.
 
     \b
     Examples:

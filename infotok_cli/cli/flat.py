@@ -26,7 +26,7 @@ Format = Annotated[
     typer.Option(
         "--format",
         metavar=FLAT_FORMATS,
-        help="Format of the file of ids.",
+        help="Format of FILE.",
         show_default="by the suffix, else by what it holds",
         rich_help_panel=options.OUTPUT_PANEL,
     ),
@@ -73,7 +73,7 @@ def export(
         typer.Option(
             "--marks",
             metavar="A,B",
-            help="Ids between tokens: step, skip, segment-end, video-end.",
+            help="Marks to put between tokens: any of step, skip, segment-end and video-end.",
             show_default="none",
             rich_help_panel=SEQUENCES_PANEL,
         ),
@@ -84,7 +84,7 @@ def export(
             "--id-offset",
             parser=quantities.whole("--id-offset"),
             metavar="N",
-            help="Add N to every id; int32 where 16 bits do not hold it.",
+            help="Add N to every id; the ids become int32 where 16 bits are too few.",
             rich_help_panel=SEQUENCES_PANEL,
         ),
     ] = 0,
@@ -93,7 +93,7 @@ def export(
         typer.Option(
             "--document",
             metavar="video|segment",
-            help="What a document is.",
+            help="Whether each video or each segment is a document.",
             show_default="video",
             rich_help_panel=SEQUENCES_PANEL,
         ),
@@ -104,7 +104,7 @@ def export(
             "--shard-size",
             parser=quantities.size("--shard-size"),
             metavar="BYTES",
-            help="About how much a tar of webdataset holds.",
+            help="Approximate size of each webdataset tar.",
             show_default="1G",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
@@ -113,7 +113,7 @@ def export(
         bool,
         typer.Option(
             "--skip-bad",
-            help="Training data: leave damaged files out, with a warning each.",
+            help="For training data: leave out damaged files, with a warning for each.",
             rich_help_panel=options.SELECTION_PANEL,
         ),
     ] = False,
@@ -126,9 +126,9 @@ def export(
 
     Flat ids are one sequence of uint16 per segment: ids below 64,000 are tokens, those above are runs of
     dropped positions and marks (docs/FORMAT.md). 'infotok import' makes the same .itk file again, byte for
-    byte, but for sound and frame times, which are left out.
+    byte, except for sound and frame times, which are left out.
 
-    Training data (docs/TRAINING_DATA.md) goes one way: files, folders and their sources in one data set.
+    Training data (docs/TRAINING_DATA.md) holds many files, with where each is from; it is not imported again.
 
     \b
     Examples:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 OUTPUT_PANEL = "Output"
 BUDGET_PANEL = "How many tokens (at most one of these)"
 TOKENS_PANEL = "Where tokens go"
-SELECTION_PANEL = "What is read"
+SELECTION_PANEL = "Input"
 INPUT_PANEL = "Damaged videos and folders of pictures"
 MODEL_PANEL = "How the model runs"
-MESSAGES_PANEL = "What is said"
+MESSAGES_PANEL = "Messages"
 
 MAX_CRF = 63
 
@@ -84,7 +84,7 @@ Duration = Annotated[
     typer.Option(
         "--duration",
         metavar="TIME",
-        help="Stop so long after the start, instead of --end.",
+        help="Stop this long after the start, instead of --end.",
         parser=quantities.seconds("--duration"),
         rich_help_panel=SELECTION_PANEL,
     ),
@@ -108,7 +108,7 @@ Original = Annotated[
     typer.Option(
         "--source",
         metavar="VIDEO",
-        help="The video that was encoded: shows it beside the decoded one, with PSNR.",
+        help="The video that was encoded, to show beside the decoded one, with PSNR.",
         show_default="none",
         rich_help_panel=SELECTION_PANEL,
     ),
@@ -211,7 +211,7 @@ ShowBad = Annotated[
     bool,
     typer.Option(
         "--skip-bad",
-        help="Show a damaged file too: what is lost is striped, and a good frame stands for it.",
+        help="Show a damaged file too, with stripes over what is lost and a good frame in its place.",
         rich_help_panel=SELECTION_PANEL,
     ),
 ]
@@ -221,7 +221,7 @@ Frame = Annotated[
         "--frame",
         parser=quantities.whole("--frame"),
         metavar="N",
-        help="The frame of a picture, from 0.",
+        help="Which frame to draw, counted from 0.",
         show_default="the most telling",
         rich_help_panel=SELECTION_PANEL,
     ),
@@ -232,7 +232,7 @@ At = Annotated[
         "--at",
         parser=quantities.seconds("--at"),
         metavar="TIME",
-        help="The same by time.",
+        help="The frame to draw by its time, instead of --frame.",
         show_default="none",
         rich_help_panel=SELECTION_PANEL,
     ),

@@ -87,7 +87,7 @@ def stats(
             "--segment",
             parser=quantities.whole("--segment"),
             metavar="N",
-            help="The map of the frame is of this segment, from 0.",
+            help="Draw the map of this segment, counted from 0.",
             show_default="the mean over time",
             rich_help_panel=options.SELECTION_PANEL,
         ),
@@ -97,7 +97,7 @@ def stats(
         typer.Option(
             "--plot",
             metavar="FILE",
-            help="Draw chart and map into this .png, .svg or .pdf (extra: plots).",
+            help="Draw chart and map into this .png, .svg or .pdf (needs the extra 'plots').",
             show_default="none",
             rich_help_panel=options.OUTPUT_PANEL,
         ),

@@ -45,7 +45,7 @@ def train_command(
             "--time-budget",
             metavar="N",
             parser=quantities.number("--minutes"),
-            help="Stop after N minutes in all.",
+            help="Stop after N minutes in total.",
             rich_help_panel=LENGTH_PANEL,
         ),
     ] = None,
@@ -54,7 +54,7 @@ def train_command(
         typer.Option(
             metavar="N",
             parser=quantities.whole("--steps"),
-            help="Stop after N steps in all; 0 only fits the token coder.",
+            help="Stop after N steps in total; 0 only fits the token coder.",
             rich_help_panel=LENGTH_PANEL,
         ),
     ] = None,
@@ -62,7 +62,7 @@ def train_command(
         str | None,
         typer.Option(
             metavar="NAME|PATH",
-            help="Fine-tune this model.",
+            help="Start from this model and fine-tune it.",
             rich_help_panel=START_PANEL,
             show_default="train from scratch",
         ),
@@ -80,8 +80,8 @@ def train_command(
         typer.Option(
             metavar="error|elastic",
             rich_help_panel=START_PANEL,
-            help="Tokens dropped in training: where little error is expected, or tails of the token "
-            "sequence (a baseline, for --router elastic).",
+            help="Which tokens training drops: where little error is expected, or the ends of token "
+            "sequences (a baseline, for --router elastic).",
             show_default="that of --init, else error",
         ),
     ] = None,
@@ -136,7 +136,7 @@ def train_command(
         typer.Option(
             metavar="SHARE",
             parser=quantities.share("--final-share"),
-            help="Last part of the run, over which the learning rate falls to 0.",
+            help="Share of the run, at its end, over which the learning rate falls to 0.",
             rich_help_panel=STEP_PANEL,
         ),
     ] = 0.5,
@@ -145,7 +145,7 @@ def train_command(
         typer.Option(
             metavar="D",
             parser=quantities.number("--average-decay"),
-            help="Decay per step of the averaged weights.",
+            help="Decay per step of the moving average of the weights.",
             rich_help_panel=STEP_PANEL,
         ),
     ] = 0.999,
@@ -183,10 +183,10 @@ def train_command(
 ) -> None:
     """Train a model on your own videos, or resume training.
 
-    CLIPS may be videos: they are cut into a frame cache beside the output first. A run that was
-    interrupted (Ctrl-C ends it cleanly) resumes when the same command is given again.
+    Videos are first cut into a frame cache beside the output. An interrupted run (Ctrl-C ends it cleanly)
+    resumes when the same command is given again.
 
-    Several GPUs or machines: start it with torchrun, from a frame cache.
+    To train on several GPUs or machines, start it with torchrun, from a frame cache.
 
     \b
     Examples:
