@@ -244,16 +244,24 @@ def test_a_hopeless_bitrate_names_what_the_first_group_takes() -> None:
     """Neither a number known without the video, nor the whole video encoded to refuse it."""
     header = itk_header(width=64, height=64, frame_rate=Fraction(8), segment_frames=16)
     film = group((4, 8, 8), seconds=Fraction(2), side_bytes=10)
+    asked = BitratePlanner(20, header, Fits())
+    assert spend(asked, film) == 32
     with pytest.raises(UsageError) as told:
-        BitratePlanner(20, header, Fits()).plan(film, cost)
-    least = 8 * (cost(allocate(film.errors, "block", 0)).size_bytes + 10) / 2
+        asked.plan(film, cost)
+    size_bytes = cost(allocate(film.errors, "block", 0)).size_bytes + 10 + asked.fixed_bytes
+    least = 8 * size_bytes / 2
     assert told.value.what == (
         f"`bitrate` 20 is below the least of about {least:.0f} bits per second "
         "for the first 2 s of this video, and the rest may take more"
     )
+    short = BitratePlanner(20, header, Fits())
+    assert spend(short, film) == 32
+    with pytest.raises(UsageError, match=f"of about {least:.0f} bits per second for this video"):
+        short.check(size_bytes)
     planner = BitratePlanner(least, header, Fits())
     assert spend(planner, film) == 32
-    planner.check(int(least * 2 / 8) + planner.fixed_bytes)
+    planner.check(size_bytes)
+    assert planner.warnings() == ()
 
 
 def test_hopeless_tokens_per_second_name_what_the_video_takes() -> None:
