@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from infotok_cli.cli.output import print_err
+from infotok_cli.cli.output import print_err, voice
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -32,7 +33,9 @@ class BatchBar:
     def done(self, row: Row) -> None:
         """Count a file; one that failed is a line on stderr."""
         if row.error is not None:
-            print_err(f"infotok: failed: {row.error}")
+            print_err(
+                json.dumps({"warning": row.error}) if voice.as_json else f"infotok: failed: {row.error}"
+            )
         self._seconds += row.seconds or 0.0
         self._tokens += row.tokens or 0
         if self._progress is not None and self._task is not None:

@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from infotok_cli.cli import options, quantities
-from infotok_cli.cli.output import print_err, print_out
+from infotok_cli.cli.output import print_out, warn
 from infotok_cli.errors import UsageError
 from infotok_cli.evaluate.metric_table import DEFAULT_METRICS, METRIC_NAMES, in_order, shares
 from infotok_cli.routers import ALLOCATIONS, ROUTERS
+from infotok_cli.wording import counted
 
 COMPARE_PANEL = "What is measured"
 RUN_PANEL = "How it runs"
@@ -279,12 +280,14 @@ def evaluate(
     rows = merged(measured, before)
     strangers = {row.clip_key for row in before} - {row.clip_key for row in measured}
     if strangers:
-        print_err(
-            f"{len(strangers)} clips of --with are left out: this run has none with their content and frames"
+        are = "is" if len(strangers) == 1 else "are"
+        warn(
+            f"{counted(len(strangers), 'clip')} of --with {are} left out: this run has none with the same "
+            "content and frames"
         )
     document = as_json(rows, sweep, engine)
     targets.write(rows, document)
     if json:
-        print_out(to_text(document))
+        print_out(to_text(document, is_line=True))
     else:
         show(rows)

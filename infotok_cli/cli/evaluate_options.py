@@ -120,9 +120,9 @@ def also_with_keyframes(settings: Sequence[Wanted], frames: int) -> list[Wanted]
     return list(dict.fromkeys([*settings, *keyed]))
 
 
-def to_text(document: dict[str, object]) -> str:
-    """JSON text of a run's results, as it is written to a file and to stdout."""
-    return json.dumps(document, indent=1)
+def to_text(document: dict[str, object], *, is_line: bool = False) -> str:
+    """JSON text of a run's results: indented, as a file has it, or all on one line."""
+    return json.dumps(document, indent=None if is_line else 1)
 
 
 @dataclass(frozen=True)

@@ -236,7 +236,7 @@ def _export_flat(
 
 
 def _show_training(report: TrainingReport, as_json: bool) -> None:
-    for line in report.skipped:
+    for line in report.notes:
         warn(f"left out: {line}")
     from infotok_cli.cli.render import sized
 
