@@ -223,8 +223,9 @@ class Floor:
 
 
 def shown_number(value: float) -> str:
-    """A rate for people, in three digits; larger ones in whole numbers, rounded up."""
-    return f"{math.ceil(value)}" if value >= 100 else f"{value:.3g}"
+    """A rate for people, in three digits, larger ones in whole numbers: rounded up, so that it can be had."""
+    digits = max(0, 2 - math.floor(math.log10(value))) if value > 0 else 0
+    return f"{math.ceil(value * 10**digits * (1 - 1e-9)) / 10**digits:.12g}"
 
 
 def allocate_tokens(group: Group, kind: AllocationName, tokens: int) -> list[Allocation]:

@@ -86,14 +86,13 @@ class BitratePlanner(BudgetPlanner):
         self.is_least = True
         """Whether all groups so far got the floor."""
         self.is_hopeless = value < 8 * SEGMENT_OVERHEAD * header.frame_rate / header.segment_frames
-        """Whether segments without a single token would take more."""
+        """Whether segments without a single token would take more: told after the first group."""
 
     def plan(self, group: Group, measure: Measure) -> list[Allocation]:
         kind = self.byte_fit.kind
-        if self.is_hopeless:
-            least = measure(allocate_tokens(group, kind, 1)).size_bytes + group.side_bytes
-            start = f"the first {float(group.seconds):.3g} s of this video"
-            raise self._below(least, group.seconds, f"{start}, and the rest may take more")
+        if self.is_hopeless and self.seconds:
+            start = f"the first {float(self.seconds):.3g} s of this video"
+            raise self._below(self.size_bytes, self.seconds, f"{start}, and the rest may take more")
         self.seconds += group.seconds
         self.size_bytes += group.side_bytes
         self.credit += group.seconds * self.bytes_per_second - group.side_bytes

@@ -44,8 +44,8 @@ from infotok_cli.cli.output import (
     unwritable_stdout,
     voice,
 )
-from infotok_cli.cli.usage import complaint
-from infotok_cli.errors import InfotokError, UsageError
+from infotok_cli.cli.usage import complaint, no_command
+from infotok_cli.errors import InfotokError
 
 __all__ = ["DEBUG_VARIABLE", "app", "main", "option_name"]
 
@@ -116,7 +116,7 @@ def _help(
         return
     found = root.command.get_command(root, command)  # type: ignore[attr-defined]  # Group
     if found is None:
-        raise UsageError(f"there is no command {command!r}", way_out="'infotok --help' lists them")
+        raise no_command(command, root.command.list_commands(root))  # type: ignore[attr-defined]
     typer.echo(typer.Context(found, parent=root, info_name=command).get_help())
 
 

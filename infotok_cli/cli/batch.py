@@ -171,6 +171,7 @@ def _show(report: BatchReport, folder: Path, as_json: bool) -> None:
         from dataclasses import asdict
 
         facts = {name: value for name, value in asdict(report).items() if name != "rows"}
+        facts["duration_seconds"] = facts.pop("video_seconds")
         print_out(json.dumps({**facts, "output": str(folder)}))
         return
     speed = report.video_seconds / report.seconds if report.seconds else 0.0

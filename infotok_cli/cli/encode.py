@@ -53,7 +53,7 @@ def encode(
         bool,
         typer.Option(
             "--dry-run",
-            help="Write nothing: print the tokens, bytes, time and memory it would take.",
+            help="Write nothing; print the tokens, bytes, time and memory it would take.",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = False,

@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from infotok_cli.cli.output import print_err
+from infotok_cli.cli.output import tell
 from infotok_cli.evaluate.bootstrap import LEVEL, Interval
 from infotok_cli.evaluate.compare import Comparison, Matched, compare, match, reference_curve
 from infotok_cli.evaluate.metric_table import METRICS, Metric, shares
 from infotok_cli.evaluate.results import ClipResult
 from infotok_cli.evaluate.summary import Summary, summarize
+from infotok_cli.wording import counted
 
 WIDE_COLUMNS = 120
 
@@ -49,7 +50,8 @@ class Watch:
     ) -> None:
         self._progress.stop()
         if self._kept and kind is None:
-            print_err(f"{self._kept} measurements were there already")
+            were = "was" if self._kept == 1 else "were"
+            tell(f"{counted(self._kept, 'measurement')} {were} there already")
 
     def advance(self, row: ClipResult, kept: bool) -> None:
         point = f"crf {row.crf}" if row.crf is not None else f"{row.router} {row.rate:g}"

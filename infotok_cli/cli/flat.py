@@ -28,7 +28,7 @@ Format = Annotated[
     typer.Option(
         "--format",
         metavar=FLAT_FORMATS,
-        help="Format of the file of ids.",
+        help="Format of FILE.",
         show_default="by the suffix, else by what it holds",
         rich_help_panel=options.OUTPUT_PANEL,
     ),
@@ -234,7 +234,7 @@ def _export_flat(
 
 
 def _show_training(report: TrainingReport, as_json: bool) -> None:
-    for line in report.skipped:
+    for line in report.notes:
         warn(f"left out: {line}")
     from infotok_cli.cli.render import sized
 

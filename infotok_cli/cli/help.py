@@ -19,6 +19,7 @@ from infotok_cli.cli.completion import offer_words
 from infotok_cli.cli.input_names import check_current_folder
 from infotok_cli.cli.option_groups import with_options_apart
 from infotok_cli.cli.output import terminal_width
+from infotok_cli.cli.usage import no_command
 
 WIDEST = 100
 """Columns; longer lines are hard to read."""
@@ -77,6 +78,12 @@ class Group(TyperGroup):
                 panels.setdefault(panel, []).append((name, _summary(command.help or "")))
         parts = _parts(self, ctx, [*panels.items(), *_option_panels(self, everything=True)], width)
         formatter.write("\n\n".join([*parts, *_paragraphs(self.epilog or "", width)]) + "\n")
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As the parser's; UsageError for a command that does not exist."""
+        if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None:
+            raise no_command(args[0], self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
 
 
 class App(typer.Typer):

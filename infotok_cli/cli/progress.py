@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from infotok_cli.cli.output import tell, voice
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, Task, TaskID
 
     from infotok_cli.codec.forecast import Forecast
 
@@ -84,16 +84,21 @@ def line(status: Status, width: int, *, ascii_only: bool) -> str:
     A bar takes the room that is left.
     """
     if not status.frames and status.total is None:
-        return f"{status.what} {_clock(status.seconds)}"[: width - 1]
-    texts = list(_texts(status))
-    while len(texts) > 1 and len(_joined(status, texts)) >= width:
+        return f"{status.what} {clock(status.seconds)}"[: width - 1]
+    share = status.frames / status.total if status.total else None
+    return fitted(status.what, list(_texts(status)), share, width, ascii_only=ascii_only)
+
+
+def fitted(what: str, texts: list[str], share: float | None, width: int, *, ascii_only: bool) -> str:
+    """As many of the texts as there is room for, from the first on, with a bar of the share that is done."""
+    while len(texts) > 1 and len(_joined(what, texts)) >= width:
         texts.pop()
-    room = min(_LONGEST_BAR, width - 2 - len(_joined(status, texts)))
-    if not status.total or room < _SHORTEST_BAR:
-        return _joined(status, texts)[: width - 1]
+    room = min(_LONGEST_BAR, width - 2 - len(_joined(what, texts)))
+    if share is None or room < _SHORTEST_BAR:
+        return _joined(what, texts)[: width - 1]
     full, empty = ("#", "-") if ascii_only else ("━", "─")
-    filled = room * status.frames // status.total
-    return f"{status.what} {full * filled}{empty * (room - filled)} {', '.join(texts)}"
+    filled = int(room * share)
+    return f"{what} {full * filled}{empty * (room - filled)} {', '.join(texts)}"
 
 
 def _texts(status: Status) -> Iterator[str]:
@@ -101,20 +106,20 @@ def _texts(status: Status) -> Iterator[str]:
     speed = frames / status.seconds if status.seconds > 0 else 0.0
     yield f"{frames:,} frames" if total is None else f"{frames:,}/{total:,} frames"
     if not frames:
-        yield f"{_clock(status.seconds)} so far"
+        yield f"{clock(status.seconds)} so far"
     if total is not None and speed:
-        yield f"{_clock((total - frames) / speed)} left"
+        yield f"{clock((total - frames) / speed)} left"
     if speed:
         yield f"{speed:.3g} fps" if speed < 99.5 else f"{speed:.0f} fps"
     if status.tokens:
         yield f"{status.tokens:,} tokens"
 
 
-def _joined(status: Status, texts: list[str]) -> str:
-    return f"{status.what} {', '.join(texts)}"
+def _joined(what: str, texts: list[str]) -> str:
+    return f"{what} {', '.join(texts)}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     """0:07, 1:02:03."""
     whole = round(seconds)
     hours, minutes = divmod(whole // 60, 60)
@@ -127,8 +132,24 @@ def progress() -> Iterator[Bar]:
     if voice.quiet or not sys.stderr.isatty():
         yield Bar()
         return
+    with one_line(_line_of) as shown:
+        yield Bar(shown, shown.add_task("", total=None, tokens=None))
+
+
+def _line_of(task: Task, width: int, ascii_only: bool) -> str:
+    total = None if task.total is None else int(task.total)
+    status = Status(task.description, int(task.completed), total, task.elapsed or 0.0, task.fields["tokens"])
+    return line(status, width, ascii_only=ascii_only)
+
+
+@contextmanager
+def one_line(line_of: Callable[[Task, int, bool], str]) -> Iterator[Progress]:
+    """Progress on stderr that is one line however narrow the terminal is; it is started by who has news.
+
+    line_of: what to show of a task in so many columns, in ASCII alone or not.
+    """
     from rich.console import Console
-    from rich.progress import Progress, ProgressColumn, Task
+    from rich.progress import Progress, ProgressColumn
     from rich.text import Text
 
     console = Console(stderr=True)
@@ -137,15 +158,11 @@ def progress() -> Iterator[Bar]:
         """All of it; other columns would be folded where the terminal is narrow."""
 
         def render(self, task: Task) -> Text:
-            total = None if task.total is None else int(task.total)
-            status = Status(
-                task.description, int(task.completed), total, task.elapsed or 0.0, task.fields["tokens"]
-            )
-            text = line(status, console.width, ascii_only=console.options.ascii_only)
+            text = line_of(task, console.width, console.options.ascii_only)
             return Text(text, no_wrap=True, overflow="crop")
 
     shown = Progress(Line(), console=console, transient=True)
     try:
-        yield Bar(shown, shown.add_task("", total=None, tokens=None))
+        yield shown
     finally:
         shown.stop()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
+
+from infotok_cli.errors import UsageError
 
 _WANTED = {"float": "a number", "int": "a whole number"}
 _BOUNDS = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
@@ -19,7 +22,9 @@ def complaint(error: Any) -> str:
         case "MissingParameter" if parameter is not None:
             return f"{_spelled(parameter)} is missing"
         case "NoSuchOption":
-            likely = list(getattr(error, "possibilities", None) or ())
+            likely = get_close_matches(
+                error.option_name, getattr(error, "possibilities", None) or (), cutoff=0.7
+            )
             if not likely and not error.option_name.startswith("--"):
                 return f"there is no option {error.option_name} (a file like that is named ./-NAME)"
             return f"there is no option {error.option_name}" + (
@@ -30,6 +35,13 @@ def complaint(error: Any) -> str:
             if callable(details):
                 return _refused(_spelled(parameter), details()[0])
     return str(error.format_message()).rstrip(".")
+
+
+def no_command(name: str, known: Iterable[str]) -> UsageError:
+    """The error for a command that does not exist."""
+    likely = get_close_matches(name, known)
+    perhaps = f", perhaps {' or '.join(likely)}" if likely else ""
+    return UsageError(f"there is no command {name!r}{perhaps}", way_out="'infotok --help' lists them")
 
 
 def _refused(name: str, detail: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -20,6 +20,7 @@ from av.packet import Packet
 
 from infotok_cli.errors import InputError
 from infotok_cli.sound import AudioPacket, AudioTrack, units_at
+from infotok_cli.video.source import MOST_UNREADABLE
 
 CODECS = {
     "aac": "A_AAC",
@@ -106,6 +107,26 @@ class AudioSource:
             if each.is_discard and time >= 0 and self._packets > 1:
                 continue  # an edit list cuts it off
             yield AudioPacket(time, duration, bytes(each))
+
+    def packets_past(self, told: Callable[[], None]) -> Iterator[AudioPacket]:
+        """All whole packets of this stream; each time that one is damaged or missing, `told` is called."""
+        failures = 0
+        while failures < MOST_UNREADABLE:
+            try:
+                for packet in self.container.demux(self.stream):
+                    if packet.is_corrupt:
+                        told()
+                        continue
+                    failures = 0
+                    yield from self.filtered(packet)
+                break
+            except av.FFmpegError:
+                told()
+                failures += 1
+        try:
+            self.check_end()
+        except InputError:
+            told()
 
     def check_end(self) -> None:
         """Raise InputError when an MP4 or MOV file, which lists its packets, has not given the last one."""

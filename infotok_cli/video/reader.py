@@ -24,7 +24,7 @@ from infotok_cli.errors import InfotokError, InputError
 from infotok_cli.sound import AudioPacket, AudioTrack
 from infotok_cli.tags import Tags
 from infotok_cli.video.audio import AudioSource
-from infotok_cli.video.damage import Damage
+from infotok_cli.video.damage import Damage, SoundDamage
 from infotok_cli.video.left_out import left_out, tags_of
 from infotok_cli.video.source import Source
 from infotok_cli.video.timed_frames import (
@@ -110,7 +110,7 @@ class FileReader:
         self._skip_bad = skip_bad
         self._running = RunningStreams()
         self._damage: Damage | None = None
-        self._sound_damage: InfotokError | None = None
+        self._sound_damage: SoundDamage | None = None
         self._idle: Source | None = None
         """The opened file, while no run of frames reads it."""
         with self._lent(Source(path)) as source:
@@ -140,7 +140,8 @@ class FileReader:
         """What is left out, and what was damaged as far as it has been read."""
         total = self.info.duration_seconds_from_container
         damage = None if self._damage is None else self._damage.warning(total)
-        return (*self._left_out, *(told for told in (damage, self._sound_damage) if told is not None))
+        of_sound = None if self._sound_damage is None else self._sound_damage.warning(self.origin_seconds)
+        return (*self._left_out, *(told for told in (damage, of_sound) if told is not None))
 
     def close(self) -> None:
         """Close the file and end every stream of frames that is still running."""
@@ -188,15 +189,6 @@ class FileReader:
             return source.decode(packets)
         return source.decode_past(packets, lambda error: None if damage is None else damage.add(error))
 
-    def _heard(self, packets: Iterator[AudioPacket]) -> Iterator[AudioPacket]:
-        """Up to damage of the sound, which is raised unless it is to be skipped."""
-        try:
-            yield from packets
-        except InputError as error:
-            if not self._skip_bad:
-                raise
-            self._sound_damage = InputError(error.what, way_out="the rest is left out", where=error.where)
-
     @contextmanager
     def _source_at(self, start_seconds: float) -> Iterator[tuple[Source, Iterator[Packet[VideoStream]]]]:
         """Opened file and its packets from a key frame at or before the start, or from the beginning."""
@@ -242,13 +234,17 @@ class FileReader:
     def sound_packets(self) -> Iterator[Iterator[AudioPacket | None]]:
         """All packets of the sound, with the container's times, read independently of the frames.
 
-        Raises InputError, also while they are read, where the sound is damaged.
+        Raises InputError, also while they are read, where the sound is damaged, unless that is to be skipped.
         """
         with Source(self._path) as source:
             for stream in source.container.streams:
                 stream.discard = Discard.default if stream.type == "audio" else Discard.all
             sound = AudioSource(source.container, str(self._path))
-            yield self._heard(_packets_of(sound, str(self._path)))
+            if self._skip_bad:
+                damage = self._sound_damage = SoundDamage(sound.time_base, str(self._path))
+                yield damage.noted(sound.packets_past(damage.add))
+            else:
+                yield _packets_of(sound, str(self._path))
 
 
 class _Probe:

@@ -11,7 +11,7 @@ import pytest
 from infotok_cli.allocation.allocate import Allocation, allocate
 from infotok_cli.allocation.budgets import BUDGETS
 from infotok_cli.allocation.fits import Fits
-from infotok_cli.allocation.planner import Group, Planner, Written
+from infotok_cli.allocation.planner import Group, Planner, Written, shown_number
 from infotok_cli.allocation.rate_planners import ElasticPlanner, RatePlanner
 from infotok_cli.allocation.rate_scale import RateScale
 from infotok_cli.allocation.time_planners import BitratePlanner, TokensPerSecondPlanner
@@ -244,16 +244,24 @@ def test_a_hopeless_bitrate_names_what_the_first_group_takes() -> None:
     """Neither a number known without the video, nor the whole video encoded to refuse it."""
     header = itk_header(width=64, height=64, frame_rate=Fraction(8), segment_frames=16)
     film = group((4, 8, 8), seconds=Fraction(2), side_bytes=10)
+    asked = BitratePlanner(20, header, Fits())
+    assert spend(asked, film) == 32
     with pytest.raises(UsageError) as told:
-        BitratePlanner(20, header, Fits()).plan(film, cost)
-    least = 8 * (cost(allocate(film.errors, "block", 0)).size_bytes + 10) / 2
+        asked.plan(film, cost)
+    size_bytes = cost(allocate(film.errors, "block", 0)).size_bytes + 10 + asked.fixed_bytes
+    least = 8 * size_bytes / 2
     assert told.value.what == (
         f"`bitrate` 20 is below the least of about {least:.0f} bits per second "
         "for the first 2 s of this video, and the rest may take more"
     )
+    short = BitratePlanner(20, header, Fits())
+    assert spend(short, film) == 32
+    with pytest.raises(UsageError, match=f"of about {least:.0f} bits per second for this video"):
+        short.check(size_bytes)
     planner = BitratePlanner(least, header, Fits())
     assert spend(planner, film) == 32
-    planner.check(int(least * 2 / 8) + planner.fixed_bytes)
+    planner.check(size_bytes)
+    assert planner.warnings() == ()
 
 
 def test_hopeless_tokens_per_second_name_what_the_video_takes() -> None:
@@ -294,3 +302,13 @@ def test_planners_that_predict_no_quality_say_none(kind: str) -> None:
     spend(planner, film)
     assert (planner.predicted_psnr_db is None) == (kind != "target-psnr")
     assert planner.in_words(value, Came()).startswith(WORDS[kind])
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(33.71, "33.8"), (1 / 6, "0.167"), (0.1271, "0.128"), (0.3, "0.3"), (225, "225"), (16690.2, "16691")],
+)
+def test_rates_are_shown_rounded_up(value: float, shown: str) -> None:
+    """A least rate that is named can be typed and had."""
+    assert shown_number(value) == shown
+    assert float(shown) >= value * (1 - 1e-9)

@@ -277,7 +277,7 @@ def test_resuming_overwrites_only_what_it_goes_on_with(
     assert "table.csv: exists already, and --resume replaces only" in told
     assert "give -y as well" in told
     result = run(*arguments, "--csv", table, "--resume", "-y")
-    assert "1 measurements were there already" in result.stderr
+    assert "1 measurement was there already" in result.stderr
     assert len(list(csv.DictReader(table.open()))) == 1
     pytest.importorskip("matplotlib")
     plot.write_text("mine")

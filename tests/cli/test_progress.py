@@ -8,7 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.progress import Task, TaskID
 
+from infotok_cli.batch.outputs import Row
+from infotok_cli.cli.batch_progress import batch_progress, line_of
 from infotok_cli.cli.output import voice
 from infotok_cli.cli.progress import Bar, Status, line, progress
 from infotok_cli.cli.render import large_input
@@ -118,3 +121,33 @@ def test_a_large_input_is_told_with_its_way_out(clip: Path, capsys: pytest.Captu
 )
 def test_times_are_told_as_estimates(seconds: float, words: str) -> None:
     assert time_in_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (40, "encoding ##------ 3/12 files, 0:30 left"),
+        (80, "encoding ####------------- 3/12 files, 0:30 left, 1.50 h of video, 9,000 tokens"),
+    ],
+)
+def test_a_batch_is_one_line_too(width: int, shown: str) -> None:
+    task = Task(TaskID(0), "", 12, 3, _get_time=lambda: 10.0, fields={"hours": 1.5, "tokens": 9000})
+    task.start_time = 0.0
+    assert line_of(task, width, True) == shown
+    task.completed = 0
+    assert "0/12 files, 0:10 so far" in line_of(task, width, True)
+
+
+def test_batch_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    for name, value in (("COLUMNS", "40"), ("TERM", "xterm"), ("NO_COLOR", "1")):
+        monkeypatch.setenv(name, value)
+    with batch_progress() as bar:
+        assert terminal.getvalue() == ""
+        bar.started(2)
+        bar.done(Row(id="a", source="a.mp4", output="a.itk", status="encoded", seconds=2.0, tokens=100))
+    shown = terminal.getvalue()
+    assert "encoding 0/2 files, 0:00 so far" in shown
+    assert "1/2 files" in shown
+    assert "\x1b[1A\x1b[2K\x1b[1A" not in shown

@@ -39,6 +39,25 @@ def odd(run: Run, tmp_path: Path) -> Path:
     return tmp_path / "odd.itk"
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ["encod", "a.mp4"],
+            "there is no command 'encod', perhaps encode or decode: 'infotok --help' lists them",
+        ),
+        (["help", "statz"], "there is no command 'statz', perhaps stats: 'infotok --help' lists them"),
+        (["xyz"], "there is no command 'xyz': 'infotok --help' lists them"),
+        (["encode", "--ratte", "1"], "there is no option --ratte, perhaps --rate or --bitrate: see"),
+        (["encode", "--nope"], "there is no option --nope: see 'infotok encode --help'"),
+    ],
+)
+def test_what_does_not_exist_is_told_with_what_is_like_it(
+    refused: Refused, words: list[str], says: str
+) -> None:
+    assert refused(2, *words).startswith(says)
+
+
 @pytest.mark.parametrize("start", [1e300, 1e18])
 def test_a_start_beyond_all_clocks(refused: Refused, clip: Path, tmp_path: Path, start: float) -> None:
     message = refused(2, "encode", clip, "-o", tmp_path / "o.itk", "--start", start)

@@ -216,7 +216,7 @@ def test_outputs_appear_whole_or_not_at_all(videos: Path, tmp_path: Path, kind: 
     assert {path.name for path in tmp_path.iterdir()} == {"videos"}
     report = export_training([videos], place, kind, skip_bad=True)
     assert report.videos == 2
-    (line,) = report.skipped
+    (line,) = report.notes
     assert "b.itk" in line
     before = contents(place)
     with pytest.raises(OutputError, match="exists already"):

@@ -11,6 +11,7 @@ import pytest
 
 from infotok_cli.errors import InputError
 from infotok_cli.video.reader import open_video
+from make_media import make_media
 from make_video import make_video, moving_shapes
 
 FRAMES, KEY_EVERY, RATE = 60, 10, 30
@@ -86,3 +87,59 @@ def test_nothing_is_told_of_whole_videos_and_every_run_tells_anew(film: Path) ->
         list(reader.frames())
         assert len(reader.warnings) == 1
         assert reader.warnings[0].what.count("from") == 1
+
+
+def hurt_sound(path: Path, packets: list[int]) -> None:
+    """Break the count of a transport stream's packets at these packets of its sound, as loss on air does."""
+    with av.open(str(path)) as source:
+        found = [packet for packet in source.demux(source.streams.audio[0]) if packet.size]
+    content = bytearray(path.read_bytes())
+    for number in packets:
+        place = found[number].pos
+        assert place is not None
+        counted = content[place + 3]
+        content[place + 3] = (counted & 0xF0) | ((counted + 5) & 0x0F)  # continuity_counter
+    path.write_bytes(content)
+
+
+def test_sound_goes_on_behind_its_damage(tmp_path: Path) -> None:
+    path = make_media(tmp_path / "clip.ts", frames=90, sound="ac3")
+    with open_video(path, audio=True) as reader, reader.sound_packets() as packets:
+        whole = [packet for packet in packets if packet is not None]
+        origin, track = reader.origin_seconds, reader.sound
+    assert track is not None
+    assert len(whole) > 60
+    hurt_sound(path, [20, 60])
+    with (
+        open_video(path, audio=True) as reader,
+        reader.sound_packets() as packets,
+        pytest.raises(InputError, match=r"its sound is damaged in packet \d+"),
+    ):
+        list(packets)
+    with open_video(path, audio=True, skip_bad=True) as reader:
+        with reader.sound_packets() as packets:
+            heard = [packet for packet in packets if packet is not None]
+        (warning,) = reader.warnings
+    assert heard[-1] == whole[-1]
+    assert 2 <= len(whole) - len(heard) <= 16
+    assert {packet.time for packet in heard} < {packet.time for packet in whole}
+    missing = sorted({packet.time for packet in whole} - {packet.time for packet in heard})
+    first = float(missing[0] * track.time_base - origin)
+    assert warning.what.startswith(f"its sound is damaged from {first:.3f} s to ")
+    assert warning.what.count("from") == 2
+    assert warning.way_out == "silence stands for that time"
+
+
+def test_sound_that_ends_early_is_told_in_seconds(tmp_path: Path) -> None:
+    path = make_media(tmp_path / "clip.mp4", frames=60, container_options={"movflags": "faststart"})
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 3 // 4])
+    with open_video(path, audio=True, skip_bad=True) as reader:
+        with reader.sound_packets() as packets:
+            heard = [packet for packet in packets if packet is not None]
+        (warning,) = reader.warnings
+        assert reader.sound is not None
+        end = (heard[-1].time + heard[-1].duration) * reader.sound.time_base - reader.origin_seconds
+    assert warning.what == "its sound is damaged"
+    assert warning.way_out == f"what is heard after {float(end):.3f} s is lost"
+    assert 0.5 < end < 1.9

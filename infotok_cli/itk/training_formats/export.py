@@ -55,7 +55,7 @@ class TrainingReport:
     """Segments that were lost before their file was repaired, and have no tokens."""
     size_bytes: int
     """Of all files of the output."""
-    skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     """A line for each file that was left out as it is damaged."""
 
 
@@ -120,7 +120,7 @@ def export_training(
         tokens=count.tokens,
         lost_segments=count.lost_segments,
         size_bytes=size,
-        skipped=tuple(map(str, skipped)),
+        notes=tuple(map(str, skipped)),
     )
 
 
