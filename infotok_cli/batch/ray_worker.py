@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import infotok_weights
+from infotok_cli.batch.attempts import MOST_ATTEMPTS
 from infotok_cli.batch.encode import failed_row
 from infotok_cli.batch.encode_files import FileEncoder
 from infotok_cli.batch.films import Film, encode_part, joined_row
@@ -19,9 +20,6 @@ from infotok_cli.batch.run_file import RunSettings, model_sha256
 from infotok_cli.config import ModelConfig
 from infotok_cli.errors import InfotokError, InputError, ModelError, OutputError, UsageError
 from infotok_cli.model.engine import Engine
-
-MOST_ATTEMPTS = 5
-"""Times that work on a file is begun; one that ends its worker each time is then a failure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,18 +74,6 @@ def checked_answer(answer: dict[str, Any]) -> dict[str, Any]:
         kind, what, way_out, where = answer["refused"]
         raise _REFUSALS[kind](what, way_out=way_out, where=where)
     return answer
-
-
-class Attempts:
-    """An actor that counts how often work on something was begun: its memory outlives a worker."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-
-    def begin(self, name: str) -> int:
-        """Count one more; how many there are now."""
-        self._counts[name] = self._counts.get(name, 0) + 1
-        return self._counts[name]
 
 
 class RayWorker:
