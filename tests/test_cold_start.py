@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,41 +24,51 @@ HELP_LIMIT_SECONDS = 0.33
 LIBRARY_SECONDS = 0.11
 
 PROBE = """
-import sys
+import json, sys
 from infotok_cli.cli.app import main
-code = main(sys.argv[2:])
-heavy = [name for name in sys.argv[1].split(",") if name in sys.modules]
-assert not heavy, heavy
-sys.exit(code)
+unwanted, expected, lines = sys.argv[1].split(","), int(sys.argv[2]), json.loads(sys.argv[3])
+for words in lines:
+    code = main(words)
+    heavy = [name for name in unwanted if name in sys.modules]
+    assert not heavy, f"{words} loads {heavy}"
+    assert code == expected, f"{words} ends with {code}"
+    print(end="\\0", flush=True)
 """
 
 
-def probe(unwanted: str, *arguments: object, code: int = 0) -> str:
-    """Run `infotok` and fail if it loads one of the modules; returns what it printed."""
-    command = [sys.executable, "-P", "-c", PROBE, unwanted, *(str(word) for word in arguments)]
+def probe(unwanted: str, lines: Sequence[Sequence[object]], code: int = 0) -> list[str]:
+    """Run `infotok` with each of the lines, in one process; returns what each printed.
+
+    What one of them loads stays loaded, so it fails after the first that loads an unwanted module.
+    """
+    words = json.dumps([[str(word) for word in line] for line in lines])
+    command = [sys.executable, "-P", "-c", PROBE, unwanted, str(code), words]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == code, result.stderr
-    return result.stdout
+    assert result.returncode == 0, result.stderr
+    printed = result.stdout.split("\0")[:-1]
+    assert len(printed) == len(lines)
+    return printed
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        [],
-        ["--help"],
-        ["--version"],
-        ["encode", "--help"],
-        ["eval", "--help"],
-        ["play", "--help"],
-        ["doctor", "--help"],
-    ],
-)
-def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
-    probe("torch,av,numpy,safetensors,infotok_kernels", *arguments)
+def test_help_loads_nothing_heavy() -> None:
+    probe(
+        "torch,av,numpy,safetensors,infotok_kernels",
+        [
+            [],
+            ["--help"],
+            ["--version"],
+            ["encode", "--help"],
+            ["eval", "--help"],
+            ["play", "--help"],
+            ["doctor", "--help"],
+        ],
+    )
 
 
-def test_import_of_the_package_loads_nothing_heavy() -> None:
-    code = "import sys, infotok_cli; assert not {'torch', 'av', 'numpy', 'typer'} & set(sys.modules)"
+@pytest.mark.parametrize("module", ["infotok_cli", "infotok_cli.batch.attempts"])
+def test_import_of_the_package_loads_nothing_heavy(module: str) -> None:
+    """Nor that of a module which Ray imports in a process of its own."""
+    code = f"import sys, {module}; assert not {{'torch', 'av', 'numpy', 'typer'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-P", "-c", code], check=True)
 
 
@@ -79,37 +91,24 @@ def small_file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("arguments", [["inspect"], ["inspect", "--json"], ["stats"], ["stats", "--csv"]])
-def test_reports_load_no_torch(small_file: Path, arguments: list[str]) -> None:
-    assert "11" in probe("torch,av,safetensors,infotok_kernels", *arguments, small_file)
+def test_reports_load_no_torch(small_file: Path) -> None:
+    lines = [["inspect"], ["inspect", "--json"], ["stats"], ["stats", "--csv"]]
+    printed = probe("torch,av,safetensors,infotok_kernels", [[*line, small_file] for line in lines])
+    assert all("11" in text for text in printed)
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["inspect", "{}", "--verify"],
-        ["cut", "{}", "--end", "0.1", "-o", "{}.out"],
-        ["concat", "{}", "{}", "-o", "{}.out"],
-        ["repair", "{}", "-o", "{}.out"],
-        ["export", "{}", "-o", "{}.out", "--format", "npz"],
-        ["export", "{}", "-o", "{}.out", "--format", "safetensors"],
-        ["export", "{}", "-o", "{}.out", "--format", "jsonl"],
-    ],
-    ids=" ".join,
-)
-def test_commands_on_itk_files_load_no_torch(small_file: Path, arguments: list[str]) -> None:
-    probe("torch,av,infotok_kernels", *(word.format(small_file) for word in arguments))
-    if "export" in arguments:
-        probe(
-            "torch,av,infotok_kernels",
-            "import",
-            f"{small_file}.out",
-            "--format",
-            arguments[-1],
-            "-o",
-            small_file,
-            "-y",
-        )
+def test_commands_on_itk_files_load_no_torch(small_file: Path) -> None:
+    out = f"{small_file}.out"
+    lines = [
+        ["inspect", small_file, "--verify"],
+        ["cut", small_file, "--end", "0.1", "-o", out],
+        ["concat", small_file, small_file, "-o", out, "-y"],
+        ["repair", small_file, "-o", out, "-y"],
+    ]
+    for name in ("npz", "safetensors", "jsonl"):
+        lines.append(["export", small_file, "-o", out, "--format", name, "-y"])
+        lines.append(["import", out, "--format", name, "-o", small_file, "-y"])
+    probe("torch,av,infotok_kernels", lines)
 
 
 TOKENS_WITHOUT_TORCH = """
@@ -165,26 +164,30 @@ USAGE_ERRORS = [
 ]
 
 
-@pytest.mark.parametrize("arguments", USAGE_ERRORS, ids=" ".join)
-def test_usage_errors_load_nothing_heavy(small_file: Path, arguments: list[str]) -> None:
+def test_usage_errors_load_nothing_heavy(small_file: Path) -> None:
     """Nor the library that the parser would take words apart with."""
-    words = [word.format(small_file) for word in arguments]
-    assert probe("torch,av,numpy,safetensors,infotok_kernels,pydantic", *words, code=2) == ""
+    lines = [[word.format(small_file) for word in line] for line in USAGE_ERRORS]
+    printed = probe("torch,av,numpy,safetensors,infotok_kernels,pydantic", lines, code=2)
+    assert set(printed) == {""}
 
 
-@pytest.mark.parametrize(
-    "arguments", [["encode", "{}", "--bitrate", "0"], ["encode", "-", "--max-tokens", "9", "-o", "{}2"]]
-)
-def test_errors_of_budgets_load_no_torch(small_file: Path, arguments: list[str]) -> None:
-    probe("torch,av,infotok_kernels", *(word.format(small_file) for word in arguments), code=2)
+def test_errors_of_budgets_load_no_torch(small_file: Path) -> None:
+    lines = [
+        ["encode", small_file, "--bitrate", "0"],
+        ["encode", "-", "--max-tokens", "9", "-o", f"{small_file}2"],
+    ]
+    probe("torch,av,infotok_kernels", lines, code=2)
 
 
 @pytest.mark.parametrize("command", ["encode", "decode"])
 def test_bad_inputs_are_refused_before_a_model_is_loaded(small_file: Path, command: str) -> None:
-    for content in (b"", b"no video, no tokens", small_file.read_bytes()[:-30]):
-        small_file.write_bytes(content)
+    lines = []
+    for number, content in enumerate((b"", b"no video, no tokens", small_file.read_bytes()[:-30])):
+        source = small_file.with_name(f"{number}.itk")
+        source.write_bytes(content)
         target = small_file.with_name("new.itk" if command == "encode" else "new.mkv")
-        probe("torch,infotok_kernels,safetensors", command, small_file, "-o", target, code=3)
+        lines.append([command, source, "-o", target])
+    probe("torch,infotok_kernels,safetensors", lines, code=3)
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["encode", "x", "--rate", "4"], 2)])

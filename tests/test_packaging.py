@@ -17,6 +17,17 @@ import infotok_weights
 
 ROOT = Path(__file__).parent.parent
 
+pytestmark = pytest.mark.xdist_group("wheel")  # built once
+
+SHORT_DEMO = """
+import sys
+from infotok_cli.codec import demo_clip
+demo_clip.PHASE_FRAMES, demo_clip.FRAMES = 4, 12
+from infotok_cli.cli.app import main
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command line with a demo of 12 frames, as the packaged network is slow."""
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -56,22 +67,17 @@ def test_wheel_decodes_elsewhere(wheel: Path, tmp_path: Path) -> None:
     golden = ROOT / "tests" / "golden" / "v1" / "odd.itk"
     environment = {**os.environ, "PYTHONPATH": str(site), "PYTHONSAFEPATH": "1"}
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "infotok_cli", *arguments],
+    def run(*words: str) -> str:
+        result = subprocess.run(
+            [sys.executable, *words],
             cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
+        assert result.returncode == 0, result.stderr
+        return result.stdout
 
-    where = subprocess.run(
-        [sys.executable, "-c", "import infotok_cli; print(infotok_cli.__file__)"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert where.stdout.startswith(str(site))
-    inspected = run("inspect", str(golden), "--json")
-    assert inspected.returncode == 0, inspected.stderr
-    assert json.loads(inspected.stdout)["frames"] == 30
-    demo = run("demo", "trial", "--rate", "0.25")
-    assert demo.returncode == 0, demo.stderr
+    assert run("-c", "import infotok_cli; print(infotok_cli.__file__)").startswith(str(site))
+    assert json.loads(run("-m", "infotok_cli", "inspect", str(golden), "--json"))["frames"] == 30
+    run("-c", SHORT_DEMO, "demo", "trial", "--rate", "0.25")
     assert (tmp_path / "trial" / "decoded.mp4").stat().st_size > 1000
 
 

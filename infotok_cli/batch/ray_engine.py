@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from infotok_cli.batch.attempts import Attempts
 from infotok_cli.batch.cluster import joined_cluster
 from infotok_cli.batch.encode import BatchProgress, BatchReport, collect
 from infotok_cli.batch.films import Film, drop_parts, film_of, joined_row
@@ -23,7 +24,7 @@ from infotok_cli.batch.items import Item
 from infotok_cli.batch.loading import ModelLoader
 from infotok_cli.batch.outputs import Row
 from infotok_cli.batch.plan import Work
-from infotok_cli.batch.ray_worker import Attempts, RayWorker, WorkerSettings, checked_answer
+from infotok_cli.batch.ray_worker import RayWorker, WorkerSettings, checked_answer
 from infotok_cli.batch.remote import size_of
 from infotok_cli.batch.run_file import RunSettings, fix_run
 from infotok_cli.batch.shards import Shard

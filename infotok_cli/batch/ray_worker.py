@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from infotok_cli.batch.attempts import MOST_ATTEMPTS
 from infotok_cli.batch.devices import Seat
 from infotok_cli.batch.encode_files import FileEncoder
 from infotok_cli.batch.encode_item import failed_row
@@ -19,9 +20,6 @@ from infotok_cli.batch.loading import ModelLoader
 from infotok_cli.batch.run_file import RunSettings
 from infotok_cli.errors import InfotokError, InputError, ModelError, OutputError, UsageError
 from infotok_cli.model.engine import Engine
-
-MOST_ATTEMPTS = 5
-"""Times that work on a file is begun; one that ends its worker each time is then a failure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,18 +51,6 @@ def checked_answer(answer: dict[str, Any]) -> dict[str, Any]:
         kind, what, way_out, where = answer["refused"]
         raise _REFUSALS[kind](what, way_out=way_out, where=where)
     return answer
-
-
-class Attempts:
-    """An actor that counts how often work on something was begun: its memory outlives a worker."""
-
-    def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
-
-    def begin(self, name: str) -> int:
-        """Count one more; how many there are now."""
-        self._counts[name] = self._counts.get(name, 0) + 1
-        return self._counts[name]
 
 
 class RayWorker:

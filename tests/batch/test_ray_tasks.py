@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from infotok_cli.batch import films, loading, ray_engine, ray_worker
+from infotok_cli.batch.attempts import Attempts
 from infotok_cli.batch.items import Item
 from infotok_cli.batch.ray_engine import RayOptions, _blocks, _Task
-from infotok_cli.batch.ray_worker import Attempts, RayWorker, WorkerSettings
+from infotok_cli.batch.ray_worker import RayWorker, WorkerSettings
 from infotok_cli.codec import groups
 from make_video import make_video, moving_shapes
 
