@@ -1,7 +1,7 @@
 """The kinds of budget, one table, and the planner of what was asked for.
 
-To add a kind, write its planner, name it in the `PLANNERS` of its module, and give it an option in
-`infotok_cli.cli.encode_options`.
+To add a kind, write its planner, name it in the `PLANNERS` of its module, and make it a field of
+`BudgetOptions` in `infotok_cli.cli.encode_options`.
 """
 
 from __future__ import annotations
