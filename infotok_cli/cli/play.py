@@ -35,14 +35,14 @@ def play(
             "--player",
             metavar="auto|mpv|ffplay|terminal",
             parser=quantities.one_of("--player", ("auto", "mpv", "ffplay", "terminal")),
-            help="Where it is shown; auto takes mpv or ffplay where there is one and a display.",
+            help="Where to show it; auto takes mpv or ffplay if one is installed and there is a display.",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = "auto",
     heat: Annotated[
         bool,
         typer.Option(
-            "--heat", help="Show where the tokens went over it.", rich_help_panel=options.OUTPUT_PANEL
+            "--heat", help="Lay a heat map of the tokens over it.", rich_help_panel=options.OUTPUT_PANEL
         ),
     ] = False,
     start: Start = None,
@@ -58,7 +58,7 @@ def play(
 ) -> None:
     """Play an .itk file while it is decoded, in mpv, ffplay or the terminal itself.
 
-    Frames that would come too late are dropped, so that it keeps time, and counted at the end. Keys: space
+    Frames that would come too late are dropped, to keep time, and are counted at the end. Keys: space
     pauses, left and right go 5 seconds back and on, q quits; on the terminal h shows where the tokens went.
 
     \b

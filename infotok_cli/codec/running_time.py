@@ -16,6 +16,7 @@ from infotok_cli.codec.endpoints import FileInput, StreamOutput
 from infotok_cli.codec.groups import group_size
 from infotok_cli.codec.job import EncodeJob
 from infotok_cli.codec.options import EncodeOptions
+from infotok_cli.codec.trials import is_trial, takes_trials
 from infotok_cli.config import MIN_RATE
 from infotok_cli.errors import UsageError
 from infotok_cli.model.engine import Engine
@@ -82,6 +83,9 @@ def expected_seconds(given: FileInput, job: EncodeJob, encode: Encode) -> float 
         took = _encoding_seconds(start, job.engine, options, encode)
         if number and (took >= _ENOUGH_SECONDS or sample.frames == frames):
             break
+    if takes_trials(options):
+        plain = min(took, _encoding_seconds(start, job.engine, replace(options, budget=None), encode))
+        took = plain + (took - plain) * _tried_share(job, frames)
     is_smaller = sample.options.short_side != job.options.short_side
     reading = min(took, _reading_seconds(start, sample.options)) if is_smaller else 0.0
     expected = reading * frames / sample.frames + (took - reading) * positions / sample.positions
@@ -120,6 +124,12 @@ def _reading_seconds(start: FileInput, options: EncodeOptions) -> float:
         for _ in FirstFrames(frames, options.frames):
             pass
     return time.perf_counter() - began
+
+
+def _tried_share(job: EncodeJob, frames: int) -> float:
+    """Share of the segments that are decoded to see their quality, as all segments of a sample are."""
+    segments = min(group_size(job), -(-frames // job.header.segment_frames))
+    return sum(is_trial(number, segments) for number in range(segments)) / segments
 
 
 def _is_read_twice(job: EncodeJob, positions: int) -> bool:

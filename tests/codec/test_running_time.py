@@ -47,6 +47,7 @@ class Trials:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: list[EncodeOptions] = []
         self.refuses_budgets = False
+        self.factor_of_budgets = 1
         self._now = 0.0
         monkeypatch.setattr(running_time.time, "perf_counter", lambda: self._now)
 
@@ -58,7 +59,8 @@ class Trials:
             raise UsageError("cannot be met")
         width, height = scaled_size(WIDTH, HEIGHT, options.short_side)
         assert options.frames is not None
-        self._now += SECONDS_PER_POSITION * math.prod(token_grid(options.frames, height, width))
+        factor = 1 if options.budget is None else self.factor_of_budgets
+        self._now += factor * SECONDS_PER_POSITION * math.prod(token_grid(options.frames, height, width))
 
 
 @pytest.fixture
@@ -103,8 +105,18 @@ def test_a_trial_spends_as_much_of_a_second(
     clip: Path, engine: Engine, trials: Trials, budget: Budget, expected: EncodeOptions
 ) -> None:
     assert told(clip, engine, trials, EncodeOptions(budget=budget)) is not None
-    asked = trials.asked[-1]
+    asked = trials.asked[0]
     assert (asked.budget, asked.rate) == (expected.budget, expected.rate)
+
+
+def test_segments_that_are_not_tried_take_less(clip: Path, engine: Engine, trials: Trials) -> None:
+    """Seven segments, of which two are decoded."""
+    options = EncodeOptions(budget=Budget("target-psnr", 25))
+    plain = told(clip, engine, trials, EncodeOptions())
+    trials.factor_of_budgets = 8
+    seconds = told(clip, engine, trials, options)
+    assert plain is not None
+    assert seconds == pytest.approx(plain * (1 + 7 * 2 / 7))
 
 
 def test_a_second_pass_counts(
