@@ -10,6 +10,7 @@ MINUTES ?= 60
 FUZZ_SECONDS ?= 1200
 # Test processes; each takes one thread, as test models are too small for two.
 WORKERS ?= 2
+RUN_TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not gpu"
 SHOWN := runs/pictures
 
 # For machines that bring their own torch and triton: make test-gpu GPU_PYTHON=python3
@@ -39,8 +40,8 @@ check: setup ## formatting, lint and types; edits nothing
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-coverage: setup ## run the tests and list the lines of infotok_cli that none of them reaches
-	$(BIN)/pytest -m "not gpu" --cov
+coverage: perceptual ## run the tests and list the lines of infotok_cli that none of them reaches
+	$(RUN_TESTS) --cov
 
 fmt: setup ## format the code
 	$(BIN)/ruff format .
@@ -50,7 +51,7 @@ perceptual: setup ## fetch the weights of LPIPS and DISTS (64 MB, once) from the
 	@$(BIN)/python -m infotok_cli.perceptual.fetch
 
 test: perceptual ## all tests that need no GPU
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not gpu"
+	$(RUN_TESTS)
 
 fuzz: setup ## look for files that break the reader, for FUZZ_SECONDS
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[fuzz]"

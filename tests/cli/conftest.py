@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +19,7 @@ os.environ["_TYPER_FORCE_DISABLE_TERMINAL"] = "1"
 
 from infotok_cli.cli.app import main
 from tiny_model import write_tiny_model
+from warm_start import warm_server
 
 Result = subprocess.CompletedProcess[str]
 Run = Callable[..., Result]
@@ -79,6 +80,13 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         return Result(words, returned, out, err)
 
     return call
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[list[str]]:
+    """What stands for `infotok` in a command line: a process of its own that has torch already."""
+    with warm_server() as words:
+        yield words
 
 
 @pytest.fixture

@@ -22,19 +22,25 @@ from infotok_cli.video.reader import open_video
 from make_media import make_media, read_media, without_early_sound
 
 Run = Callable[..., Any]
+Piped = Callable[..., tuple[bytes, str]]
 ENCODE = ["encode", "-", "-o", "-", "--segment-frames", "4"]
 
 
-def piped(data: bytes, *words: object, code: int = 0) -> tuple[bytes, str]:
-    """Output of `infotok` for this input, and what it says."""
-    command = [sys.executable, "-P", "-m", "infotok_cli", *map(str, words)]
-    done = subprocess.run(command, input=data, capture_output=True, timeout=120, check=False)
-    assert done.returncode == code, done.stderr.decode()
-    return done.stdout, done.stderr.decode()
+@pytest.fixture
+def piped(warm: list[str]) -> Piped:
+    """Run `infotok` on real pipes; gives its output for some input, and what it says."""
+
+    def call(data: bytes, *words: object, code: int = 0) -> tuple[bytes, str]:
+        command = [*warm, *map(str, words)]
+        done = subprocess.run(command, input=data, capture_output=True, timeout=120, check=False)
+        assert done.returncode == code, done.stderr.decode()
+        return done.stdout, done.stderr.decode()
+
+    return call
 
 
 @pytest.mark.parametrize("name", ["film.ts", "film.mkv", "film.webm"])
-def test_there_and_back_through_pipes(run: Run, tmp_path: Path, name: str) -> None:
+def test_there_and_back_through_pipes(piped: Piped, run: Run, tmp_path: Path, name: str) -> None:
     source = make_media(tmp_path / name, sound="libopus" if name.endswith("webm") else "aac")
     given = read_media(source)
     coded, said = piped(source.read_bytes(), *ENCODE)
@@ -60,7 +66,7 @@ def test_there_and_back_through_pipes(run: Run, tmp_path: Path, name: str) -> No
         assert reader.header.has_times
 
 
-def test_decoding_a_pipe_gives_what_the_file_gives(run: Run, tmp_path: Path) -> None:
+def test_decoding_a_pipe_gives_what_the_file_gives(piped: Piped, run: Run, tmp_path: Path) -> None:
     source = make_media(tmp_path / "film.mp4")
     itk = tmp_path / "film.itk"
     run("encode", source, "-o", itk, "--segment-frames", 4)
@@ -89,7 +95,7 @@ def test_decoding_a_pipe_gives_what_the_file_gives(run: Run, tmp_path: Path) -> 
         assert (reader.total_frames, reader.header.has_times) == (24, False)
 
 
-def test_the_report_of_a_pipe_goes_by_the_times_of_frames(tmp_path: Path) -> None:
+def test_the_report_of_a_pipe_goes_by_the_times_of_frames(piped: Piped, tmp_path: Path) -> None:
     ticks = [20 * number + 200 * (number // 12) for number in range(24)]
     source = make_media(tmp_path / "film.mkv", ticks=ticks, time_base=Fraction(1, 1000), sound=None)
     coded, _ = piped(source.read_bytes(), *ENCODE)
@@ -99,7 +105,7 @@ def test_the_report_of_a_pipe_goes_by_the_times_of_frames(tmp_path: Path) -> Non
         assert json.loads(report)["duration_seconds"] == pytest.approx(seconds, abs=0.03)
 
 
-def test_y4m_refuses_a_variable_frame_rate(tmp_path: Path) -> None:
+def test_y4m_refuses_a_variable_frame_rate(piped: Piped, tmp_path: Path) -> None:
     ticks = [number * number * 20 for number in range(24)]
     source = make_media(tmp_path / "film.mkv", ticks=ticks, time_base=Fraction(1, 1000), sound=None)
     coded, _ = piped(source.read_bytes(), *ENCODE)
@@ -110,8 +116,7 @@ def test_y4m_refuses_a_variable_frame_rate(tmp_path: Path) -> None:
 class _Slow:
     """A child that is fed by hand and watched."""
 
-    def __init__(self, *words: str, stderr: int | None = None) -> None:
-        command = [sys.executable, "-P", "-m", "infotok_cli", *words]
+    def __init__(self, command: list[str], stderr: int | None = None) -> None:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
         self.got = bytearray()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -143,18 +148,18 @@ class _Slow:
         return bytes(self.got)
 
 
-def test_first_bytes_come_while_the_input_goes_on(run: Run, tmp_path: Path) -> None:
+def test_first_bytes_come_while_the_input_goes_on(warm: list[str], run: Run, tmp_path: Path) -> None:
     """Two thirds of twelve seconds in: segments of the first seconds are out, of both commands."""
     source = make_media(tmp_path / "film.ts", frames=360)
     data = source.read_bytes()
-    encoder = _Slow("encode", "-", "-o", "-", "--segment-frames", "8")
+    encoder = _Slow([*warm, "encode", "-", "-o", "-", "--segment-frames", "8"])
     encoder.feed(data[: 2 * len(data) // 3])
     assert encoder.wait_for(lambda got: got.count(b"SEGM") >= 10)
     assert b"ITKEND" not in encoder.got
     encoder.feed(data[2 * len(data) // 3 :])
     coded = encoder.finish()
     for kind in ("mkv", "y4m"):
-        decoder = _Slow("decode", "-", "-o", "-", "--stream-format", kind)
+        decoder = _Slow([*warm, "decode", "-", "-o", "-", "--stream-format", kind])
         third = coded.find(b"SEGM", len(coded) // 3)
         decoder.feed(coded[:third])
         frame = 48 * 40 * 3 // 2
@@ -164,10 +169,10 @@ def test_first_bytes_come_while_the_input_goes_on(run: Run, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("share", [1, 0.8], ids=["never", "late"])
-def test_sound_that_is_declared_and_does_not_come(tmp_path: Path, share: float) -> None:
+def test_sound_that_is_declared_and_does_not_come(warm: list[str], tmp_path: Path, share: float) -> None:
     """Segments leave while the input goes on, and whoever asked for sound is told."""
     data = without_early_sound(make_media(tmp_path / "film.ts", frames=600), share).read_bytes()
-    encoder = _Slow("encode", "-", "-o", "-", "--segment-frames", "8", stderr=subprocess.PIPE)
+    encoder = _Slow([*warm, "encode", "-", "-o", "-", "--segment-frames", "8"], stderr=subprocess.PIPE)
     encoder.feed(data[: len(data) // 2])
     assert encoder.wait_for(lambda got: got.count(b"SEGM") >= 10)
     encoder.feed(data[len(data) // 2 :])
@@ -204,7 +209,7 @@ def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
         assert long < short + 40_000, (command, peaks)  # kibibytes; 1350 frames more are 7.8 MB of pixels
 
 
-def test_a_pipe_that_is_cut_off(tmp_path: Path, encoded_bytes: bytes) -> None:
+def test_a_pipe_that_is_cut_off(piped: Piped, tmp_path: Path, encoded_bytes: bytes) -> None:
     at = encoded_bytes.rfind(b"SEGM")
     shown, said = piped(encoded_bytes[: at + 20], "decode", "-", "-o", "-", "--stream-format", "y4m", code=3)
     assert shown.count(b"FRAME\n") == 16
@@ -222,7 +227,7 @@ def test_a_pipe_that_is_cut_off(tmp_path: Path, encoded_bytes: bytes) -> None:
 
 @pytest.mark.parametrize("codec", ["h264", "vp9", "av1"])
 def test_all_whole_segments_of_a_damaged_pipe_are_shown(
-    tmp_path: Path, encoded_bytes: bytes, codec: str
+    piped: Piped, tmp_path: Path, encoded_bytes: bytes, codec: str
 ) -> None:
     """Also by encoders that keep frames back."""
     at = encoded_bytes.rfind(b"SEGM")
@@ -249,7 +254,9 @@ def test_all_whole_segments_of_a_damaged_pipe_are_shown(
         (["decode", "-", "-o", "-", "--stream-format", "gif"], "choose mkv or y4m"),
     ],
 )
-def test_what_a_pipe_cannot_do(tmp_path: Path, encoded_bytes: bytes, words: list[str], says: str) -> None:
+def test_what_a_pipe_cannot_do(
+    piped: Piped, tmp_path: Path, encoded_bytes: bytes, words: list[str], says: str
+) -> None:
     _, said = piped(encoded_bytes, *words, code=2)
     assert says in said
     assert said.count("\n") == 1
@@ -284,7 +291,7 @@ def test_a_reader_that_leaves(tmp_path: Path, encoded: Path) -> None:
 
 
 @pytest.mark.parametrize("flags", ["faststart", "frag_keyframe+empty_moov"])
-def test_mp4_that_can_be_read_from_a_pipe(tmp_path: Path, flags: str) -> None:
+def test_mp4_that_can_be_read_from_a_pipe(piped: Piped, tmp_path: Path, flags: str) -> None:
     source = make_media(tmp_path / "film.mp4", container_options={"movflags": flags})
     coded, _ = piped(source.read_bytes(), *ENCODE)
     (tmp_path / "x.itk").write_bytes(coded)
@@ -294,7 +301,7 @@ def test_mp4_that_can_be_read_from_a_pipe(tmp_path: Path, flags: str) -> None:
     assert b"".join(packet.data for packet in packets) == read_media(source).sound_bytes
 
 
-def test_mp4_that_cannot_be_read_from_a_pipe(tmp_path: Path) -> None:
+def test_mp4_that_cannot_be_read_from_a_pipe(piped: Piped, tmp_path: Path) -> None:
     source = make_media(tmp_path / "film.mp4", frames=120, size=(120, 160))
     _, said = piped(source.read_bytes(), *ENCODE, code=3)
     assert said.count("\n") == 1
