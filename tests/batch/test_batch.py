@@ -88,6 +88,8 @@ def test_what_is_whole_and_of_this_run_is_skipped(run: Run, clips: Path) -> None
     assert run("clips", "-o", "out", "--missing").stdout == "1-3\n"
     report = json.loads(run("clips", "-o", "out", "--json").stdout)
     assert (report["encoded"], report["skipped"], report["failed"]) == (3, 1, 0)
+    assert report["duration_seconds"] > 0
+    assert "video_seconds" not in report
     assert Path("out/a/0.itk").stat().st_mtime == 1
     assert outputs(Path("out")) == before
     rows = stats(Path("out/stats.parquet"))
