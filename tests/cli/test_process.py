@@ -23,6 +23,7 @@ import typer
 
 from infotok_cli import __version__
 from infotok_cli.cli import app, options
+from infotok_cli.codec import demo_clip
 from infotok_cli.errors import UsageError
 from make_media import make_media
 from make_video import make_video, moving_shapes
@@ -538,13 +539,15 @@ def test_common_options_fit_a_screen(run: Run, monkeypatch: pytest.MonkeyPatch, 
     assert any("--start" in line for line in common)
 
 
-def test_demo(run: Run, tmp_path: Path) -> None:
+def test_demo(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "deep" / "demo"
-    for _ in range(2):
+    for frames in (demo_clip.PHASE_FRAMES, 4):
+        monkeypatch.setattr(demo_clip, "PHASE_FRAMES", frames)
+        monkeypatch.setattr(demo_clip, "FRAMES", 3 * frames)
         result = run("demo", folder)
         assert sorted(path.name for path in folder.iterdir()) == ["decoded.mp4", "sample.itk", "sample.mp4"]
-    for part in ("token rate over the frame", "still ", "moving ", "busy ", "PSNR of ", str(folder)):
-        assert part in result.stdout
+        for part in ("token rate over the frame", "still ", "moving ", "busy ", "PSNR of ", str(folder)):
+            assert part in result.stdout
     assert result.stderr.count("\n") == 2
     last = shlex.split(result.stdout.splitlines()[-1])
     assert last[-5:] == ["report", str(folder / "sample.itk"), "--source", str(folder / "sample.mp4"), "-y"]
