@@ -148,7 +148,7 @@ def test_the_driver_is_killed_and_run_again(run: Run, tmp_path: Path, address: s
     assert there.items() <= expected.items()
     for name in there:
         os.utime(Path("out") / name, (1, 1))
-    again = [*command, "--address", address, "--json"]
+    again = [*command, "--address", address, "--workers", "1", "--json"]
     result = subprocess.run(again, capture_output=True, text=True, check=False, env=environment)
     assert (result.returncode, result.stderr) == (0, "")
     report = json.loads(result.stdout)

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from warm_start import warm_server
 
 Result = subprocess.CompletedProcess[str]
 Run = Callable[..., Result]
+COLD = (sys.executable, "-P", "-m", "infotok_cli")
 
 CLIP_FRAMES, CLIP_HEIGHT, CLIP_WIDTH, CLIP_RATE = 20, 40, 48, Fraction(30000, 1001)
 
@@ -107,10 +108,10 @@ def refused(run: Run, tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def spawn() -> Callable[..., subprocess.Popen[str]]:
-    """Start `infotok` as a process of its own."""
+    """Start `infotok` as a process of its own, which loads all that it needs unless `infotok` is `warm`."""
 
-    def start(*arguments: object, **options: object) -> subprocess.Popen[str]:
-        command = [sys.executable, "-P", "-m", "infotok_cli", *(str(word) for word in arguments)]
+    def start(*arguments: object, infotok: Sequence[str] = COLD, **options: object) -> subprocess.Popen[str]:
+        command = [*infotok, *(str(word) for word in arguments)]
         settings = {
             "stdout": subprocess.PIPE,
             "stderr": subprocess.PIPE,

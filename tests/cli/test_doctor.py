@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from infotok_cli import __version__
+from infotok_cli.codec import demo_clip
 
 Run = Callable[..., Any]
 Spawn = Callable[..., subprocess.Popen[str]]
@@ -49,6 +50,7 @@ def test_a_bad_picture_is_a_problem(run: Run, monkeypatch: pytest.MonkeyPatch) -
     from infotok_cli.codec import doctor
 
     monkeypatch.setattr(doctor, "WORST_PSNR", 99.0)
+    monkeypatch.setattr(doctor, "PHASE_FRAMES", 4)
     result = run("doctor", "--json", "--model", "small", "--device", "cpu", code=4)
     (problem,) = json.loads(result.stdout)["problems"]
     assert "expected 99 or more" in problem
@@ -72,11 +74,11 @@ def test_problems_are_all_told(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_pa
     [("triton", "INFOTOK_KERNELS triton cannot run"), ("fast", "INFOTOK_KERNELS 'fast' is unknown")],
 )
 def test_kernels_that_cannot_run_are_refused(
-    spawn: Spawn, clip: Path, tmp_path: Path, wanted: str, told: str
+    spawn: Spawn, warm: list[str], clip: Path, tmp_path: Path, wanted: str, told: str
 ) -> None:
     environment = os.environ | {"INFOTOK_KERNELS": wanted, "TRITON_INTERPRET": "0"}
     target = tmp_path / "a.itk"
-    process = spawn("encode", clip, "-o", target, "--device", "cpu", env=environment)
+    process = spawn("encode", clip, "-o", target, "--device", "cpu", env=environment, infotok=warm)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (2, "")
     assert err.startswith(f"infotok: error: {told}")
@@ -112,6 +114,8 @@ def test_kernels_asked_for_by_option_are_run_or_refused(
     assert "choose reference" in told
     assert refused(2, *line, "fast").startswith("--kernels: backend 'fast' is unknown: choose reference or")
     monkeypatch.setenv("INFOTOK_KERNELS", "triton")
+    monkeypatch.setattr(demo_clip, "PHASE_FRAMES", 4)
+    monkeypatch.setattr(demo_clip, "FRAMES", 12)
     if command == "train":
         return  # what runs then takes minutes
     shown = run(*line, "reference", *(("--json",) if target else ()))
@@ -162,9 +166,9 @@ def test_compile_without_a_compiler_is_refused(spawn: Spawn, clip: Path, tmp_pat
     assert not target.exists()
 
 
-def test_doctor_tells_why_kernels_cannot_run(spawn: Spawn) -> None:
+def test_doctor_tells_why_kernels_cannot_run(spawn: Spawn, warm: list[str]) -> None:
     environment = os.environ | {"INFOTOK_KERNELS": "triton", "TRITON_INTERPRET": "0"}
-    process = spawn("doctor", "--json", "--device", "cpu", env=environment)
+    process = spawn("doctor", "--json", "--device", "cpu", env=environment, infotok=warm)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (2, "")
     report = json.loads(out)

@@ -152,7 +152,6 @@ def test_a_player_ends_with_us(long: Path, player: Callable[..., Path], spawn: C
     folder = player(body)
     process = spawn("play", long)
     wait_for(lambda: (folder / "pid").exists() and (folder / "pid").read_text() != "")
-    time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
@@ -215,7 +214,9 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
 class Terminal:
     """A pseudo-terminal with `infotok play` on it."""
 
-    def __init__(self, *words: object, columns: int = 60, lines: int = 20, **environment: str) -> None:
+    def __init__(
+        self, infotok: list[str], *words: object, columns: int = 60, lines: int = 20, **environment: str
+    ) -> None:
         self.master, self.slave = os.openpty()
         self.resize(columns, lines)
         self.before = termios.tcgetattr(self.slave)
@@ -223,16 +224,7 @@ class Terminal:
         env = {**os.environ, **surroundings, **environment}
         for name in ("COLUMNS", "LINES", *(() if "NO_COLOR" in environment else ("NO_COLOR",))):
             env.pop(name, None)
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "infotok_cli",
-            "play",
-            "--player",
-            "terminal",
-            *map(str, words),
-        ]
+        command = [*infotok, "play", "--player", "terminal", *map(str, words)]
 
         def prepare() -> None:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -289,11 +281,13 @@ class Terminal:
 
 
 @pytest.fixture
-def terminal() -> Iterator[Callable[..., Terminal]]:
+def terminal(warm: list[str]) -> Iterator[Callable[..., Terminal]]:
+    """Play on a new terminal; in a process that minds its signals itself if it is `alone`."""
     opened: list[Terminal] = []
 
-    def start(*words: object, **settings: Any) -> Terminal:
-        opened.append(Terminal(*words, **settings))
+    def start(*words: object, alone: bool = False, **settings: Any) -> Terminal:
+        infotok = [sys.executable, "-P", "-m", "infotok_cli"] if alone else warm
+        opened.append(Terminal(infotok, *words, **settings))
         return opened[-1]
 
     yield start
@@ -354,7 +348,7 @@ def test_forwards_at_the_end_ends_it(terminal: Callable[..., Terminal], long: Pa
 def test_the_terminal_is_given_back(
     terminal: Callable[..., Terminal], long: Path, end: Callable[[Terminal], None], code: int, words: str
 ) -> None:
-    shown = terminal(long)
+    shown = terminal(long, alone=True)
     shown.wait_for("playing")
     end(shown)
     assert shown.process.wait(60) == code
@@ -367,7 +361,7 @@ def test_the_terminal_is_given_back_while_it_is_stopped(
     terminal: Callable[..., Terminal], long: Path
 ) -> None:
     """Ctrl-Z, and on with it."""
-    shown = terminal(long)
+    shown = terminal(long, alone=True)
     shown.wait_for("playing")
     shown.process.send_signal(signal.SIGTSTP)
     shown.wait_for("\x1b[?1049l")
@@ -417,7 +411,7 @@ def test_without_colour(terminal: Callable[..., Terminal], encoded: Path) -> Non
 
 
 def test_a_terminal_that_changes_its_size(terminal: Callable[..., Terminal], long: Path) -> None:
-    shown = terminal(long)
+    shown = terminal(long, alone=True)
     shown.wait_for("playing")
     shown.press(b" ")
     shown.wait_for("paused")

@@ -23,6 +23,7 @@ import typer
 
 from infotok_cli import __version__
 from infotok_cli.cli import app, options
+from infotok_cli.codec import demo_clip
 from infotok_cli.errors import UsageError
 from make_media import make_media
 from make_video import make_video, moving_shapes
@@ -52,11 +53,11 @@ def wait_for_temporary_file(process: subprocess.Popen[str], folder: Path) -> Non
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_encode_leaves_nothing(
-    spawn: Spawn, long_clip: Path, tmp_path: Path, number: signal.Signals, code: int
+    spawn: Spawn, warm: list[str], long_clip: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     target = tmp_path / "long.itk"
     target.write_text("old")
-    process = spawn("encode", long_clip, "-o", target, "--router", "exact", "-y")
+    process = spawn("encode", long_clip, "-o", target, "--router", "exact", "-y", infotok=warm)
     wait_for_temporary_file(process, tmp_path)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
@@ -74,7 +75,7 @@ def wait_until_taken(process: subprocess.Popen[bytes]) -> None:
     while left != bytes(4) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
         left = fcntl.ioctl(process.stdin, termios.FIONREAD, bytes(4))
-    time.sleep(1)
+    time.sleep(0.5)
     assert left == bytes(4)
     assert process.poll() is None, process.communicate()
 
@@ -84,7 +85,14 @@ def wait_until_taken(process: subprocess.Popen[bytes]) -> None:
 @pytest.mark.parametrize("share", [0, 0.7], ids=["silent from the start", "silent later"])
 @pytest.mark.parametrize("command", ["encode", "decode"])
 def test_interrupted_while_a_pipe_is_silent(
-    spawn: Any, encoded_bytes: bytes, tmp_path: Path, command: str, share: float, number: int, code: int
+    spawn: Any,
+    warm: list[str],
+    encoded_bytes: bytes,
+    tmp_path: Path,
+    command: str,
+    share: float,
+    number: int,
+    code: int,
 ) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
@@ -95,7 +103,7 @@ def test_interrupted_while_a_pipe_is_silent(
     else:
         data, target = encoded_bytes, folder / "film.mkv"
         words = ["decode", "-", "-o", target]
-    process = spawn(*words, stdin=subprocess.PIPE, text=False)
+    process = spawn(*words, stdin=subprocess.PIPE, text=False, infotok=warm)
     process.stdin.write(data[: max(1, int(share * len(data)))])
     process.stdin.flush()
     wait_until_taken(process)
@@ -111,11 +119,13 @@ def test_interrupted_while_a_pipe_is_silent(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks a pipe how much lies in it")
-def test_interrupted_while_nobody_reads_the_output(spawn: Any, long_clip: Path, tmp_path: Path) -> None:
+def test_interrupted_while_nobody_reads_the_output(
+    spawn: Any, warm: list[str], long_clip: Path, tmp_path: Path
+) -> None:
     """Matroska is written by FFmpeg, which knows nothing of signals."""
     itk = tmp_path / "long.itk"
-    assert spawn("encode", long_clip, "-o", itk, "--end", "8").wait(120) == 0
-    process = spawn("decode", itk, "-o", "-", "--codec", "ffv1", text=False)
+    assert spawn("encode", long_clip, "-o", itk, "--end", "8", infotok=warm).wait(120) == 0
+    process = spawn("decode", itk, "-o", "-", "--codec", "ffv1", text=False, infotok=warm)
     lain, before = 0, -1
     deadline = time.monotonic() + 60
     while (lain == 0 or lain != before) and process.poll() is None and time.monotonic() < deadline:
@@ -131,11 +141,11 @@ def test_interrupted_while_nobody_reads_the_output(spawn: Any, long_clip: Path, 
     process.stderr.close()
 
 
-def test_disk_full(spawn: Spawn, encoded: Path) -> None:
+def test_disk_full(spawn: Spawn, warm: list[str], encoded: Path) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
 
-    process = spawn("decode", encoded, preexec_fn=limit)
+    process = spawn("decode", encoded, preexec_fn=limit, infotok=warm)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (5, "")
     assert err.startswith("infotok: error: ")
@@ -161,7 +171,7 @@ def test_concat_of_more_files_than_can_be_open(spawn: Spawn, run: Run, encoded: 
 
 @pytest.mark.parametrize("command", ["encode", "concat", "import", "jsonl", "npz", "npy", "safetensors"])
 def test_a_full_disk_is_told_of_by_the_name_of_the_output(
-    spawn: Spawn, run: Run, clip: Path, encoded: Path, command: str
+    spawn: Spawn, warm: list[str], run: Run, clip: Path, encoded: Path, command: str
 ) -> None:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))
@@ -174,7 +184,7 @@ def test_a_full_disk_is_told_of_by_the_name_of_the_output(
         "import": ["import", encoded.with_name("ids.npz")],
     }.get(command, ["export", encoded])
     target = encoded.with_name(f"full.{kind}")
-    process = spawn(*words, "-o", target, preexec_fn=limit)
+    process = spawn(*words, "-o", target, preexec_fn=limit, infotok=warm)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (5, "")
     assert err.startswith(f"infotok: error: {target}: cannot be written")
@@ -204,7 +214,7 @@ def test_a_disk_that_fills_up_under_an_unbuffered_stream(
     assert err.startswith("infotok: error: standard output: cannot be written (File too large)")
 
 
-def test_a_full_disk_leaves_no_frame_cache(spawn: Spawn, clip: Path, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_frame_cache(spawn: Spawn, warm: list[str], clip: Path, tmp_path: Path) -> None:
     videos = tmp_path / "videos"
     videos.mkdir()
     (videos / clip.name).symlink_to(clip)
@@ -212,7 +222,7 @@ def test_a_full_disk_leaves_no_frame_cache(spawn: Spawn, clip: Path, tmp_path: P
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
 
-    process = spawn("train", videos, "--make-cache", tmp_path / "cache", preexec_fn=limit)
+    process = spawn("train", videos, "--make-cache", tmp_path / "cache", preexec_fn=limit, infotok=warm)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (5, "")
     assert f"{tmp_path / 'cache'}: cannot be written (File too large)" in err.splitlines()[-1]
@@ -529,13 +539,15 @@ def test_common_options_fit_a_screen(run: Run, monkeypatch: pytest.MonkeyPatch, 
     assert any("--start" in line for line in common)
 
 
-def test_demo(run: Run, tmp_path: Path) -> None:
+def test_demo(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "deep" / "demo"
-    for _ in range(2):
+    for frames in (demo_clip.PHASE_FRAMES, 4):
+        monkeypatch.setattr(demo_clip, "PHASE_FRAMES", frames)
+        monkeypatch.setattr(demo_clip, "FRAMES", 3 * frames)
         result = run("demo", folder)
         assert sorted(path.name for path in folder.iterdir()) == ["decoded.mp4", "sample.itk", "sample.mp4"]
-    for part in ("token rate over the frame", "still ", "moving ", "busy ", "PSNR of ", str(folder)):
-        assert part in result.stdout
+        for part in ("token rate over the frame", "still ", "moving ", "busy ", "PSNR of ", str(folder)):
+            assert part in result.stdout
     assert result.stderr.count("\n") == 2
     last = shlex.split(result.stdout.splitlines()[-1])
     assert last[-5:] == ["report", str(folder / "sample.itk"), "--source", str(folder / "sample.mp4"), "-y"]

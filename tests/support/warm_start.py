@@ -1,13 +1,14 @@
 """`infotok` as a process of its own that need not load torch first, which takes longer than most commands.
 
 A server that has loaded everything forks for each command line. What is started in its place is a small
-process that hands over its descriptors, folder and environment, and ends with the code of the fork. Tests of
-signals, of limits, of readers that leave and of start-up start the real thing.
+process that hands over its descriptors, folder, environment and limits, passes signals on, and ends with the
+code of the fork. Tests of readers that leave, of terminals that stop and of start-up start the real thing.
 """
 
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -19,15 +20,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 CLIENT = """
-import array, json, os, socket, sys
+import array, json, os, resource, signal, socket, sys
+limits = {number: resource.getrlimit(number) for number in (resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE)}
 with socket.socket(socket.AF_UNIX) as server:
     server.connect(sys.argv[1])
-    request = json.dumps([sys.argv[2:], os.getcwd(), dict(os.environ)]).encode()
+    request = json.dumps([sys.argv[2:], os.getcwd(), dict(os.environ), list(limits.items())]).encode()
     rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [0, 1, 2]))
     server.sendmsg([len(request).to_bytes(4, "big")], [rights])
     server.sendall(request)
     for descriptor in (0, 1, 2):
         os.close(descriptor)
+    worker = int.from_bytes(server.recv(4), "big")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: os.kill(worker, number))
     status = server.recv(4)
 os._exit(int.from_bytes(status, "big") if status else 70)
 """
@@ -74,11 +79,12 @@ def serve(address: str) -> list[str]:
             worker = os.fork()
             if worker == 0:
                 caller.close()
-                words, folder, environment = json.loads(request)
-                take_over(descriptors, folder, environment)
+                words, folder, environment, limits = json.loads(request)
+                take_over(descriptors, folder, environment, limits)
                 return list(words)
             for descriptor in descriptors:
                 os.close(descriptor)
+            caller.sendall(worker.to_bytes(4, "big"))
             code = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
             caller.sendall((code if code >= 0 else 128 - code).to_bytes(4, "big"))
             os._exit(0)
@@ -87,8 +93,13 @@ def serve(address: str) -> list[str]:
             os.close(descriptor)
 
 
-def take_over(descriptors: list[int], folder: str, environment: dict[str, str]) -> None:
+def take_over(
+    descriptors: list[int], folder: str, environment: dict[str, str], limits: list[tuple[int, list[int]]]
+) -> None:
     """Be in the place of the caller."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, (soft, hard) in limits:
+        resource.setrlimit(number, (soft, hard))
     for place, descriptor in enumerate(descriptors):
         os.dup2(descriptor, place)
         os.close(descriptor)
