@@ -156,7 +156,7 @@ class TargetOptions:
         typer.Option(
             "--plot",
             metavar="OUT.png",
-            help="Draw rate-distortion curves into this .png, .svg or .pdf (extra: plots).",
+            help="Draw rate-distortion curves into this .png, .svg or .pdf (needs the extra 'plots').",
             rich_help_panel=options.OUTPUT_PANEL,
         ),
     ] = None
