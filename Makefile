@@ -10,7 +10,7 @@ MINUTES ?= 60
 FUZZ_SECONDS ?= 1200
 # Test processes; each takes one thread, as test models are too small for two.
 WORKERS ?= 2
-RUN_TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) --dist loadgroup -m "not gpu"
+RUN_TESTS := OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) -m "not gpu"
 SHOWN := runs/pictures
 
 # For machines that bring their own torch and triton: make test-gpu GPU_PYTHON=python3

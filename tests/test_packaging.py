@@ -17,8 +17,6 @@ import infotok_weights
 
 ROOT = Path(__file__).parent.parent
 
-pytestmark = pytest.mark.xdist_group("wheel")  # built once
-
 SHORT_DEMO = """
 import sys
 from infotok_cli.codec import demo_clip

@@ -28,7 +28,6 @@ parquet = pytest.importorskip("pyarrow.parquet")
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("ray"),
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
 ]
 

@@ -207,7 +207,10 @@ def test_a_disk_that_fills_up_under_an_unbuffered_stream(
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
 
     with cut.open("wb") as file:
-        settings = os.environ | {"PYTHONUNBUFFERED": "1"}
+        settings = os.environ | {
+            "PYTHONUNBUFFERED": "1",
+            "COVERAGE_PROCESS_CONFIG": "",
+        }  # it has no room either
         process = spawn(*words, stdout=file, env=settings, preexec_fn=limit)
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err.count("\n")) == (5, 1), err

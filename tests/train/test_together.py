@@ -22,7 +22,7 @@ from tiny_model import write_tiny_model
 
 Facts = dict[str, Any]
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torchrun")]
+pytestmark = pytest.mark.slow
 
 
 def torchrun(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -36,8 +36,6 @@ WIDE, NARROW = {"width": 1400, "height": 900}, {"width": 400, "height": 800}
 
 Open = Callable[..., "Page"]
 
-pytestmark = pytest.mark.xdist_group("browser")
-
 
 def chromium() -> str:
     """The browser of the system; fails where there is none."""
