@@ -45,8 +45,8 @@ class CodingOptions:
         typer.Option(
             "--crf",
             metavar="N",
-            help="Quality of that codec, 0 to 63: lower means a better picture and a larger file; 18 to 28 is "
-            "usual.",
+            help="Quality of that codec, 0 to 63: lower means a better picture and a larger file; 18 to 28 "
+            "is usual.",
             show_default="16 to 25, nearly transparent",
             parser=quantities.whole("--crf", least=0, most=MAX_CRF),
             rich_help_panel=options.OUTPUT_PANEL,
