@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 from infotok_cli.errors import InputError
+from infotok_cli.sound import AudioPacket
+from infotok_cli.video.damage import SoundDamage
 from infotok_cli.video.reader import open_video
 from make_media import make_media
 from make_video import make_video, moving_shapes
@@ -143,3 +146,15 @@ def test_sound_that_ends_early_is_told_in_seconds(tmp_path: Path) -> None:
     assert warning.what == "its sound is damaged"
     assert warning.way_out == f"what is heard after {float(end):.3f} s is lost"
     assert 0.5 < end < 1.9
+
+
+@pytest.mark.parametrize(("taken", "lost"), [(0, "all of it"), (1, "its beginning"), (2, "its beginning")])
+def test_sound_damaged_at_its_start_is_told_also_where_only_part_is_read(taken: int, lost: str) -> None:
+    damage = SoundDamage(Fraction(1, 10), "clip.ts")
+    damage.add()
+    packets = damage.noted(iter([AudioPacket(5, 1, b"a"), AudioPacket(6, 1, b"b"), AudioPacket(7, 1, b"c")]))
+    for _ in range(taken):
+        next(packets)
+    warning = damage.warning(Fraction(0))
+    assert warning is not None
+    assert (warning.what, warning.way_out) == ("its sound is damaged", f"{lost} is left out")
