@@ -18,6 +18,7 @@ from make_media import make_media
 from make_video import make_video, moving_shapes
 
 FRAMES, KEY_EVERY, RATE = 60, 10, 30
+TRANSPORT_PACKET = 188
 
 
 def hurt(path: Path, packets: list[int]) -> list[int]:
@@ -158,3 +159,53 @@ def test_sound_damaged_at_its_start_is_told_also_where_only_part_is_read(taken: 
     warning = damage.warning(Fraction(0))
     assert warning is not None
     assert (warning.what, warning.way_out) == ("its sound is damaged", f"{lost} is left out")
+
+
+@pytest.mark.parametrize("kind", ["lost on air", "overwritten"])
+def test_sound_whose_first_packet_is_damaged_is_carried_all_the_same(tmp_path: Path, kind: str) -> None:
+    """In a transport stream only a packet tells what AAC is like."""
+    path = make_media(tmp_path / "clip.ts", frames=60)
+    with open_video(path, audio=True) as reader, reader.sound_packets() as packets:
+        whole, track = [packet for packet in packets if packet is not None], reader.sound
+    hurt_first_sound(path, kind)
+    with pytest.raises(InputError, match="its sound is damaged"), open_video(path, audio=True):
+        pass
+    with open_video(path, audio=True, skip_bad=True) as reader:
+        assert reader.sound == track
+        with reader.sound_packets() as packets:
+            heard = [packet for packet in packets if packet is not None]
+        (warning,) = reader.warnings
+    assert track is not None
+    assert heard[-1].data == whole[-1].data
+    assert len(whole) - 8 <= len(heard) < len(whole)
+    assert (warning.what, warning.way_out) == ("its sound is damaged", "its beginning is left out")
+
+
+def hurt_first_sound(path: Path, kind: str) -> None:
+    if kind == "lost on air":
+        hurt_sound(path, [0])
+        return
+    with av.open(str(path)) as source:
+        place = next(packet.pos for packet in source.demux(source.streams.audio[0]))
+    assert place is not None
+    content = bytearray(path.read_bytes())
+    content[place + 20 : place + 180] = b"\x55" * 160
+    path.write_bytes(content)
+
+
+def test_sound_that_is_damaged_throughout_is_told(tmp_path: Path) -> None:
+    path = make_media(tmp_path / "clip.ts", frames=20)
+    with av.open(str(path)) as source:
+        first = next(packet.pos for packet in source.demux(source.streams.audio[0]))
+    assert first is not None
+    content = bytearray(path.read_bytes())
+    stream = content[first + 2]  # the low byte of its number
+    for place in range(0, len(content), TRANSPORT_PACKET):
+        if content[place + 2] == stream:
+            content[place + 20 : place + TRANSPORT_PACKET] = b"\x55" * (TRANSPORT_PACKET - 20)
+    path.write_bytes(content)
+    with open_video(path, audio=True, skip_bad=True) as reader:
+        assert reader.sound is None
+        assert len(list(reader.frames())) == 20
+        (warning,) = reader.warnings
+    assert (warning.what, warning.way_out) == ("its sound is damaged", "all of it is left out")
