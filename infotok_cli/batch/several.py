@@ -39,8 +39,9 @@ def encode_items(
 ) -> Generator[Encoded]:
     """Encode items below `folder`; what goes wrong with one is in its row.
 
-    Where the engine takes segments in batches, several files are encoded at once and come as they are done;
-    elsewhere they come in order. `ahead` of those that wait are begun. Leaving stops what is being encoded.
+    Where the engine takes segments in batches, several files are encoded at once and come as they are done,
+    with as many more begun; elsewhere they come in order, with `ahead` of them begun. Leaving stops what is
+    being encoded.
     """
     at_once = FILES_AT_ONCE if engine.batch(1) > 1 else 1
 

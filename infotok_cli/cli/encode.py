@@ -67,7 +67,7 @@ def encode(
             metavar="N",
             help="Frame rate for a folder of pictures, such as 25 or 30000/1001.",
             show_default="30",
-            rich_help_panel=options.INPUT_PANEL,
+            rich_help_panel=options.DAMAGE_PANEL,
         ),
     ] = None,
     skip_bad: Annotated[
@@ -75,7 +75,7 @@ def encode(
         options.skip_bad_option(
             "Encode a damaged video too: the last good frame stands in for lost ones, and a warning "
             "says where.",
-            panel=options.INPUT_PANEL,
+            panel=options.DAMAGE_PANEL,
         ),
     ] = False,
     run: CodecOptions,

@@ -96,7 +96,7 @@ ShortSide = Annotated[
         metavar="PIXELS",
         help="Resize so that the shorter side has this many pixels.",
         show_default="the size it has",
-        rich_help_panel=options.SELECTION_PANEL,
+        rich_help_panel=options.INPUT_PANEL,
     ),
 ]
 Router = Annotated[

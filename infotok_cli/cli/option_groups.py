@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from inspect import Parameter, Signature, signature
 from typing import Any, get_type_hints
 
@@ -39,6 +39,7 @@ def _apart(command: Callable[..., None], hints: dict[str, Any]) -> Iterator[Para
             continue
         options = get_type_hints(hint, include_extras=True)
         for field in fields(hint):
+            default = Parameter.empty if field.default is MISSING else field.default
             yield Parameter(
-                field.name, Parameter.KEYWORD_ONLY, default=field.default, annotation=options[field.name]
+                field.name, Parameter.KEYWORD_ONLY, default=default, annotation=options[field.name]
             )

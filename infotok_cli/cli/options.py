@@ -12,8 +12,8 @@ from infotok_cli.cli import output
 OUTPUT_PANEL = "Output"
 BUDGET_PANEL = "How many tokens (at most one of these)"
 TOKENS_PANEL = "Where tokens go"
-SELECTION_PANEL = "Input"
-INPUT_PANEL = "Damaged videos and folders of pictures"
+INPUT_PANEL = "Input"
+DAMAGE_PANEL = "Damaged videos and folders of pictures"
 MODEL_PANEL = "How the model runs"
 MESSAGES_PANEL = "Messages"
 
@@ -43,18 +43,18 @@ def output_option(metavar: str, help: str, *, default: str | None = None) -> Any
 def source_option(help: str) -> Any:
     """Declaration of --source: the video that .itk files were made of."""
     return typer.Option(
-        "--source", metavar="VIDEO", help=help, show_default="none", rich_help_panel=SELECTION_PANEL
+        "--source", metavar="VIDEO", help=help, show_default="none", rich_help_panel=INPUT_PANEL
     )
 
 
-def skip_bad_option(help: str, *, panel: str = SELECTION_PANEL) -> Any:
+def skip_bad_option(help: str, *, panel: str = INPUT_PANEL) -> Any:
     """Declaration of --skip-bad; `help` says what becomes of what is damaged."""
     return typer.Option("--skip-bad", help=help, rich_help_panel=panel)
 
 
 NoAudio = Annotated[
     bool,
-    typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=SELECTION_PANEL),
+    typer.Option("--no-audio", help="Leave the sound out.", rich_help_panel=INPUT_PANEL),
 ]
 Original = Annotated[
     Path | None, source_option("The video that was encoded, to show beside the decoded one, with PSNR.")

@@ -41,7 +41,7 @@ def report(
             metavar="EVAL.json",
             help="Results of 'infotok eval': adds rate-distortion curves.",
             show_default="none",
-            rich_help_panel=options.SELECTION_PANEL,
+            rich_help_panel=options.INPUT_PANEL,
         ),
     ] = None,
     output: Annotated[

@@ -38,7 +38,7 @@ def inspect(
             "--verify",
             help="Also decode all tokens, and name every damaged segment. Reads the token coder from the "
             "weights file.",
-            rich_help_panel=options.SELECTION_PANEL,
+            rich_help_panel=options.INPUT_PANEL,
         ),
     ] = False,
     model: Model = None,
@@ -91,7 +91,7 @@ def stats(
             metavar="N",
             help="Draw the map of this segment, counted from 0.",
             show_default="the mean over time",
-            rich_help_panel=options.SELECTION_PANEL,
+            rich_help_panel=options.INPUT_PANEL,
         ),
     ] = None,
     plot: Annotated[

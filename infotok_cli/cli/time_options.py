@@ -18,7 +18,7 @@ Start = Annotated[
         help="Start at this time, such as 90 or 1:30.",
         parser=quantities.seconds("--start"),
         show_default="the beginning",
-        rich_help_panel=options.SELECTION_PANEL,
+        rich_help_panel=options.INPUT_PANEL,
     ),
 ]
 End = Annotated[
@@ -29,7 +29,7 @@ End = Annotated[
         help="Stop before this time.",
         parser=quantities.seconds("--end"),
         show_default="the end",
-        rich_help_panel=options.SELECTION_PANEL,
+        rich_help_panel=options.INPUT_PANEL,
     ),
 ]
 Duration = Annotated[
@@ -39,7 +39,7 @@ Duration = Annotated[
         metavar="TIME",
         help="Stop this long after the start, instead of --end.",
         parser=quantities.seconds("--duration"),
-        rich_help_panel=options.SELECTION_PANEL,
+        rich_help_panel=options.INPUT_PANEL,
     ),
 ]
 Frames = Annotated[
@@ -49,7 +49,7 @@ Frames = Annotated[
         metavar="N",
         help="Stop after N frames, or at the end if that comes first.",
         parser=quantities.whole("--frames", least=1),
-        rich_help_panel=options.SELECTION_PANEL,
+        rich_help_panel=options.INPUT_PANEL,
     ),
 ]
 Frame = Annotated[
@@ -60,7 +60,7 @@ Frame = Annotated[
         metavar="N",
         help="Which frame to draw, counted from 0.",
         show_default="the most telling",
-        rich_help_panel=options.SELECTION_PANEL,
+        rich_help_panel=options.INPUT_PANEL,
     ),
 ]
 At = Annotated[
@@ -71,7 +71,7 @@ At = Annotated[
         metavar="TIME",
         help="The frame to draw by its time, instead of --frame.",
         show_default="none",
-        rich_help_panel=options.SELECTION_PANEL,
+        rich_help_panel=options.INPUT_PANEL,
     ),
 ]
 

@@ -18,7 +18,7 @@ from infotok_cli.codec.job import EncodeJob
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.codec.trials import is_trial, takes_trials
 from infotok_cli.config import MIN_RATE
-from infotok_cli.errors import UsageError
+from infotok_cli.errors import InputError, UsageError
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.first_frames import FirstFrames
 from infotok_cli.video.reader import VideoReader
@@ -67,14 +67,25 @@ class _Sample:
 
 
 def expected_seconds(given: FileInput, job: EncodeJob, encode: Encode) -> float | None:
-    """Seconds that `job`, an encode of `given`, is expected to take; None where its length is not known.
+    """Seconds that `job`, an encode of `given`, is expected to take.
 
     encode: what encodes a sample, `codec.encode.encode_input`.
-    Raises InputError where the first frames are damaged.
+    None where its length is not known, or the first frames are damaged and `job` begins after them. Raises
+    InputError where they are damaged and `job` begins with them.
     """
     frames = job.expected_frames
     if not frames:
         return None
+    try:
+        return _seconds_by_trials(given, job, encode, frames)
+    except InputError:
+        if not job.options.start_seconds:
+            raise
+        return None
+
+
+def _seconds_by_trials(given: FileInput, job: EncodeJob, encode: Encode, frames: int) -> float:
+    """`expected_seconds` of a job of this many frames."""
     positions = math.prod(token_grid(frames, job.header.height, job.header.width))
     start = _Start(given.path, given.fps, given.skip_bad)
     for number, wanted in enumerate(_TRIALS):

@@ -19,7 +19,7 @@ CHUNK_BYTES = 1 << 20
 UPDATE = "update infotok"
 
 Read = Callable[[int, int], bytes]
-"""Bytes of a file from an offset on, this many of them, or fewer where the file ends."""
+"""A number of bytes of a file, from an offset on; fewer where the file ends."""
 
 
 @dataclass(frozen=True)

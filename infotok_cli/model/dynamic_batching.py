@@ -61,14 +61,15 @@ class DynamicBatcher:
         run: Callable[[Sequence[Item]], Callable[[], list[Result]]],
         most: int,
     ) -> None:
-        if len(self._in_flight) == BATCHES_IN_FLIGHT:
-            self._in_flight.popleft()()
-        calls = self._taken(first, most)
+        calls: list[_Call[Item, Result]] = []
         try:
+            if len(self._in_flight) == BATCHES_IN_FLIGHT:
+                self._in_flight.popleft()()
+            calls = self._taken(first, most)
             whole = _Once(run([item for call in calls for item in call.items]))
             self._in_flight.append(self._mark())
         except BaseException as error:
-            for call in calls:
+            for call in calls or self._taken(first, len(first.items)):
                 call.error = error
             return
         at = 0

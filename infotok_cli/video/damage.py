@@ -82,10 +82,9 @@ class SoundDamage:
         for packet in packets:
             if self._pending and end is not None:
                 self._stretches.append((end * self._time_base, packet.time * self._time_base))
-            self._pending = False
+            self._pending, self._is_heard = False, True
             end = packet.time + packet.duration
             yield packet
-        self._is_heard = end is not None
         if self._pending and end is not None:
             self._end = end * self._time_base
 

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import av
+from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.stream import Discard
 from av.video.frame import VideoFrame
@@ -116,13 +117,15 @@ class FileReader:
         with self._lent(Source(path)) as source:
             self._left_out = left_out(source.container, str(path), audio=audio)
             self.tags = tags_of(source.container)
-            probe = _Probe(source, audio=audio)
+            probe = _Probe(source, audio=audio, skip_bad=skip_bad)
             first = next(self._decoded(source, probe.pictures, None), None)
             shown = Presentation.of(source, first)
             if not tells_rate(source):
                 shown = shown.at_rate(probe.pace(shown).rate())
             self.is_constant = survey and (not source.has_clock or probe.is_constant(shown))
             self.sound = probe.track()
+            if self.sound is None:
+                self._sound_damage = probe.sound_damage
         self._shown = shown
         self.info: VideoInfo = shown.info
         self.origin_seconds = shown.origin_seconds
@@ -250,9 +253,15 @@ class FileReader:
 class _Probe:
     """The packets of a video as they are read for the first time, and what their times tell."""
 
-    def __init__(self, source: Source, *, audio: bool) -> None:
-        """With `audio` the first packets of sound are looked at where they are needed to know it."""
+    def __init__(self, source: Source, *, audio: bool, skip_bad: bool) -> None:
+        """With `audio` the first packets of sound are looked at where they are needed to know it.
+
+        skip_bad: damaged ones are passed over.
+        """
         self._source = source
+        self._skip_bad = skip_bad
+        self.sound_damage: SoundDamage | None = None
+        """Set where packets were passed over."""
         self._sound: AudioSource | None = None
         if audio and source.container.streams.audio:
             self._sound = AudioSource(source.container, str(source.path))
@@ -269,8 +278,25 @@ class _Probe:
                     self._ticks.append(packet.pts)
                 yield packet
             elif self._sound is not None and self._sound.track is None:
-                for _ in self._sound.filtered(packet):
-                    pass  # the first one tells what the sound is
+                self._look_at(packet, self._sound)
+
+    def _look_at(self, packet: Packet[AudioStream], sound: AudioSource) -> None:
+        """Learn from a packet what the sound is, as the first whole one tells."""
+        if self._skip_bad and packet.is_corrupt:
+            self._pass_over(sound)
+            return
+        try:
+            for _ in sound.filtered(packet):
+                pass
+        except av.FFmpegError as error:
+            if not self._skip_bad:
+                raise _damaged_sound(str(self._source.path)) from error
+            self._pass_over(sound)
+
+    def _pass_over(self, sound: AudioSource) -> None:
+        if self.sound_damage is None:
+            self.sound_damage = SoundDamage(sound.time_base, str(self._source.path))
+        self.sound_damage.add()
 
     def _times(self, shown: Presentation) -> Iterator[int]:
         """When frames are shown, in ticks after the first one, in the order of their packets."""
@@ -327,6 +353,10 @@ def _sound_errors(name: str) -> Iterator[None]:
     try:
         yield
     except av.FFmpegError as error:
-        raise InputError(
-            "its sound is damaged", way_out="get a whole copy, or leave it out with `audio`", where=name
-        ) from error
+        raise _damaged_sound(name) from error
+
+
+def _damaged_sound(name: str) -> InputError:
+    return InputError(
+        "its sound is damaged", way_out="get a whole copy, or leave it out with `audio`", where=name
+    )

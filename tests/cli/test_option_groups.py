@@ -33,6 +33,15 @@ def tell(place: Annotated[str, typer.Argument()], *, loud: bool = False, who: Wo
     typer.echo(f"{place} {loud} {who} {who.minutes}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    street: Annotated[str, typer.Option("--street")]
+
+
+def go(*, place: Place) -> None:
+    typer.echo(place.street)
+
+
 def called(*words: str) -> tuple[int, str]:
     app = App()
     app.command()(tell)
@@ -46,6 +55,13 @@ def test_a_command_gets_its_options_together() -> None:
         f"here True {Worker(name=None, age=3, hours=2)} 120\n",
     )
     assert called("here") == (0, f"here False {Worker()} 480\n")
+
+
+def test_an_option_without_a_default_must_be_given() -> None:
+    app = App()
+    app.command()(go)
+    assert CliRunner().invoke(app, []).exit_code == 2
+    assert CliRunner().invoke(app, ["--street", "x"]).output == "x\n"
 
 
 def test_options_of_a_group_are_checked_and_explained_as_others() -> None:

@@ -16,7 +16,7 @@ from infotok_cli.codec.endpoints import FileInput, StreamOutput
 from infotok_cli.codec.job import EncodeJob
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.codec.running_time import expected_seconds
-from infotok_cli.errors import UsageError
+from infotok_cli.errors import InputError, UsageError
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
 from infotok_cli.video.video_info import scaled_size
@@ -46,7 +46,7 @@ class Trials:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.asked: list[EncodeOptions] = []
-        self.refuses_budgets = False
+        self.refuses_budgets = self.is_damaged = False
         self.factor_of_budgets = 1
         self._now = 0.0
         monkeypatch.setattr(running_time.time, "perf_counter", lambda: self._now)
@@ -55,6 +55,8 @@ class Trials:
         self, given: FileInput, made: StreamOutput, engine: Engine, options: EncodeOptions, progress: None
     ) -> None:
         self.asked.append(options)
+        if self.is_damaged:
+            raise InputError("is damaged")
         if self.refuses_budgets and options.budget is not None:
             raise UsageError("cannot be met")
         width, height = scaled_size(WIDTH, HEIGHT, options.short_side)
@@ -133,6 +135,15 @@ def test_a_budget_that_a_trial_cannot_meet_is_left_out(clip: Path, engine: Engin
     trials.refuses_budgets = True
     assert told(clip, engine, trials, EncodeOptions(budget=Budget("bitrate", 9000)))
     assert trials.asked[-1].budget is None
+
+
+def test_damage_before_the_start_only_leaves_the_time_open(
+    clip: Path, engine: Engine, trials: Trials
+) -> None:
+    trials.is_damaged = True
+    assert told(clip, engine, trials, EncodeOptions(start_seconds=5.0)) is None
+    with pytest.raises(InputError, match="is damaged"):
+        told(clip, engine, trials, EncodeOptions())
 
 
 def test_a_dry_run_tries_the_encoder_itself(clip: Path, engine: Engine, tmp_path: Path) -> None:

@@ -132,3 +132,19 @@ def test_results_are_waited_for_once(device: Device) -> None:
         device.finish()
         assert [first.result(30)(), second.result(30)(), first.result(30)()] == [["1"], ["2"], ["1"]]
     assert fetched == [2]
+
+
+def test_a_call_that_finds_the_device_failing_leaves_nothing_behind() -> None:
+    device = Device()
+
+    def fail() -> None:
+        raise RuntimeError("lost")
+
+    device.batcher = DynamicBatcher(lambda: fail)
+    for number in range(BATCHES_IN_FLIGHT):
+        device.start(number)
+    device.batches.clear()
+    with pytest.raises(RuntimeError, match="lost"):
+        device.start(8)
+    assert device.start(9) == ["<9>"]
+    assert device.batches == [[9]]

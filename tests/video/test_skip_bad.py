@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 
 from infotok_cli.errors import InputError
+from infotok_cli.sound import AudioPacket
+from infotok_cli.video.damage import SoundDamage
 from infotok_cli.video.reader import open_video
 from make_media import make_media
 from make_video import make_video, moving_shapes
 
 FRAMES, KEY_EVERY, RATE = 60, 10, 30
+TRANSPORT_PACKET = 188
 
 
 def hurt(path: Path, packets: list[int]) -> list[int]:
@@ -143,3 +147,65 @@ def test_sound_that_ends_early_is_told_in_seconds(tmp_path: Path) -> None:
     assert warning.what == "its sound is damaged"
     assert warning.way_out == f"what is heard after {float(end):.3f} s is lost"
     assert 0.5 < end < 1.9
+
+
+@pytest.mark.parametrize(("taken", "lost"), [(0, "all of it"), (1, "its beginning"), (2, "its beginning")])
+def test_sound_damaged_at_its_start_is_told_also_where_only_part_is_read(taken: int, lost: str) -> None:
+    damage = SoundDamage(Fraction(1, 10), "clip.ts")
+    damage.add()
+    packets = damage.noted(iter([AudioPacket(5, 1, b"a"), AudioPacket(6, 1, b"b"), AudioPacket(7, 1, b"c")]))
+    for _ in range(taken):
+        next(packets)
+    warning = damage.warning(Fraction(0))
+    assert warning is not None
+    assert (warning.what, warning.way_out) == ("its sound is damaged", f"{lost} is left out")
+
+
+@pytest.mark.parametrize("kind", ["lost on air", "overwritten"])
+def test_sound_whose_first_packet_is_damaged_is_carried_all_the_same(tmp_path: Path, kind: str) -> None:
+    """In a transport stream only a packet tells what AAC is like."""
+    path = make_media(tmp_path / "clip.ts", frames=60)
+    with open_video(path, audio=True) as reader, reader.sound_packets() as packets:
+        whole, track = [packet for packet in packets if packet is not None], reader.sound
+    hurt_first_sound(path, kind)
+    with pytest.raises(InputError, match="its sound is damaged"), open_video(path, audio=True):
+        pass
+    with open_video(path, audio=True, skip_bad=True) as reader:
+        assert reader.sound == track
+        with reader.sound_packets() as packets:
+            heard = [packet for packet in packets if packet is not None]
+        (warning,) = reader.warnings
+    assert track is not None
+    assert heard[-1].data == whole[-1].data
+    assert len(whole) - 8 <= len(heard) < len(whole)
+    assert (warning.what, warning.way_out) == ("its sound is damaged", "its beginning is left out")
+
+
+def hurt_first_sound(path: Path, kind: str) -> None:
+    if kind == "lost on air":
+        hurt_sound(path, [0])
+        return
+    with av.open(str(path)) as source:
+        place = next(packet.pos for packet in source.demux(source.streams.audio[0]))
+    assert place is not None
+    content = bytearray(path.read_bytes())
+    content[place + 20 : place + 180] = b"\x55" * 160
+    path.write_bytes(content)
+
+
+def test_sound_that_is_damaged_throughout_is_told(tmp_path: Path) -> None:
+    path = make_media(tmp_path / "clip.ts", frames=20)
+    with av.open(str(path)) as source:
+        first = next(packet.pos for packet in source.demux(source.streams.audio[0]))
+    assert first is not None
+    content = bytearray(path.read_bytes())
+    stream = content[first + 2]  # the low byte of its number
+    for place in range(0, len(content), TRANSPORT_PACKET):
+        if content[place + 2] == stream:
+            content[place + 20 : place + TRANSPORT_PACKET] = b"\x55" * (TRANSPORT_PACKET - 20)
+    path.write_bytes(content)
+    with open_video(path, audio=True, skip_bad=True) as reader:
+        assert reader.sound is None
+        assert len(list(reader.frames())) == 20
+        (warning,) = reader.warnings
+    assert (warning.what, warning.way_out) == ("its sound is damaged", "all of it is left out")
