@@ -24,6 +24,9 @@ FILES_AT_ONCE = 8
 """Files that are encoded at once where their segments go through the network together: as many as a batch has
 segments of 32x256x456 pixels, so that clips of one segment fill it."""
 
+FILE_BYTES = 2 << 30
+"""Memory of a CUDA device for each of them: a long video holds the analyses of a group there."""
+
 Encoded = tuple[Item, Row, float]
 """An item, what became of it, and the seconds it took."""
 
@@ -43,7 +46,7 @@ def encode_items(
     with as many more begun; elsewhere they come in order, with `ahead` of them begun. Leaving stops what is
     being encoded.
     """
-    at_once = FILES_AT_ONCE if engine.batch(1) > 1 else 1
+    at_once = files_at_once(engine)
 
     def encode(item: Item, begun: Begun, engine: Engine, progress: _Stop) -> Encoded:
         started = time.perf_counter()
@@ -73,6 +76,14 @@ def encode_items(
                     yield future.result()
         finally:
             stop.set()
+
+
+def files_at_once(engine: Engine) -> int:
+    """How many files to encode at once: one, unless the engine takes segments in batches and has room."""
+    if engine.batch(1) == 1:
+        return 1
+    memory = engine.memory_bytes
+    return FILES_AT_ONCE if memory is None else max(1, min(FILES_AT_ONCE, memory // FILE_BYTES))
 
 
 class _Stopped(Exception):

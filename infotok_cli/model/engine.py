@@ -185,6 +185,12 @@ class Engine:
             wanted = BATCH_POSITIONS // positions if self.runtime.device.type == "cuda" else 1
         return max(1, min(wanted, self._most))
 
+    @property
+    def memory_bytes(self) -> int | None:
+        """Memory of a CUDA device, free or not; None for a CPU."""
+        device = self.runtime.device
+        return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
+
     def pinned(self, frames: Video) -> Video:
         """The frames `[T, H, W, 3]` in memory the device fetches from unaided; for the reading thread."""
         return pinned(frames, self.runtime.device)

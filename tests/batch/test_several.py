@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import torch
 from infotok_cli.batch.items import Item
 from infotok_cli.batch.outputs import Row
 from infotok_cli.batch.run_file import RunSettings, model_sha256
-from infotok_cli.batch.several import FILES_AT_ONCE, encode_items
+from infotok_cli.batch.several import FILES_AT_ONCE, encode_items, files_at_once
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.itk.tokens import unpack_tokens
@@ -103,6 +104,16 @@ def same_tokens(one: Path, other: Path) -> None:
             )
             assert np.array_equal(keep, other_keep)
             assert (ids != other_ids).mean() < 0.05
+
+
+@pytest.mark.parametrize(
+    ("batch", "gibibytes", "files"),
+    [(1, None, 1), (1, 80, 1), (8, None, 8), (8, 80, 8), (8, 11, 5), (8, 4, 2), (8, 1, 1)],
+)
+def test_files_at_once_fit_the_device(batch: int, gibibytes: int | None, files: int) -> None:
+    memory = None if gibibytes is None else gibibytes << 30
+    engine = SimpleNamespace(batch=lambda positions: batch, memory_bytes=memory)
+    assert files_at_once(engine) == files  # type: ignore[arg-type]
 
 
 def test_deterministic_takes_files_one_by_one(
