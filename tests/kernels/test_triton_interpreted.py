@@ -9,7 +9,7 @@ import torch
 
 pytest.importorskip("triton", reason="triton exists for Linux only")
 
-from infotok_kernels import error_map, fsq_decode, fsq_encode, window_attention
+from infotok_kernels import error_map, fsq_encode, window_attention
 from infotok_kernels.backend import interpreted
 from infotok_kernels.cases import ATTENTION, ERROR_MAP, FSQ, LEVELS, AttentionCase, ErrorMapCase, FsqCase
 from kernel_checks import attention_inputs, check_attention, check_boundaries, check_error_map, check_fsq
@@ -64,7 +64,6 @@ def test_nothing_to_do() -> None:
     )
     codes, ids = fsq_encode(torch.zeros(0, 8), torch.zeros(6, 8), torch.zeros(6), LEVELS, backend="triton")
     assert (codes.shape, ids.shape) == ((0, 6), (0,))
-    assert fsq_decode(ids, torch.zeros(8, 6), torch.zeros(8), LEVELS, backend="triton").shape == (0, 8)
     assert error_map(torch.zeros(0, 4, 8, 8, 3), torch.zeros(0, 4, 8, 8, 3), backend="triton").shape == (
         0,
         1,
@@ -99,10 +98,6 @@ def test_operators_keep_torch_s_rules() -> None:
     torch.library.opcheck(operators.window_attention, (qkv, query_norm, key_norm, 8, 4))
     hidden, weight = torch.randn(5, 8, requires_grad=True), torch.randn(6, 8, requires_grad=True)
     torch.library.opcheck(operators.fsq_encode, (hidden, weight, torch.randn(6), LEVELS, True))
-    back = torch.randn(8, 6, requires_grad=True)
-    torch.library.opcheck(
-        operators.fsq_decode, (torch.arange(5), back, torch.randn(8), LEVELS, torch.float32)
-    )
     pixels = torch.rand(2, 1, 4, 8, 9, 3)
     torch.library.opcheck(operators.error_map, (pixels[0], pixels[1], 4, 8, 8))
 

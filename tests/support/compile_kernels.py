@@ -14,7 +14,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from infotok_kernels.error_map.kernels import error_map_kernel
-from infotok_kernels.fsq.kernels import decode_kernel, encode_kernel
+from infotok_kernels.fsq.kernels import encode_kernel
 from infotok_kernels.window_attention.fused import Blocks, backward_blocks, forward_blocks
 from infotok_kernels.window_attention.kernels import (
     backward_key_kernel,
@@ -85,7 +85,6 @@ def main() -> None:
     for dtype, parts in (("bf16", 1), ("fp32", 3)):
         constants = shape | {"PARTS": parts, "SAVE": parts > 1, "BLOCK_D": 64}
         build(encode_kernel, weights | {"hidden": f"*{dtype}"}, constants, 4, 3)
-    build(decode_kernel, weights | {"out": "*bf16"}, shape | {"BLOCK_D": 128}, 4, 2)
     constants = {
         "PATCH_T": 4, "PATCH_Y": 8, "SPAN": 24, "PADDED_LINES": 32, "PADDED_SPAN": 32, "CELLS": 8,
         "ALIGNED": 8,

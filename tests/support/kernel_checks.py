@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from infotok_kernels import error_map, fsq_decode, fsq_encode, ids_to_codes, window_attention
+from infotok_kernels import error_map, fsq_encode, ids_to_codes, window_attention
 from infotok_kernels.cases import (
     ERROR_MAP_TOLERANCE,
     FSQ_TOLERANCES,
@@ -55,7 +55,7 @@ def check_attention(case: AttentionCase, device: str) -> None:
 
 
 def check_fsq(case: FsqCase, device: str) -> None:
-    """Ids, codes, projections back, and all gradients."""
+    """Ids, codes, and all gradients."""
     channels = len(case.levels)
     hidden = torch.randn((case.rows, case.width), device=device).to(case.dtype).requires_grad_()
     weight = (torch.randn((channels, case.width), device=device) * case.width**-0.5).requires_grad_()
@@ -80,20 +80,7 @@ def check_fsq(case: FsqCase, device: str) -> None:
     saturated = (values.abs() == 1).any()
     assert saturated or case.rows < 10, "the clamp must be met"
     for name, one, other in zip(("hidden", "weight", "bias"), found, gradients, strict=True):
-        assert relative_error(one, other) < allowed.gradient, f"gradient of {name}"
-
-    back = torch.randn((case.width, channels), device=device).to(case.dtype).requires_grad_()
-    offset = torch.randn(case.width, device=device).to(case.dtype).requires_grad_()
-    shown = fsq_decode(ids, back, offset, case.levels, backend="triton")
-    assert shown.dtype == case.dtype
-    wide = [tensor.detach().double().requires_grad_() for tensor in (back, offset)]
-    exact = fsq_decode(ids, wide[0], wide[1], case.levels, backend="reference")
-    assert relative_error(shown, exact.detach()) < allowed.forward
-    upstream = torch.randn(shown.shape, device=device).to(case.dtype)
-    found = torch.autograd.grad(shown, (back, offset), upstream)
-    gradients = torch.autograd.grad(exact, wide, upstream.double())
-    for name, one, other in zip(("weight", "bias"), found, gradients, strict=True):
-        assert relative_error(one, other) < allowed.gradient, f"gradient of decode's {name}"
+        assert relative_error(one, other) < allowed, f"gradient of {name}"
 
 
 def check_boundaries(device: str) -> None:

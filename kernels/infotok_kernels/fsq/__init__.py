@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from infotok_kernels.backend import TRITON_DTYPES, Backend, resolve_backend
-from infotok_kernels.fsq.reference import fsq_decode_reference, fsq_encode_reference
+from infotok_kernels.fsq.reference import fsq_encode_reference
 
 MAX_TRITON_CHANNELS = 16
 
@@ -45,30 +44,6 @@ def fsq_encode(
     from infotok_kernels.fsq.fused import fsq_encode_fused
 
     return fsq_encode_fused(hidden, weight, bias, levels)
-
-
-def fsq_decode(
-    ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], *, backend: Backend | None = None
-) -> Tensor:
-    """Unpack ids `[...]` to codes and project them: `[..., D]` with weight `[D, C]`, bias `[D]`.
-
-    ids must lie in 0..product(levels)-1; they are not checked. Under autocast the result has its dtype.
-    Raises ValueError as `fsq_encode` does.
-    """
-    channels = len(levels)
-    if weight.dim() != 2 or weight.shape[1] != channels or bias.shape != weight.shape[:1]:
-        raise ValueError(
-            f"weight {tuple(weight.shape)} and bias {tuple(bias.shape)} do not fit {channels} levels"
-        )
-    if ids.dtype.is_floating_point or ids.dtype.is_complex or ids.dtype == torch.bool:
-        raise ValueError(f"ids are {ids.dtype}, expected integers")
-    _check(levels, ids, weight, bias)
-    if resolve_backend(backend, ids.device) == "reference":
-        return fsq_decode_reference(ids, weight, bias, levels)
-    _check_triton(levels, weight, bias)
-    from infotok_kernels.fsq.fused import fsq_decode_fused
-
-    return fsq_decode_fused(ids, weight, bias, levels)
 
 
 def _check(levels: Sequence[int], *tensors: Tensor) -> None:

@@ -85,37 +85,3 @@ def encode_kernel(
     worth = tl.load(radix_of + channel)[None, :]
     number = tl.sum(tl.where(channel_inside[None, :], digit.to(tl.int32) * worth, 0), axis=1)
     tl.store(ids + row, number.to(tl.int64), mask=row_inside)
-
-
-@triton.jit
-def decode_kernel(
-    ids, weight, bias, level_of, radix_of, out, rows, width,
-    CHANNELS: tl.constexpr, PADDED: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr,
-):  # fmt: skip
-    """ids `[rows]` to codes, and those times weight `[width, CHANNELS]` plus bias: `[rows, width]`."""
-    row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    row_inside = row < rows
-    channel = tl.arange(0, PADDED)
-    channel_inside = channel < CHANNELS
-    number = tl.load(ids + row, mask=row_inside, other=0).to(tl.int32)
-    level = tl.load(level_of + channel)[None, :]
-    worth = tl.maximum(tl.load(radix_of + channel), 1)[None, :]
-    digit = (number[:, None] // worth) % level
-    codes = digit.to(tl.float32) * 2.0 / (level - 1).to(tl.float32) - 1.0
-    codes = tl.where(channel_inside[None, :], codes, 0.0)
-    for start in range(0, width, BLOCK_D):
-        depth = start + tl.arange(0, BLOCK_D)
-        inside = depth < width
-        right = tl.load(
-            weight + depth[None, :] * CHANNELS + channel[:, None],
-            mask=channel_inside[:, None] & inside[None, :],
-            other=0.0,
-        ).to(tl.float32)
-        total = tl.zeros([BLOCK, BLOCK_D], tl.float32)
-        total = _exact_dot(codes, right, total, 3)
-        total += tl.load(bias + depth, mask=inside, other=0.0).to(tl.float32)[None, :]
-        tl.store(
-            out + row[:, None] * width + depth[None, :],
-            total.to(out.dtype.element_ty),
-            mask=row_inside[:, None] & inside[None, :],
-        )

@@ -89,8 +89,3 @@ def fsq_encode_reference(
         values = F.linear(wide, weight.to(wide.dtype), bias.to(wide.dtype))
         codes: Tensor = BoundAndRound.apply(values, _steps(levels, values))  # type: ignore[no-untyped-call]
     return codes, codes_to_ids(codes.detach(), levels)
-
-
-def fsq_decode_reference(ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int]) -> Tensor:
-    """`infotok_kernels.fsq_decode` in torch."""
-    return F.linear(ids_to_codes(ids, levels, weight.dtype), weight, bias)
