@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
@@ -22,9 +21,9 @@ from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.itk.tokens import unpack_tokens
 from infotok_cli.model.engine import Engine, Runtime
-from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import load_model
 from make_video import make_video, moving_shapes
+from network_calls import counted_calls
 
 CLIPS = 12
 SEGMENTS = 2
@@ -57,19 +56,7 @@ def encode(items: list[Item], folder: Path, model_file: Path, **settings: Any) -
 @pytest.fixture
 def sizes(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
     """Segments in each call of the network; every call takes a while, as on a device that is busy."""
-    calls: dict[str, list[int]] = {"analyze": [], "compress": [], "reconstruct": []}
-    for name, sizes in calls.items():
-        plain = getattr(Tokenizer, name)
-
-        def counted(
-            self: Tokenizer, *given: Any, plain: Any = plain, sizes: list[int] = sizes, **named: Any
-        ) -> Any:
-            sizes.append(len(given[-1]))
-            time.sleep(0.01)
-            return plain(self, *given, **named)
-
-        monkeypatch.setattr(Tokenizer, name, counted)
-    return calls
+    return counted_calls(monkeypatch, seconds=0.01)
 
 
 @pytest.mark.parametrize("router", ["fast", "exact"])

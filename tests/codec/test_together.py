@@ -29,6 +29,7 @@ from infotok_cli.model.engine import Engine, Runtime
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import load_model
 from make_video import make_video, moving_shapes
+from network_calls import counted_calls
 from tiny_model import write_tiny_model
 
 FRAMES, SEGMENTS = 42, 11  # of 4 frames, and a last one of 2
@@ -63,18 +64,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> MadeEngine:
 @pytest.fixture
 def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[int]]:
     """Segments in each call of the network."""
-    calls: dict[str, list[int]] = {"analyze": [], "compress": [], "reconstruct": []}
-    for name, sizes in calls.items():
-        plain = getattr(Tokenizer, name)
-
-        def counted(
-            self: Tokenizer, *given: Any, plain: Any = plain, sizes: list[int] = sizes, **named: Any
-        ) -> Any:
-            sizes.append(len(given[-1]))
-            return plain(self, *given, **named)
-
-        monkeypatch.setattr(Tokenizer, name, counted)
-    return calls
+    return counted_calls(monkeypatch)
 
 
 def encode(clip: Path, target: Path, engine: Engine, **options: Any) -> EncodeReport:
