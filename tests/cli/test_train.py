@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,6 +93,23 @@ def test_a_full_disk_is_an_output_that_cannot_be_written(
         patch.setattr(train_view._console, "quiet", True)  # the progress is not what is told
         told = refused(5, "train", cache, "-o", output, "--init", model_file, *words)
     assert told.startswith(f"{output}: cannot be written (File too large")
+
+
+@pytest.mark.parametrize(("given", "taken"), [(None, "2000"), ("7", "7")])
+def test_threads_wait_awake_unless_told_otherwise(given: str | None, taken: str) -> None:
+    """The environment is set before torch, which reads it when it is loaded."""
+    script = (
+        "import os, sys; from infotok_cli.cli import train; from infotok_cli.cli.app import main; "
+        "wait = train._wait_awake; "
+        "train._wait_awake = lambda: (wait(), print(os.environ['GOMP_SPINCOUNT'], 'torch' in sys.modules)); "
+        "main(['train', 'clips'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    environment |= {} if given is None else {"GOMP_SPINCOUNT": given}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", script], capture_output=True, text=True, env=environment, check=True
+    )
+    assert done.stdout == f"{taken} False\n"
 
 
 @pytest.mark.parametrize(
