@@ -249,8 +249,9 @@ def train_command(
 def _wait_awake() -> None:
     """Have torch's threads spin for some microseconds before they sleep; read when torch is loaded.
 
-    A training step is thousands of operations, many of which take no longer than waking a thread: on an idle
-    machine it takes 0.6 times as long so, beside another busy process 1.4 times (docs/LOG.md).
+    A training step is thousands of operations, many of which take no longer than waking a thread: a step of
+    the closed loop takes 0.6 times as long so on an idle machine, 1.4 times beside a busy process
+    (docs/LOG.md).
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
