@@ -44,13 +44,14 @@ class ModelConfig:
     width: int = 256
     """Channels of the residual stream."""
     head_dim: int = 64
-    encoder_blocks: int = 2
-    compressor_blocks: int = 2
-    decompressor_blocks: int = 2
-    decoder_blocks: int = 3
+    head_width: int = 128
+    """Channels of the router's head."""
+    compressor_blocks: int = 3
+    """Transformer blocks that see the source; the decoder's follow them in the loop."""
+    decoder_blocks: int = 4
     mlp_width: int = 1024
     window: int = 8
-    """Side, in positions, of an attention window in space; in time a window is the whole segment."""
+    """Side, in positions, of an attention window; each latent step has windows of its own."""
     levels: tuple[int, ...] = (8, 8, 8, 5, 5, 5)
     """FSQ levels of one token."""
     segment_frames: int = 32

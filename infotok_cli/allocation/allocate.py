@@ -24,11 +24,11 @@ STEP_WORTH = (1.0, 0.5, 0.25)
 
 That is error per token, the order in which squared error was measured to fall (docs/LOG.md)."""
 
-SEAM_WORTH = 1.25
-"""What tokens in the first and last blocks of a segment are worth, relative to those between.
+START_WORTHS = (2.0, 1.4)
+"""What tokens in the first and second blocks in time of a segment are worth, relative to those after.
 
-The network has neighbours on one side only there: with equal worths these frames came out up to 0.45 dB worse
-than the rest (docs/ALLOCATION.md)."""
+A closed loop begins with nothing, and what its first steps show well the later ones need not say again
+(docs/ALLOCATION.md)."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ def block_steps(error: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArra
     A doubling that a cut block does not have is worth -1 and costs 0.
     """
     capacity = block_capacity(_grid(error))
-    base = block_means(error) * _seam_worths(capacity.shape[0])
+    base = block_means(error) * _start_worths(capacity.shape[0])
     worths = np.full((3, *capacity.shape), -1, np.float32)
     costs = np.zeros((3, *capacity.shape), np.int64)
     for doubling in range(3):
@@ -142,10 +142,11 @@ def block_steps(error: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArra
     return worths, costs
 
 
-def _seam_worths(steps: int) -> NDArray[np.float32]:
-    """`[steps, 1, 1]`: `SEAM_WORTH` for the first and last blocks in time, 1 for those between."""
+def _start_worths(steps: int) -> NDArray[np.float32]:
+    """`[steps, 1, 1]`: `START_WORTHS` for the first blocks in time, 1 for those after."""
     worths = np.ones((steps, 1, 1), np.float32)
-    worths[[0, -1]] = SEAM_WORTH
+    known = min(steps, len(START_WORTHS))
+    worths[:known, 0, 0] = START_WORTHS[:known]
     return worths
 
 
@@ -160,7 +161,7 @@ def even_map(grid: Grid, kind: AllocationName = "block") -> NDArray[np.float32]:
 
     With it, an allocation of that kind is the data-agnostic baseline (`--router fixed`). The differences
     are golden-ratio sequences over blocks and inside them; the larger one is over blocks when blocks are
-    chosen (too small to reorder levels), inside them when positions are. Seams are worth no more here.
+    chosen (too small to reorder levels), inside them when positions are. Starts are worth no more here.
     """
     blocks = block_grid(grid)
     ratio = (5**0.5 - 1) / 2
@@ -172,7 +173,7 @@ def even_map(grid: Grid, kind: AllocationName = "block") -> NDArray[np.float32]:
     small = 0.1 * over + 1e-3 * within if kind == "block" else 0.1 * within + 0.0125 * over
     spread: NDArray[np.float32] = (1 + small).astype(np.float32)
     if kind == "block":
-        spread /= np.repeat(_seam_worths(blocks[0]), 2, axis=0)[: grid[0]]
+        spread /= np.repeat(_start_worths(blocks[0]), 2, axis=0)[: grid[0]]
     return spread
 
 

@@ -89,7 +89,7 @@ class Written:
 NOTHING = Written(segments=0, positions=0, tokens=0, map_bytes=0, token_bytes=0)
 
 Measure = Callable[[list[Allocation]], Written]
-"""Compresses a group with these allocations and tells what it would take; costs time."""
+"""Codes a group with these allocations and tells what it would take; costs time."""
 
 
 class Planner:

@@ -92,7 +92,7 @@ def _part_frames(info: VideoInfo, options: EncodeOptions, segment_frames: int) -
     from infotok_cli.codec.groups import file_group_size
 
     width, height = scaled_size(info.width, info.height, options.short_side)
-    size = file_group_size(segment_frames, height, width, refined=bool(options.refine))
+    size = file_group_size(segment_frames, height, width)
     return PART_GROUPS * size * segment_frames
 
 

@@ -4,8 +4,8 @@ Whole encodes and decodes, files in and out, are timed by infotok_cli.bench.file
 
 Run: make bench-kernels, or, from the root of the checkout, python -m infotok_cli.bench.network
 
-Times the network's part of encode (encoder, head, compressor, quantizer at half the positions) and of
-decode (unpacking, decompressor, decoder) of a batch of 256p segments in bfloat16, with the packaged
+Times the network's part of encode (head and closed loop at half the positions) and of
+decode (unpacking and decoder) of a batch of 256p segments in bfloat16, with the packaged
 model. Rows go to the kernels' CSV file. Without a GPU nothing is measured.
 """
 
@@ -43,13 +43,14 @@ def passes(model: Tokenizer, video: Tensor, keep: Tensor) -> Iterator[tuple[str,
 
     def encode() -> Tensor:
         with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16):
-            return model.compress(model.analyze(video), keep)[1]
+            model.predict(video)
+            return model.encode(video, keep)[0]
 
     ids = encode()
 
     def decode() -> Tensor:
         with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16):
-            return model.reconstruct(model.codes_of(ids, keep), keep)
+            return model.decode(ids, keep)
 
     yield "model encode", encode
     yield "model decode", decode

@@ -94,7 +94,7 @@ def _each_decoded(reader: ItkReader, numbers: range, engine: Engine, late: Late 
         if not whole:
             return lambda: list(batch)  # type: ignore[arg-type]
         given = [(ids, keep) for keep, ids in (one.tokens for one in whole)]
-        fetch = engine.start_reconstruct(given, whole[0].segment.frames, header.height, header.width)
+        fetch = engine.start_decode(given, whole[0].segment.frames, header.height, header.width)
         return lambda: [_shown(one.segment, frames) for one, frames in zip(whole, fetch(), strict=True)]
 
     together = batches(
@@ -143,5 +143,5 @@ def decode_stored(stored: Stored, segment: Segment, engine: Engine) -> Frame:
     """The frames that a segment of an opened file or stream shows; InputError where it is damaged or lost."""
     header = stored.header
     keep, ids = unpack_tokens(stored, segment, engine.loaded.token_net)
-    frames = engine.reconstruct(ids, keep, segment.frames, header.height, header.width)
+    frames = engine.decode(ids, keep, segment.frames, header.height, header.width)
     return _shown(segment, frames)

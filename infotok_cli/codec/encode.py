@@ -1,7 +1,7 @@
 """Video to .itk, from a file or a pipe and to a file or a pipe.
 
-In groups of segments: every segment of a group is analyzed, tokens are allocated over the whole
-group, then its segments are compressed and written. Most budgets take one pass over the video; those
+In groups of segments: every segment of a group is routed, tokens are allocated over the whole
+group, then its segments are coded and written. Most budgets take one pass over the video; those
 of the whole file take a pass before, unless the video is a single group. With a pipe at either end groups
 are short and every segment leaves as soon as its group is written.
 """

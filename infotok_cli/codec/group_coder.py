@@ -1,4 +1,4 @@
-"""A group of analyzed segments, coded: for trial, to see what that takes, and for good."""
+"""A group of routed segments, coded: for trial, to see what that takes, and for good."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infotok_cli.codec.job import EncodeJob
 from infotok_cli.codec.progress import Tally
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.itk.tokens import pack_tokens
-from infotok_cli.model.engine import Ids
+from infotok_cli.model.engine import Coded
 
 Payloads = tuple[bytes, bytes]
 """Keep map and tokens of a segment, coded."""
@@ -82,18 +82,16 @@ class GroupCoder:
     def _coded(
         self, pairs: Iterable[tuple[Pending, Allocation]]
     ) -> Iterator[tuple[Pending, Allocation, Payloads]]:
-        """Segments with their payloads; a CUDA device compresses a batch while the one before is packed."""
-        engine, header, steps = self._job.engine, self._job.header, self._job.options.refine
+        """Segments with their payloads; a CUDA device codes a batch while the one before is packed."""
+        engine, header = self._job.engine, self._job.header
         together = batches(pairs, batch_size(self._job), lambda pair: (pair[0].frames, pair[1].keep.shape))
         early = engine.runtime.device.type == "cuda"
-        for (pending, chosen), guessed in started_early(together, self._start, early=early):
-            ids = guessed
-            if pending.pixels is not None:
-                ids = engine.refine(pending.pixels, ids, chosen.keep, steps)
-            yield pending, chosen, pack_tokens(chosen.keep, ids, header, engine.loaded.token_net)
+        for (pending, chosen), coded in started_early(together, self._start, early=early):
+            yield pending, chosen, pack_tokens(chosen.keep, coded.ids, header, engine.loaded.token_net)
 
-    def _start(self, pairs: list[tuple[Pending, Allocation]]) -> Callable[[], list[Ids]]:
-        return self._job.engine.start_compress([(pending.analysis, chosen.keep) for pending, chosen in pairs])
+    def _start(self, pairs: list[tuple[Pending, Allocation]]) -> Callable[[], list[Coded]]:
+        segments = [(pending.pixels, chosen.keep) for pending, chosen in pairs]
+        return self._job.engine.start_encode(segments, self._job.options.refine)
 
 
 def _key(allocations: list[Allocation]) -> tuple[bytes, ...]:

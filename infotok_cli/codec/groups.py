@@ -1,6 +1,6 @@
-"""Reading a video as groups of analyzed segments, the unit over which tokens are shared out.
+"""Reading a video as groups of routed segments, the unit over which tokens are shared out.
 
-A group is as many segments as a fixed number of positions allows (about 40 seconds at 256 rows), so
+A group is as many segments as a fixed number of positions allows (about 30 seconds at 256 rows), so
 memory does not grow with length, and a still second pays for a busy one nearby. In a stream, where somebody
 waits for the first bytes, it is the segments of 2 seconds, or one if that is longer.
 """
@@ -28,19 +28,13 @@ from infotok_cli.container import layout
 from infotok_cli.container.header import Header
 from infotok_cli.container.tracks import audio_bytes, times_bytes
 from infotok_cli.model.engine import Engine
-from infotok_cli.model.tokenizer import Analysis
 from infotok_cli.routers import ROUTERS
 from infotok_cli.sound import AudioPacket
 from infotok_cli.video.segments import TimedSegment
 from infotok_cli.video.video_info import Frame
 
-GROUP_POSITIONS = 1 << 19
-"""Token-grid positions whose analyses are held at once: about 280 MB with 256 channels in bfloat16."""
-
-
-GROUP_PIXEL_BYTES = 256 << 20
-"""Pixels that are held at once where tokens are refined, which needs them again: 24 seconds at 456x256 and
-30 frames per second."""
+GROUP_POSITIONS = 3 << 17
+"""Token-grid positions whose pixels are held at once: 302 MB."""
 
 STREAM_GROUP_SECONDS = 2
 """Video that is held back in a stream to share its tokens out."""
@@ -48,22 +42,24 @@ STREAM_GROUP_SECONDS = 2
 
 @dataclass(frozen=True)
 class Pending:
-    """An analyzed segment that waits for its allocation."""
+    """A segment that waits for its allocation."""
 
-    frames: int
-    analysis: Analysis
+    pixels: Frame
+    """uint8 `[T, H, W, 3]`"""
     error_map: NDArray[np.float32]
     """`[t, h, w]`, as the router sees it."""
     prefixes: PrefixErrors | None
     """Set for the elastic router, which asks for more than one error map."""
     trial: Trial | None = None
     """Set for segments that may be decoded when quality is asked for."""
-    pixels: Frame | None = None
-    """Set when tokens are refined."""
     durations: tuple[int, ...] = ()
     """Ticks that each frame is shown, in a file with frame times."""
     packets: Sequence[AudioPacket] = ()
     """Sound heard meanwhile, times from the start of the segment on."""
+
+    @property
+    def frames(self) -> int:
+        return len(self.pixels)
 
 
 @dataclass(frozen=True)
@@ -83,18 +79,15 @@ class _Ready:
     ends_group: bool
 
 
-def file_group_size(frames: int, height: int, width: int, *, refined: bool) -> int:
+def file_group_size(frames: int, height: int, width: int) -> int:
     """Segments of this shape in a group of a file: as many as memory allows, and at least one."""
-    size = GROUP_POSITIONS // math.prod(token_grid(frames, height, width))
-    if refined:
-        size = min(size, GROUP_PIXEL_BYTES // (frames * height * width * 3))
-    return max(1, size)
+    return max(1, GROUP_POSITIONS // math.prod(token_grid(frames, height, width)))
 
 
 def group_size(job: EncodeJob) -> int:
     """Segments in a group: in a file as many as memory allows, in a stream as few as share well."""
     header, options = job.header, job.options
-    size = file_group_size(header.segment_frames, header.height, header.width, refined=bool(options.refine))
+    size = file_group_size(header.segment_frames, header.height, header.width)
     if job.is_live:
         alone = options.budget is not None and options.budget.planner.alone
         shared = int(STREAM_GROUP_SECONDS * header.frame_rate / header.segment_frames)
@@ -110,7 +103,7 @@ def batch_size(job: EncodeJob) -> int:
 def read_groups(
     job: EncodeJob, segments: Iterable[HeardSegment], tally: Tally
 ) -> Generator[list[Pending], None, None]:
-    """Analyze segments a batch at a time, and gather them into groups; batches lie within groups.
+    """Route segments a batch at a time, and gather them into groups; batches lie within groups.
 
     A list that was yielded should be emptied before the next one is asked for.
     """
@@ -122,9 +115,9 @@ def read_groups(
     group: list[Pending] = []
     with ahead(ready, batch) as prepared:
         for together in batches(prepared, batch, lambda one: one.frames.shape, lambda one: one.ends_group):
-            for pending in _analyzed(job, together, first=len(group)):
+            for pending in _routed(job, together, first=len(group)):
                 group.append(pending)
-                tally.analyzed(pending.frames)
+                tally.routed(pending.frames)
             if len(group) == size:
                 yield group
                 group = []
@@ -132,26 +125,20 @@ def read_groups(
         yield group
 
 
-def _analyzed(job: EncodeJob, together: Sequence[_Ready], *, first: int) -> Iterator[Pending]:
-    """Segments of one shape, analyzed; `first` is the place of the first one in its group."""
+def _routed(job: EncodeJob, together: Sequence[_Ready], *, first: int) -> Iterator[Pending]:
+    """Segments of one shape with their error maps; `first` is the place of the first one in its group."""
     engine, options = job.engine, job.options
-    shown = [segment.frames for segment in together]
-    analyses = engine.analyze_all(shown)
-    error_maps = _error_maps(shown, analyses, engine, options)
+    error_maps = _error_maps([segment.frames for segment in together], engine, options)
     searched = ROUTERS[options.router].error_map == "searched"
     tried = takes_trials(options)
-    for place, (segment, analysis, error_map) in enumerate(
-        zip(together, analyses, error_maps, strict=True), first
-    ):
+    for place, (segment, error_map) in enumerate(zip(together, error_maps, strict=True), first):
         frames, heard = segment.frames, segment.heard
         may_be = tried and may_be_trial(place)
         yield Pending(
-            frames=len(frames),
-            analysis=analysis,
+            pixels=frames,
             error_map=error_map,
-            prefixes=PrefixErrors(engine, frames, analysis) if searched else None,
-            trial=Trial(engine, frames, analysis, options.refine) if may_be else None,
-            pixels=frames if options.refine else None,
+            prefixes=PrefixErrors(engine, frames) if searched else None,
+            trial=Trial(engine, frames, options.refine) if may_be else None,
             durations=heard.shown.durations,
             packets=heard.packets,
         )
@@ -190,7 +177,7 @@ def _side_bytes(pending: Pending, header: Header) -> int:
 
 
 def _error_maps(
-    segments: Sequence[Frame], analyses: Sequence[Analysis], engine: Engine, options: EncodeOptions
+    segments: Sequence[Frame], engine: Engine, options: EncodeOptions
 ) -> list[NDArray[np.float32]]:
     """Error maps of segments of one shape, as the router sees them."""
     everything = options.budget is None and options.rate == 1
@@ -199,6 +186,6 @@ def _error_maps(
             kind = options.allocation_kind
             return [even_map(token_grid(*frames.shape[:3]), kind) for frames in segments]
         case "exact":
-            return engine.exact_errors(segments, analyses)
+            return engine.exact_errors(segments)
         case "predicted" | "searched":
-            return engine.predicted_errors(analyses)
+            return engine.predicted_errors(segments)

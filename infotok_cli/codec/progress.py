@@ -46,7 +46,7 @@ class Tally:
         """Passes over the video that are needed, as far as is known."""
         self.written = NOTHING
         """What all segments written so far took."""
-        self._analyzed_frames = self._written_frames = self._done = 0
+        self._routed_frames = self._written_frames = self._done = 0
         self._progress = progress
 
     def started(self, forecast: Forecast, total: int | None, seconds: Seconds) -> None:
@@ -54,9 +54,9 @@ class Tally:
         self._progress.expects(forecast, seconds)
         self._progress.started(total)
 
-    def analyzed(self, frames: int) -> None:
-        """Count frames that were analyzed, in any pass."""
-        self._analyzed_frames += frames
+    def routed(self, frames: int) -> None:
+        """Count frames whose error maps are there, in any pass."""
+        self._routed_frames += frames
         self._tell()
 
     def wrote(self, frames: int, segment: Written) -> None:
@@ -66,7 +66,7 @@ class Tally:
         self._tell()
 
     def _tell(self) -> None:
-        done = (self._analyzed_frames + self._written_frames) // (self.passes + 1)
+        done = (self._routed_frames + self._written_frames) // (self.passes + 1)
         # A second pass is only known to be needed when the first group is full.
         self._done = max(self._done, done)
         self._progress.done(self._done, self.written.tokens)

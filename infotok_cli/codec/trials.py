@@ -9,7 +9,6 @@ from infotok_cli.blocks import keep_from_prefix, token_grid
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.metrics import average_psnr, psnr
 from infotok_cli.model.engine import Engine
-from infotok_cli.model.tokenizer import Analysis
 from infotok_cli.video.video_info import Frame
 
 TRIAL_EVERY = 4
@@ -27,34 +26,29 @@ def is_trial(number: int, segments: int) -> bool:
 
 
 class Trial:
-    """One segment, decoded when asked for."""
+    """One segment, coded when asked for."""
 
-    def __init__(self, engine: Engine, frames: Frame, analysis: Analysis, refine: int = 0) -> None:
-        self._engine, self._frames, self._analysis, self._refine = engine, frames, analysis, refine
+    def __init__(self, engine: Engine, frames: Frame, refine: int = 0) -> None:
+        self._engine, self._frames, self._refine = engine, frames, refine
 
     def psnr_db(self, allocation: Allocation) -> float:
         """Mean over frames of PSNR, dB, of what a decoder would show."""
-        ids = self._engine.compress(self._analysis, allocation.keep)
-        if self._refine:
-            ids = self._engine.refine(self._frames, ids, allocation.keep, self._refine)
-        shown = self._engine.reconstruct(ids, allocation.keep, *self._frames.shape[:3])
+        shown = self._engine.encode(self._frames, allocation.keep, self._refine).shown
         return average_psnr(psnr(self._frames, shown))
 
 
 class PrefixErrors:
     """Errors as the decoder would make them, measured when asked for; holds the segment's pixels."""
 
-    def __init__(self, engine: Engine, frames: Frame, analysis: Analysis) -> None:
+    def __init__(self, engine: Engine, frames: Frame) -> None:
         self.grid = token_grid(*frames.shape[:3])
         self._engine = engine
         self._frames = frames
-        self._analysis = analysis
 
     def error(self, tokens: int) -> float:
         """Mean squared error, pixels in 0..255, of the picture from the first `tokens` positions."""
         keep = keep_from_prefix(tokens, self.grid)
-        ids = self._engine.compress(self._analysis, keep)
-        shown = self._engine.reconstruct(ids, keep, *self._frames.shape[:3])
+        shown = self._engine.encode(self._frames, keep).shown
         return float(np.square(shown.astype(np.float32) - self._frames).mean(dtype=np.float64))
 
 

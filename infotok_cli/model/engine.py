@@ -23,11 +23,9 @@ from infotok_cli.errors import UsageError
 from infotok_cli.model.compiling import compile_blocks, compile_errors_as_usage
 from infotok_cli.model.dynamic_batching import DynamicBatcher
 from infotok_cli.model.pixels import to_pixels, to_signal
-from infotok_cli.model.refine import refine_codes
-from infotok_cli.model.tokenizer import Analysis
 from infotok_cli.model.transfer import download, mark, pinned, upload
 from infotok_cli.model.weights import LoadedModel
-from infotok_kernels import BackendError, codes_to_ids, error_map, select_backend, selected_backend
+from infotok_kernels import BackendError, error_map, select_backend, selected_backend
 from infotok_kernels.window_attention import TRITON_HEAD_SIZES
 
 Video = NDArray[np.uint8]
@@ -38,6 +36,9 @@ Keep = NDArray[np.bool_]
 
 Ids = NDArray[np.uint16]
 """Token ids of kept positions in grid order, `[n]`."""
+
+ErrorMap = NDArray[np.float32]
+"""Error of each position, `[t, h, w]`."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -146,6 +147,14 @@ def keep_freed_memory() -> None:
     mallopt(_M_TOP_PAD, 64 << 20)
 
 
+@dataclass(frozen=True)
+class Coded:
+    """A segment's tokens, and what a decoder shows of them."""
+
+    ids: Ids
+    shown: Video
+
+
 class Engine:
     """Runs a model's three calls, each on one segment or on several of one shape.
 
@@ -251,113 +260,80 @@ class Engine:
         """`[B, T, H, W, 3]` in [-1, 1] on the device."""
         return to_signal(upload(segments, self.runtime.device))
 
-    def analyze(self, frames: Video) -> Analysis:
-        """Encoder on one segment, any T, H, W >= 1."""
-        return self.analyze_all([frames])[0]
-
     @torch.inference_mode()
-    def analyze_all(self, segments: Sequence[Video]) -> list[Analysis]:
-        """Encoder on segments of one shape."""
+    def predicted_errors(self, segments: Sequence[Video]) -> list[ErrorMap]:
+        """The head's error maps `[t, h, w]` of segments of one shape, any T, H, W >= 1.
 
-        def start(some: Sequence[Video]) -> Callable[[], list[Analysis]]:
-            with self.runtime.autocast():
-                whole = self._model.analyze(self._video(some))
-            parts = [
-                Analysis(whole.features[place, None], whole.log_error[place, None])
-                for place in range(len(some))
-            ]
-            if self._batcher is not None:  # a view would hold the segments of other threads
-                parts = [Analysis(part.features.clone(), part.log_error.clone()) for part in parts]
-            return lambda: parts
-
-        shape = segments[0].shape
-        return self._start(("analyze", shape), math.prod(token_grid(*shape[:3])), start, segments)()
-
-    def predicted_error(self, analysis: Analysis) -> NDArray[np.float32]:
-        """The head's error map `[t, h, w]`: mean absolute error at full rate, pixels in [-1, 1]."""
-        return self.predicted_errors([analysis])[0]
-
-    @torch.inference_mode()
-    def predicted_errors(self, analyses: Sequence[Analysis]) -> list[NDArray[np.float32]]:
-        """The head's error maps `[t, h, w]` of segments of one shape, as `predicted_error` gives one."""
-        return list(download(torch.cat([analysis.log_error for analysis in analyses]).exp())())
-
-    def exact_error(self, frames: Video, analysis: Analysis) -> NDArray[np.float32]:
-        """The real error map `[t, h, w]` of one segment, measured on its reconstruction at full rate.
-
-        Values are as those of `predicted_error`: mean absolute error, pixels in [-1, 1].
+        Mean absolute error that coding at rate 1 would leave, pixels in [-1, 1].
         """
-        return self.exact_errors([frames], [analysis])[0]
+
+        def start(some: Sequence[Video]) -> Callable[[], list[ErrorMap]]:
+            with self.runtime.autocast():
+                log_error = self._model.predict(self._video(some))
+            fetch = download(log_error.exp())
+            return lambda: list(fetch())
+
+        return self._start(("predict", segments[0].shape), _positions(segments[0]), start, segments)()
 
     @torch.inference_mode()
-    def exact_errors(
-        self, segments: Sequence[Video], analyses: Sequence[Analysis]
-    ) -> list[NDArray[np.float32]]:
-        """The real error maps `[t, h, w]` of segments of one shape: mean absolute error at full rate.
+    def exact_errors(self, segments: Sequence[Video]) -> list[ErrorMap]:
+        """The real error maps `[t, h, w]` of segments of one shape, coded at rate 1.
 
-        segments: frames `[T, H, W, 3]`. analyses: theirs. Pixels count in [-1, 1].
+        segments: frames `[T, H, W, 3]`. Mean absolute error, pixels in [-1, 1].
         """
         count, height, width, _ = segments[0].shape
 
-        def start(some: Sequence[tuple[Video, Analysis]]) -> Callable[[], list[NDArray[np.float32]]]:
-            whole = _joined([analysis for _, analysis in some])
-            keep = torch.ones(whole.log_error.shape, dtype=torch.bool, device=self.runtime.device)
+        def start(some: Sequence[Video]) -> Callable[[], list[ErrorMap]]:
+            video = self._video(some)
+            keep = torch.ones(
+                len(some), *token_grid(count, height, width), dtype=torch.bool, device=video.device
+            )
             with self.runtime.autocast():
-                codes, _ = self._model.compress(whole, keep)
-                shown = self._model.reconstruct(codes, keep, frames=count)
-            video = self._video([frames for frames, _ in some])
-            fetch = download(error_map(video, shown[:, :, :height, :width]))
+                _, shown = self._model.encode(video, keep)
+            fetch = download(error_map(video, shown[:, :count, :height, :width]))
             return lambda: list(fetch())
 
-        kind = ("exact", segments[0].shape)
-        positions = analyses[0].log_error.numel()
-        return self._start(kind, positions, start, list(zip(segments, analyses, strict=True)))()
+        return self._start(("exact", segments[0].shape), _positions(segments[0]), start, segments)()
 
-    def compress(self, analysis: Analysis, keep: Keep) -> Ids:
-        """Token ids `[n]` of the kept positions of one segment, in grid order."""
-        return self.start_compress([(analysis, keep)])()[0]
+    def encode(self, frames: Video, keep: Keep, refine: int = 0) -> Coded:
+        """Tokens of one segment's kept positions, and what they show; refine: see `start_encode`."""
+        return self.start_encode([(frames, keep)], refine)()[0]
 
-    def refine(self, frames: Video, ids: Ids, keep: Keep, steps: int) -> Ids:
-        """Ids of one segment, in the order of `ids`, whose picture is closer to `frames`.
+    def start_encode(
+        self, segments: Sequence[tuple[Video, Keep]], refine: int = 0
+    ) -> Callable[[], list[Coded]]:
+        """Begin to code segments of one shape: the tokens of each, and what they show.
 
-        steps: tries, each as long as a decode and its gradient; see `refine_codes`.
+        segments: frames `[T, H, W, 3]` and keep map `[t, h, w]` of each.
+        refine: tries per latent step to improve its tokens, each as long as a decode and its gradient.
         """
+        count, height, width, _ = segments[0][0].shape
 
-        def start(some: Sequence[Video]) -> Callable[[], list[Ids]]:
-            video, kept = self._video(some), upload([keep], self.runtime.device)
-            with self.runtime.autocast():
-                codes = self._model.codes_of(upload([_spread(ids, keep)], self.runtime.device), kept)
-                better = refine_codes(self._model, video, codes, kept, steps)
-            fetch = download(codes_to_ids(better, self._model.config.levels))
-            return lambda: [whole[keep].astype(np.uint16) for whole in fetch()]
-
-        return self._in_parts(start, [frames])()[0]
-
-    @torch.inference_mode()
-    def start_compress(self, segments: Sequence[tuple[Analysis, Keep]]) -> Callable[[], list[Ids]]:
-        """Begin to compress segments of one shape: ids `[n]` of the kept positions of each, in grid order."""
-
-        def start(some: Sequence[tuple[Analysis, Keep]]) -> Callable[[], list[Ids]]:
+        def start(some: Sequence[tuple[Video, Keep]]) -> Callable[[], list[Coded]]:
             keeps = [keep for _, keep in some]
-            with self.runtime.autocast():
-                _, ids = self._model.compress(
-                    _joined([analysis for analysis, _ in some]), upload(keeps, self.runtime.device)
+            with torch.no_grad() if refine else torch.inference_mode(), self.runtime.autocast():
+                ids, shown = self._model.encode(
+                    self._video([frames for frames, _ in some]), upload(keeps, self.runtime.device), refine
                 )
-            fetch = download(ids)
-            return lambda: [whole[keep].astype(np.uint16) for whole, keep in zip(fetch(), keeps, strict=True)]
+                pictures = to_pixels(shown[:, :count, :height, :width])
+            fetch_ids, fetch_shown = download(ids), download(pictures)
+            return lambda: [
+                Coded(whole[keep].astype(np.uint16), frames)
+                for whole, frames, keep in zip(fetch_ids(), fetch_shown(), keeps, strict=True)
+            ]
 
-        keep = segments[0][1]
-        return self._start(("compress", keep.shape), keep.size, start, segments)
+        kind = ("encode", segments[0][0].shape, refine)
+        return self._start(kind, segments[0][1].size, start, segments)
 
-    def reconstruct(self, ids: Ids, keep: Keep, frames: int, height: int, width: int) -> Video:
+    def decode(self, ids: Ids, keep: Keep, frames: int, height: int, width: int) -> Video:
         """Frames `[frames, height, width, 3]` of one segment from the ids of its kept positions."""
-        return self.start_reconstruct([(ids, keep)], frames, height, width)()[0]
+        return self.start_decode([(ids, keep)], frames, height, width)()[0]
 
     @torch.inference_mode()
-    def start_reconstruct(
+    def start_decode(
         self, segments: Sequence[tuple[Ids, Keep]], frames: int, height: int, width: int
     ) -> Callable[[], list[Video]]:
-        """Begin to reconstruct segments of one shape from ids and keep maps: frames `[T, H, W, 3]` of each.
+        """Begin to decode segments of one shape from ids and keep maps: frames `[T, H, W, 3]` of each.
 
         frames, height, width: T, H, W of every segment; the grid may reach beyond them.
         """
@@ -366,24 +342,18 @@ class Engine:
             wholes = [_spread(ids, keep) for ids, keep in some]
             kept = upload([keep for _, keep in some], self.runtime.device)
             with self.runtime.autocast():
-                codes = self._model.codes_of(upload(wholes, self.runtime.device), kept)
-                shown = self._model.reconstruct(codes, kept, frames=frames)[:, :, :height, :width]
-            fetch = download(to_pixels(shown))
+                shown = self._model.decode(upload(wholes, self.runtime.device), kept)
+            fetch = download(to_pixels(shown[:, :frames, :height, :width]))
             return lambda: list(fetch())
 
         keep = segments[0][1]
-        kind = ("reconstruct", keep.shape, frames, height, width)
+        kind = ("decode", keep.shape, frames, height, width)
         return self._start(kind, keep.size, start, segments)
 
 
-def _joined(analyses: Sequence[Analysis]) -> Analysis:
-    """Analyses of one shape as one batch."""
-    if len(analyses) == 1:
-        return analyses[0]
-    return Analysis(
-        features=torch.cat([analysis.features for analysis in analyses]),
-        log_error=torch.cat([analysis.log_error for analysis in analyses]),
-    )
+def _positions(frames: Video) -> int:
+    """Token-grid positions of a segment."""
+    return math.prod(token_grid(*frames.shape[:3]))
 
 
 def _spread(ids: Ids, keep: Keep) -> NDArray[np.int64]:

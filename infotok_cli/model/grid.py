@@ -120,6 +120,39 @@ def from_blocks(cells: Tensor, grid: tuple[int, int, int]) -> Tensor:
     return x[:, : grid[0], : grid[1], : grid[2]]
 
 
+AROUND = 8
+"""Pixels beyond a patch that its context sees of the last shown frame."""
+
+AROUND_VALUES = 3 * (PATCH[1] + 2 * AROUND) * (PATCH[2] + 2 * AROUND)
+
+
+def around(frame: Tensor) -> Tensor:
+    """Every position's pixels of `frame` `[B, 8h, 8w, 3]` and those around it, `[B, h, w, AROUND_VALUES]`.
+
+    Nine patches, row by row; beyond the edges the outermost pixels are repeated.
+    """
+    batch, height, width, _ = frame.shape
+    rows, columns = PATCH[1:]
+    padded = torch.nn.functional.pad(
+        frame.permute(0, 3, 1, 2), (columns, columns, rows, rows), mode="replicate"
+    )
+    h, w = height // rows, width // columns
+    cells = padded.reshape(batch, 3, h + 2, rows, w + 2, columns).permute(0, 2, 4, 3, 5, 1).flatten(3)
+    return torch.cat([cells[:, y : y + h, x : x + w] for y in range(3) for x in range(3)], dim=-1)
+
+
+def kept_places(keep: Tensor) -> tuple[Tensor, Tensor]:
+    """What each position is told of a keep map, bool `[B, t, h, w]`: two int64 maps of that shape.
+
+    Its rank among the kept positions of its 2x2x2 block (8 where it is not kept), and the block's tokens.
+    """
+    grid = (keep.shape[1], keep.shape[2], keep.shape[3])
+    ranks, counts = kept_ranks(keep)
+    cells = torch.stack([ranks, counts[..., None].expand_as(ranks)], dim=-1)
+    places = from_blocks(cells, grid)
+    return places[..., 0], places[..., 1]
+
+
 def kept_ranks(keep: Tensor) -> tuple[Tensor, Tensor]:
     """Rank of each kept position among its block's kept ones, and the block's tokens.
 

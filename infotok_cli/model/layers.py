@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from infotok_cli.config import ModelConfig
 from infotok_cli.model.bands import row_bands
@@ -79,13 +78,10 @@ class Stack(nn.Module):
             Block(config, shift=(i % 2) * (config.window // 2)) for i in range(blocks)
         )
 
-    def forward(self, x: Tensor, *, recompute: bool = False) -> Tensor:
-        """recompute: keep no block's activations for its gradient, but run it a second time there.
-
-        A large `x` is overwritten where there are no gradients.
-        """
+    def forward(self, x: Tensor) -> Tensor:
+        """A large `x` is overwritten where there are no gradients."""
         for block in self.blocks:
-            x = checkpoint(block, x, use_reentrant=False) if recompute else self._applied(block, x)
+            x = self._applied(block, x)
         return x
 
     def _applied(self, block: nn.Module, x: Tensor) -> Tensor:

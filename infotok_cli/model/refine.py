@@ -1,17 +1,18 @@
-"""Better tokens by trial: codes moved along the decoder's gradient until its picture is closer to the video.
+"""Better tokens by trial: a step's codes moved along the decoder's gradient until its picture is closer.
 
-The encoder guesses codes in one pass. The decoder that will show them is known, so its error can be
+The compressor guesses codes in one pass. The decoder that will show them is known, so its error can be
 followed back to the codes themselves: descent on continuous codes, of which the nearest levels are what is
-decoded (straight-through). The best codes met, the encoder's own among them, are the result.
+decoded (straight-through). The best codes met, the compressor's own among them, are the result.
 Source of the idea: content-adaptive optimization of latents, Campos et al. (arXiv 1906.01223).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
-from infotok_cli.model.tokenizer import Tokenizer
 from infotok_kernels import nearest_codes
 
 STRIDE = 0.2
@@ -19,50 +20,57 @@ STRIDE = 0.2
 
 MOMENTUM = 0.6
 MEMORY = 0.5
-"""Share of the gradients' mean square that a step keeps."""
-
-KEPT_POSITIONS = 1 << 14
-"""Larger token grids do not keep what the gradient needs (some 85 KB a position), but compute it twice."""
+"""Share of the gradients' mean square that a move keeps."""
 
 FRAME_FLOOR = 2e-4
 """Added to a frame's squared error before the log, [-1, 1] scale, as in training."""
 
 
-def refine_codes(model: Tokenizer, video: Tensor, codes: Tensor, keep: Tensor, steps: int) -> Tensor:
-    """Codes on the quantizer's levels whose reconstruction is, up to rounding, no worse than that of `codes`.
+def refine_codes(
+    show: Callable[[Tensor], Tensor],
+    source: Tensor,
+    codes: Tensor,
+    keep: Tensor,
+    *,
+    levels: Sequence[int],
+    moves: int,
+) -> Tensor:
+    """Codes on the quantizer's levels whose picture is, up to rounding, no worse than that of `codes`.
 
-    video: `[1, T, H, W, 3]` in [-1, 1]. codes: `[1, t, h, w, C]` on the levels, 0 where nothing is kept.
-    keep: bool `[1, t, h, w]`. steps: moves; costs one more forward and backward pass of the decoder than
-    that. Good means the mean over frames of log squared error, which is PSNR up to scale.
+    show: gives the picture `[B, 4, 8h, 8w, 3]` of codes. source: the like, what it should show. codes:
+    `[B, h, w, C]` on the levels. keep: bool `[B, h, w]`; codes elsewhere do not count. moves: costs one more
+    forward and backward pass of `show` than that. Good means the mean over frames of log squared error,
+    which is PSNR up to scale.
     """
-    sizes = torch.tensor(model.config.levels, dtype=torch.float32, device=codes.device) - 1
-    kept = keep[..., None]
+    sizes = torch.tensor(list(levels), dtype=torch.float32, device=codes.device) - 1
     place = codes.float()
-    best, least = place, float("inf")
-    momentum, square = torch.zeros_like(place), torch.zeros(())
-    for step in range(steps + 1):
-        nearest = nearest_codes(place, model.config.levels) * kept
-        loss, gradient = _error(model, video, nearest, keep, with_gradient=step < steps)
-        if loss < least:
-            best, least = nearest, loss
+    best, least = place, torch.full((len(codes),), float("inf"), device=codes.device)
+    momentum, square = torch.zeros_like(place), torch.zeros((), device=codes.device)
+    for move in range(moves + 1):
+        nearest = nearest_codes(place, levels)
+        losses, gradient = _errors(show, source, nearest, with_gradient=move < moves)
+        better = losses < least
+        best = torch.where(better[:, None, None, None], nearest, best)
+        least = torch.where(better, losses, least)
         momentum = MOMENTUM * momentum + (1 - MOMENTUM) * gradient
         # A position's own scale, but not that of one with hardly any gradient.
-        own = gradient.square().mean(dim=-1, keepdim=True) + gradient[keep].square().mean()
-        square = own if step == 0 else MEMORY * square + (1 - MEMORY) * own
-        direction = momentum / (1 - MOMENTUM ** (step + 1)) / (square.sqrt() + 1e-20)
-        place = (place - STRIDE * (1 - step / (steps + 1)) * 2 / sizes * direction).clamp(-1, 1)
+        kept = keep.sum(dim=(1, 2)).clamp_min(1) * codes.shape[-1]
+        typical = gradient.square().sum(dim=(1, 2, 3)) / kept
+        own = gradient.square().mean(dim=-1, keepdim=True) + typical[:, None, None, None]
+        square = own if move == 0 else MEMORY * square + (1 - MEMORY) * own
+        direction = momentum / (1 - MOMENTUM ** (move + 1)) / (square.sqrt() + 1e-20)
+        place = (place - STRIDE * (1 - move / (moves + 1)) * 2 / sizes * direction).clamp(-1, 1)
     return best
 
 
 @torch.enable_grad()
-def _error(
-    model: Tokenizer, video: Tensor, codes: Tensor, keep: Tensor, *, with_gradient: bool
-) -> tuple[float, Tensor]:
-    frames, height, width = video.shape[1:4]
+def _errors(
+    show: Callable[[Tensor], Tensor], source: Tensor, codes: Tensor, *, with_gradient: bool
+) -> tuple[Tensor, Tensor]:
+    """Loss of each sample `[B]`, and its gradient to the codes."""
     # Without gradients the network would round in other places, and errors could not be compared.
     codes = codes.detach().requires_grad_()
-    shown = model.reconstruct(codes, keep, recompute=keep.numel() > KEPT_POSITIONS)
-    squared = (shown[:, :frames, :height, :width] - video).square().mean(dim=(2, 3, 4))
-    loss = (squared + FRAME_FLOOR).log().mean()
-    gradient = torch.autograd.grad(loss, codes)[0] if with_gradient else torch.zeros_like(codes)
-    return float(loss.detach()), gradient
+    squared = (show(codes) - source).square().mean(dim=(2, 3, 4))
+    losses = (squared + FRAME_FLOOR).log().mean(dim=1)
+    gradient = torch.autograd.grad(losses.sum(), codes)[0] if with_gradient else torch.zeros_like(codes)
+    return losses.detach(), gradient

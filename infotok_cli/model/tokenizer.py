@@ -1,43 +1,63 @@
-"""The model: video to token ids and back, in three calls that the codec and training share.
+"""The model: a causal closed loop from video to token ids and back.
 
-analyze      video -> features, predicted error             (encoder and router head)
-compress     features + keep map -> token codes and ids     (compressor and FSQ)
-reconstruct  token codes + keep map -> video                (decompressor and decoder)
+A segment is coded one latent step (4 frames) at a time. Its context is what the decoder keeps of the steps
+before: the last shown picture and the decoder's hidden state. The compressor sees the source beside that
+context and says what is new; the decoder turns context and tokens into the next picture. So tokens depend
+on the past alone, and encoding runs the decoder too.
+
+predict  video -> log error at full rate, what the router ranks by   (head, outside the loop)
+encode   video + keep map -> token ids and shown video               (compressor, quantizer and decoder)
+decode   token ids + keep map -> shown video                         (decoder)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from infotok_cli.blocks import BLOCK, Grid, token_grid
 from infotok_cli.config import PATCH, ModelConfig
-from infotok_cli.model.bands import by_bands, row_bands
 from infotok_cli.model.grid import (
+    AROUND_VALUES,
     CELLS,
-    from_blocks,
-    kept_ranks,
+    around,
+    kept_places,
     pad_video,
     patch_values,
     patchify,
-    to_blocks,
     unpatchify,
 )
 from infotok_cli.model.layers import Block, RmsNorm, Stack
-from infotok_kernels import fsq_encode, ids_to_codes
+from infotok_cli.model.refine import refine_codes
+from infotok_kernels import codes_to_ids, fsq_encode, ids_to_codes
+
+SHOWN_LIMIT = 1.05
+"""Shown pictures are clamped to +-this before they predict the next ones."""
 
 
 @dataclass(frozen=True)
-class Analysis:
-    """What the encoder knows about a batch of segments; enough to compress without the pixels."""
+class Memory:
+    """What the decoder keeps of a step for the next one, cut off from gradients."""
 
-    features: Tensor
-    """`[B, t, h, w, D]`"""
-    log_error: Tensor
-    """`[B, t, h, w]` float32, predicted log of the mean absolute error at full rate, pixels in [-1, 1]"""
+    state: Tensor
+    """`[B, h, w, D]`, the decoder's output before it becomes a picture."""
+    shown: Tensor
+    """`[B, 4, 8h, 8w, 3]` float32, the shown picture, within `SHOWN_LIMIT`."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What both sides know of a step before its tokens."""
+
+    base: Tensor
+    """Prediction that residuals are taken from, `[B, 1, 8h, 8w, 3]`: the last shown frame, grey at first."""
+    hidden: Tensor
+    """`[B, h, w, D]`"""
+    gain: Tensor
+    """Scale of each code channel, float32 `[B, h, w, C]`."""
 
 
 class Tokenizer(nn.Module):
@@ -47,36 +67,42 @@ class Tokenizer(nn.Module):
         super().__init__()
         self.config = config
         width, channels = config.width, len(config.levels)
-        self.patch_in = nn.Linear(patch_values(), width)
-        self.encoder = Stack(config, config.encoder_blocks)
-        self.head_norm = RmsNorm(width)
-        self.head = nn.Sequential(
-            nn.Linear(width, width // 2), nn.GELU(approximate="tanh"), nn.Linear(width // 2, 1)
-        )
+        self.head = ErrorHead(config)
+        self.first = nn.Parameter(torch.zeros(width))
+        self.first_gain = nn.Parameter(torch.zeros(channels))
+        self.state_norm = RmsNorm(width)
+        self.state_in = nn.Linear(width, width, bias=False)
+        self.shown_in = nn.Linear(patch_values(), width, bias=False)
+        self.around_in = nn.Linear(AROUND_VALUES, width)
+        self.gain = nn.Linear(width, channels)
         self.rank_in = nn.Embedding(CELLS + 1, width)
         self.count_in = nn.Embedding(CELLS + 1, width)
+        self.residual_in = nn.Linear(patch_values(), width)
         self.compressor = Stack(config, config.compressor_blocks)
         self.to_code = nn.Linear(width, channels)
         self.mask = nn.Parameter(torch.zeros(width))
         self.code_in = nn.Linear(channels, width)
-        self.block_in = nn.Linear(CELLS * channels, CELLS * width)
         self.rank_out = nn.Embedding(CELLS + 1, width)
         self.count_out = nn.Embedding(CELLS + 1, width)
-        self.decompressor = Stack(config, config.decompressor_blocks)
         self.decoder = Stack(config, config.decoder_blocks)
         self.patch_out = nn.Linear(width, patch_values(config.overlap))
         for embedding in (self.rank_in, self.count_in, self.rank_out, self.count_out):
             nn.init.normal_(embedding.weight, std=0.02)
-        nn.init.normal_(self.mask, std=0.02)
-        nn.init.zeros_(self.block_in.weight)
-        nn.init.zeros_(self.block_in.bias)
+        for vector in (self.mask, self.first):
+            nn.init.normal_(vector, std=0.02)
+        nn.init.normal_(self.shown_in.weight, std=0.006)
+        nn.init.normal_(self.around_in.weight, std=0.01)
+        nn.init.zeros_(self.around_in.bias)
+        for layer in (self.state_in, self.gain):
+            nn.init.zeros_(layer.weight)
+        nn.init.zeros_(self.gain.bias)
 
-    def stacks(self) -> tuple[Stack, Stack, Stack, Stack]:
-        """The four runs of blocks, encoder first."""
-        return self.encoder, self.compressor, self.decompressor, self.decoder
+    def stacks(self) -> tuple[Stack, Stack, Stack]:
+        """The three runs of blocks, the router's head first."""
+        return self.head.stack, self.compressor, self.decoder
 
     def blocks(self) -> Iterator[Block]:
-        """All transformer blocks, encoder first."""
+        """All transformer blocks."""
         for stack in self.stacks():
             for block in stack.blocks:
                 assert isinstance(block, Block)
@@ -89,104 +115,114 @@ class Tokenizer(nn.Module):
                 if isinstance(layer, nn.Linear):
                     layer.to(torch.bfloat16)
 
-    def analyze(self, video: Tensor) -> Analysis:
-        """Encoder and router head on video `[B, T, H, W, 3]` in [-1, 1], any T, H, W >= 1."""
-        batch, frames, height, width, _ = video.shape
-        size = (batch, *token_grid(frames, height, width))
-        bands = row_bands(size, video.device)
+    def predict(self, video: Tensor) -> Tensor:
+        """Log of the error that coding `video` at rate 1 would leave, float32 `[B, t, h, w]`.
 
-        def embedded(band: slice) -> Tensor:
-            rows = video[:, :, band.start * PATCH[1] : band.stop * PATCH[1]]
-            embedding: Tensor = self.patch_in(patchify(pad_video(rows, PATCH)))
-            return embedding
-
-        features = self.encoder(by_bands(embedded, bands))
-
-        def predicted(band: slice) -> Tensor:
-            error: Tensor = self.head(self.head_norm(features[:, :, band].detach())).float()[..., 0]
-            return error
-
-        return Analysis(features=features, log_error=by_bands(predicted, bands))
-
-    def compress(self, analysis: Analysis, keep: Tensor) -> tuple[Tensor, Tensor]:
-        """Compressor and quantizer for a keep map, bool `[B, t, h, w]`.
-
-        Returns codes `[B, t, h, w, C]` in [-1, 1] (0 where nothing is kept) and ids `[B, t, h, w]`
-        int64 (meaningless where nothing is kept).
+        video: `[B, T, H, W, 3]` in [-1, 1], any T, H, W >= 1. The error is the mean absolute one of each
+        position's 4x8x8 pixels. Of the source alone, so that a whole group can be routed before any is coded.
         """
-        grid: Grid = (keep.shape[1], keep.shape[2], keep.shape[3])
-        ranks, counts = kept_ranks(keep)
-        features = analysis.features
+        log_error: Tensor = self.head(pad_video(video, PATCH))
+        return log_error
 
-        def chosen(band: slice) -> Tensor:
-            blocks = _blocks_of(band)
-            choice = self.rank_in(ranks[:, :, blocks]) + self.count_in(counts[:, :, blocks])[..., None, :]
-            # [B, bt, bh, bw, 8, D] to [B, t, h, w, D]
-            placed = from_blocks(choice, (grid[0], band.stop - band.start, grid[2]))
-            return features[:, :, band] + placed.to(features.dtype)
+    def encode(self, video: Tensor, keep: Tensor, refine: int = 0) -> tuple[Tensor, Tensor]:
+        """Run the loop over `video` `[B, T, H, W, 3]` in [-1, 1] for a keep map, bool `[B, t, h, w]`.
 
-        bands = row_bands((len(keep), *grid), features.device, unit=BLOCK[1])
-        hidden = self.compressor(by_bands(chosen, bands))
-        codes, ids = fsq_encode(hidden, self.to_code.weight, self.to_code.bias, self.config.levels)
-        return codes * keep[..., None], ids
+        refine: moves by which each step's codes are improved, 0 for none; see `refine_codes`.
 
-    def codes_of(self, ids: Tensor, keep: Tensor) -> Tensor:
-        """Codes `[B, t, h, w, C]` of ids `[B, t, h, w]`, 0 where nothing is kept."""
-        return ids_to_codes(ids, self.config.levels) * keep[..., None]
-
-    def reconstruct(
-        self, codes: Tensor, keep: Tensor, *, frames: int | None = None, recompute: bool = False
-    ) -> Tensor:
-        """Decompressor and decoder: video `[B, 4t, 8h, 8w, 3]`, about [-1, 1], not clamped.
-
-        codes: `[B, t, h, w, C]`. keep: bool `[B, t, h, w]`. frames: how many to make, None: all. recompute:
-        see `Stack`.
+        Returns ids `[B, t, h, w]` int64 (meaningless where nothing is kept) and what is shown,
+        `[B, 4t, 8h, 8w, 3]`, about [-1, 1], not clamped.
         """
-        grid: Grid = (keep.shape[1], keep.shape[2], keep.shape[3])
-        ranks, counts = kept_ranks(keep)
-        # [B, bt, bh, bw, 8, C]
-        cells = to_blocks(codes)
+        steps = torch.split(pad_video(video, PATCH), PATCH[0], dim=1)
+        ranks, counts = kept_places(keep)
+        memory, all_ids, shown = None, [], []
+        for t, source in enumerate(steps):
+            context = self.context(memory, keep[:, t])
+            place = (keep[:, t], ranks[:, t], counts[:, t])
+            codes, ids = self.compress(source, context, *place[1:])
+            if refine:
+                codes = refine_codes(
+                    lambda codes: self.show(codes, context, *place)[0],  # noqa: B023
+                    source, codes, keep[:, t], levels=self.config.levels, moves=refine,
+                )  # fmt: skip
+                ids = codes_to_ids(codes, self.config.levels)
+            picture, memory = self.show(codes, context, *place)
+            all_ids.append(ids)
+            shown.append(picture)
+        return torch.stack(all_ids, dim=1), torch.cat(shown, dim=1)
 
-        def filled(band: slice) -> Tensor:
-            blocks = _blocks_of(band)
-            hidden = self._filled(cells[:, :, blocks], ranks[:, :, blocks], counts[:, :, blocks])
-            return from_blocks(hidden, (grid[0], band.stop - band.start, grid[2]))
+    def decode(self, ids: Tensor, keep: Tensor) -> Tensor:
+        """What a segment's tokens show, `[B, 4t, 8h, 8w, 3]`, not clamped; arguments as in `decode_steps`."""
+        return torch.cat(list(self.decode_steps(ids, keep)), dim=1)
 
-        size = (len(keep), *grid)
-        hidden = by_bands(filled, row_bands(size, codes.device, unit=BLOCK[1]))
-        hidden = self.decompressor(hidden, recompute=recompute)
-        hidden = self.decoder(hidden, recompute=recompute)
+    def decode_steps(self, ids: Tensor, keep: Tensor) -> Iterator[Tensor]:
+        """Pictures `[B, 4, 8h, 8w, 3]`, not clamped, one latent step after the other.
 
-        def shown(band: slice) -> Tensor:
-            # The patches next to it reach into it.
-            wide = slice(max(0, band.start - 1), min(grid[1], band.stop + 1))
-            video = unpatchify(self.patch_out(hidden[:, :, wide]), self.config.overlap)[:, :frames]
-            first = (band.start - wide.start) * PATCH[1]
-            return video[:, :, first : first + (band.stop - band.start) * PATCH[1]].float()
-
-        return by_bands(shown, row_bands(size, codes.device))
-
-    def _filled(self, cells: Tensor, ranks: Tensor, counts: Tensor) -> Tensor:
-        """What the decompressor starts from, `[B, bt, bh, bw, 8, D]`: codes and what stands for missing ones.
-
-        cells: codes `[B, bt, bh, bw, 8, C]`. ranks, counts: those of `kept_ranks`.
+        ids: int64 `[B, t, h, w]`, those of positions without a token do not count. keep: bool `[B, t, h, w]`.
         """
-        # A block's codes by rank, without gaps; what is not kept falls into a ninth slot, which is cut off.
-        # [B, bt, bh, bw, 8 C]
-        slots = cells.new_zeros(*ranks.shape[:-1], CELLS + 1, len(self.config.levels))
-        slots = slots.scatter(-2, ranks[..., None].expand_as(cells), cells)[..., :CELLS, :].flatten(-2)
-        # [B, bt, bh, bw, 8, D], as all that follows
-        taken = self.code_in(cells)
-        # Training keeps this stream in float32 under autocast; half of it is as good for decoding.
-        dtype = torch.float32 if torch.is_grad_enabled() else taken.dtype
-        hidden = torch.where((ranks < CELLS)[..., None], taken, self.mask.to(dtype))
-        hidden = hidden + self.block_in(slots).reshape(hidden.shape)
-        filled: Tensor = (
-            hidden + self.rank_out(ranks).to(dtype) + self.count_out(counts)[..., None, :].to(dtype)
-        )
-        return filled
+        ranks, counts = kept_places(keep)
+        memory = None
+        for t in range(keep.shape[1]):
+            context = self.context(memory, keep[:, t])
+            codes = ids_to_codes(ids[:, t], self.config.levels)
+            picture, memory = self.show(codes, context, keep[:, t], ranks[:, t], counts[:, t])
+            yield picture
+
+    def context(self, memory: Memory | None, like: Tensor) -> Context:
+        """Context of a step after `memory`, None for a segment's first; like: any tensor `[B, h, w]`."""
+        batch, h, w = like.shape
+        if memory is None:
+            base = self.first.new_zeros(batch, 1, h * PATCH[1], w * PATCH[2], 3)
+            hidden = self.first.expand(batch, h, w, -1)
+            gain = self.first_gain.float().exp().expand(batch, h, w, -1)
+            return Context(base, hidden, gain)
+        base = memory.shown[:, -1:]
+        hidden = self.state_in(self.state_norm(memory.state))
+        hidden = hidden + self.shown_in(patchify(memory.shown)[:, 0]) + self.around_in(around(base[:, 0]))
+        gain = self.gain(hidden).float().exp()
+        return Context(base, hidden, gain)
+
+    def compress(
+        self, source: Tensor, context: Context, ranks: Tensor, counts: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Codes `[B, h, w, C]` in [-1, 1] and ids `[B, h, w]` of one step `source` `[B, 4, 8h, 8w, 3]`."""
+        residual = patchify(source - context.base)[:, 0]
+        hidden = self.residual_in(residual) + context.hidden + self.rank_in(ranks) + self.count_in(counts)
+        hidden = self.compressor(hidden[:, None])[:, 0]
+        return fsq_encode(hidden, self.to_code.weight, self.to_code.bias, self.config.levels, context.gain)
+
+    def show(
+        self, codes: Tensor, context: Context, keep: Tensor, ranks: Tensor, counts: Tensor
+    ) -> tuple[Tensor, Memory]:
+        """Picture `[B, 4, 8h, 8w, 3]` of one step's codes `[B, h, w, C]`, and what the next step may know."""
+        taken = self.code_in(codes * context.gain)
+        hidden = torch.where(keep[..., None], taken, self.mask.to(taken.dtype))
+        hidden = hidden + context.hidden + self.rank_out(ranks) + self.count_out(counts)
+        state = self.decoder(hidden[:, None])
+        picture = context.base + unpatchify(self.patch_out(state), self.config.overlap).float()
+        return picture, Memory(state[:, 0].detach(), picture.detach().clamp(-SHOWN_LIMIT, SHOWN_LIMIT))
 
 
-def _blocks_of(rows: slice) -> slice:
-    """Rows of blocks that hold these rows of positions, which begin with one."""
-    return slice(rows.start // BLOCK[1], -(-rows.stop // BLOCK[1]))
+class ErrorHead(nn.Module):
+    """The router's own small network: what is new in a step, judged by the step and the frame before it."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.head_width
+        self.patch_in = nn.Linear(patch_values(), width)
+        self.residual_in = nn.Linear(patch_values(), width, bias=False)
+        self.first = nn.Parameter(torch.zeros(width))
+        small = replace(config, width=width, head_dim=32, mlp_width=2 * width)
+        self.stack = Stack(small, 1)
+        self.norm = RmsNorm(width)
+        self.out = nn.Linear(width, 1)
+
+    def forward(self, video: Tensor) -> Tensor:
+        """Log errors `[B, t, h, w]` of `video` `[B, 4t, 8h, 8w, 3]`."""
+        last = video[:, PATCH[0] - 1 :: PATCH[0]][:, :-1].repeat_interleave(PATCH[0], dim=1)
+        residual = torch.cat([video[:, : PATCH[0]], video[:, PATCH[0] :] - last], dim=1)
+        hidden = self.patch_in(patchify(video)) + self.residual_in(patchify(residual))
+        hidden = torch.cat([hidden[:, :1] + self.first.to(hidden.dtype), hidden[:, 1:]], dim=1)
+        # Steps do not look at each other: [B, t, h, w, D] to [B t, 1, h, w, D] and back
+        mixed = self.stack(hidden.flatten(0, 1)[:, None]).view(hidden.shape)
+        log_error: Tensor = self.out(F.gelu(self.norm(mixed), approximate="tanh")).float()[..., 0]
+        return log_error

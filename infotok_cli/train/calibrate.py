@@ -15,7 +15,6 @@ from infotok_cli.allocation.distortion import MIN_ERROR, SHARES, Distortion, sha
 from infotok_cli.allocation.rate_scale import RateScale
 from infotok_cli.metrics import PEAK, average_psnr, psnr
 from infotok_cli.model.engine import Engine
-from infotok_cli.model.tokenizer import Analysis
 from infotok_cli.routers import ROUTERS, ErrorMapKind
 
 RATES = (0.17, 0.25, 0.35, 0.5, 0.75, 1.0)
@@ -38,13 +37,10 @@ def fit_distortions(engine: Engine, clips: Sequence[NDArray[np.uint8]]) -> dict[
     """
     measured: dict[ErrorMapKind, Measured] = defaultdict(list)
     for clip in clips:
-        analysis = engine.analyze(clip)
-        for kind in KINDS:
-            error = _error_map(engine, clip, analysis, kind)
+        for kind, error in _error_maps(engine, clip).items():
             for rate in RATES:
                 (allocation,) = allocate_blocks([error], rate)
-                ids = engine.compress(analysis, allocation.keep)
-                shown = engine.reconstruct(ids, allocation.keep, *clip.shape[:3])
+                shown = engine.encode(clip, allocation.keep).shown
                 row = (error, allocation, _block_mse(clip, shown), average_psnr(psnr(clip, shown)))
                 measured[kind].append(row)
     return _by_router({kind: _fit(rows) for kind, rows in measured.items()})
@@ -57,19 +53,21 @@ def fit_rate_scales(engine: Engine, clips: Sequence[NDArray[np.uint8]]) -> dict[
     """
     maps: dict[ErrorMapKind, list[ErrorMap]] = defaultdict(list)
     for clip in clips:
-        analysis = engine.analyze(clip)
-        for kind in KINDS:
-            maps[kind].append(_error_map(engine, clip, analysis, kind))
+        for kind, error in _error_maps(engine, clip).items():
+            maps[kind].append(error)
     return _by_router({kind: RateScale.fit(errors) for kind, errors in maps.items()})
-
-
-def _error_map(engine: Engine, clip: NDArray[np.uint8], analysis: Analysis, kind: ErrorMapKind) -> ErrorMap:
-    """Error map `[t, h, w]` of that kind."""
-    return engine.exact_error(clip, analysis) if kind == "exact" else engine.predicted_error(analysis)
 
 
 def _by_router(fits: Mapping[ErrorMapKind, _Fit]) -> dict[str, _Fit]:
     return {name: fits[router.error_map] for name, router in ROUTERS.items() if router.knows_errors}
+
+
+def _error_maps(engine: Engine, clip: NDArray[np.uint8]) -> dict[ErrorMapKind, ErrorMap]:
+    """The clip's error maps `[t, h, w]` of all `KINDS`."""
+    return {
+        kind: engine.exact_errors([clip])[0] if kind == "exact" else engine.predicted_errors([clip])[0]
+        for kind in KINDS
+    }
 
 
 def _fit(rows: Measured) -> Distortion:

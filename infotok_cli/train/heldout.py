@@ -33,11 +33,10 @@ class HeldOut:
         for part in torch.split(self.crops, 8):
             pixels = part.to(self.runtime.device)
             with self.runtime.autocast():
-                analysis = model.analyze(to_signal(pixels))
+                log_error = model.predict(to_signal(pixels))
                 for rate in HELD_RATES:
-                    keep = keep_at_rate(analysis.log_error, rate, model.config.masking)
-                    codes, _ = model.compress(analysis, keep)
-                    shown = to_pixels(model.reconstruct(codes, keep))
+                    keep = keep_at_rate(log_error, rate, model.config.masking)
+                    shown = to_pixels(model.encode(to_signal(pixels), keep)[1])
                     error = (
                         (shown.float() - pixels.float()).square().mean(dim=(2, 3, 4)).clamp_min(LEAST_ERROR)
                     )

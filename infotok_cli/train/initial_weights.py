@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from infotok_cli.config import ModelConfig
+from infotok_cli.config import PATCH, ModelConfig
 from infotok_cli.errors import UsageError
 from infotok_cli.model.grid import patch_values, patchify, widened
 from infotok_cli.model.pixels import to_signal
@@ -41,27 +41,33 @@ def with_overlap(model: Tokenizer, overlap: int) -> Tokenizer:
 
 @torch.no_grad()
 def start_from_principal_axes(model: Tokenizer, clips: Tensor) -> None:
-    """Make the untrained `model` a linear codec of 4x8x8 patches.
+    """Make the untrained `model` a linear closed loop (DPCM) over 4x8x8 patches.
 
-    clips: uint8 `[N, T, H, W, 3]`, T a multiple of 4, H and W of 8. The residual stream holds the
-    patch's leading principal components, partly whitened; the quantizer takes the first C of them, two
-    standard deviations at the outer levels; patch embedding and un-embedding are inverse to each other.
+    clips: uint8 `[N, T, H, W, 3]`, T a multiple of 4 and at least 8, H and W of 8. The residual stream holds
+    the leading principal components of residuals (from the repeated last frame of the step before; of
+    first steps, from grey), partly whitened; the quantizer takes the first C of them, two standard
+    deviations at the outer levels; patch embedding and un-embedding are inverse to each other.
     """
-    patches = patchify(to_signal(clips)).reshape(-1, model.patch_in.in_features)
-    mean = patches.mean(dim=0)
-    centred = patches - mean
-    values, axes = torch.linalg.eigh(centred.T @ centred / len(patches))
-    width = model.config.width
-    values, axes = values.flip(0)[:width].clamp_min(1e-6), axes.flip(1)[:, :width]
-    scale = values**-0.35
-    scale = scale / (values * scale.square()).mean().sqrt()
-    model.patch_in.weight.copy_(axes.T * scale[:, None])
-    model.patch_in.bias.copy_(-(axes.T @ mean) * scale)
+    patches = patchify(to_signal(clips))
+    frame = patches.shape[-1] // PATCH[0]
+    last = patches[:, :-1, ..., -frame:].repeat(1, 1, 1, 1, PATCH[0])
+    residuals = (patches[:, 1:] - last).flatten(0, -2)
+    starts = patches[:, 0].flatten(0, -2)
+    mixed = torch.cat([residuals, starts])
+    width, channels = model.config.width, len(model.config.levels)
+    powers, axes = torch.linalg.eigh(mixed.T @ mixed / len(mixed))
+    powers, axes = powers.flip(0)[:width].clamp_min(1e-6), axes.flip(1)[:, :width]
+    scale = powers**-0.35
+    scale = scale / (powers * scale.square()).mean().sqrt()
+    model.residual_in.weight.copy_(axes.T * scale[:, None])
     model.patch_out.weight.copy_(widened(axes / scale, model.config.overlap))
-    model.patch_out.bias.copy_(widened(mean, model.config.overlap))
-    channels = len(model.config.levels)
-    reach = 2.0 * values[:channels].sqrt() * scale[:channels]
-    for tensor in (model.to_code.weight, model.to_code.bias, model.code_in.weight, model.code_in.bias):
+    spread, at_first = (part @ axes[:, :channels] for part in (residuals, starts))
+    model.first_gain.copy_((at_first.std(0) / spread.std(0)).log())
+    reach = 2.0 * spread.std(0) * scale[:channels]
+    for tensor in (
+        model.residual_in.bias, model.patch_out.bias,
+        model.to_code.weight, model.to_code.bias, model.code_in.weight, model.code_in.bias,
+    ):  # fmt: skip
         tensor.zero_()
     for channel in range(channels):
         model.to_code.weight[channel, channel] = 1 / reach[channel]

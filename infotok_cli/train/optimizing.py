@@ -24,7 +24,7 @@ def make_optimizers(model: Tokenizer, learning_rate: float, *, half: bool) -> li
 
     half: whether the device multiplies bfloat16 in hardware.
     """
-    stacks = ("encoder.", "compressor.", "decompressor.", "decoder.")
+    stacks = ("head.stack.", "compressor.", "decoder.")
     matrices: list[Tensor] = []
     rest: list[Tensor] = []
     for name, parameter in model.named_parameters():

@@ -56,8 +56,7 @@ def collect_tokens(
     levels = engine.loaded.config.levels
     inputs, digits = [], []
     for clip in clips:
-        analysis = engine.analyze(clip)
-        error = engine.predicted_error(analysis)
+        (error,) = engine.predicted_errors([clip])
         by_position = random.random() < POSITION_SHARE
         for rate in (1.0, random.uniform(0.5, 1.0), random.uniform(0.125, 0.5)):
             if engine.loaded.config.masking == "elastic":
@@ -65,7 +64,7 @@ def collect_tokens(
                 keep = keep_from_prefix(tokens, token_grid(*clip.shape[:3]))
             else:
                 keep = allocate([error], "position" if by_position else "block", rate)[0].keep
-            ids = engine.compress(analysis, keep)
+            ids = engine.encode(clip, keep).ids
             for more_inputs, more_digits in _samples(ids, keep, levels):
                 inputs.append(more_inputs)
                 digits.append(more_digits)

@@ -29,8 +29,12 @@ TOLERANCES = {
 }
 """Of attention: operands of matrix products are rounded to 24, 8 and 11 bits."""
 
-FSQ_TOLERANCES = {torch.float32: 1e-5, torch.bfloat16: 4e-3, torch.float16: 5e-4}
-"""Of gradients: computed in float32, rounded to the dtype once."""
+FSQ_TOLERANCES = {
+    torch.float32: Tolerance(1e-6, 1e-5),
+    torch.bfloat16: Tolerance(4e-3, 4e-3),
+    torch.float16: Tolerance(5e-4, 5e-4),
+}
+"""Of what is projected back, and of gradients: computed in float32, rounded to the dtype once."""
 
 ERROR_MAP_TOLERANCE = 1e-6
 
@@ -53,13 +57,15 @@ class AttentionCase:
 
 @dataclass(frozen=True, kw_only=True)
 class FsqCase:
-    """One call of fsq_encode on `rows` vectors."""
+    """One call of fsq_encode on `rows` vectors, and of fsq_decode on its ids."""
 
     name: str
     rows: int
     width: int
     dtype: torch.dtype = torch.float32
     levels: tuple[int, ...] = LEVELS
+    gain: torch.dtype | None = None
+    """Dtype of the gain; None passes none."""
     small: bool = True
     timed: bool = False
 
@@ -95,20 +101,20 @@ ATTENTION = (
     AttentionCase(name="six-steps", grid=(1, 6, 3, 3), shift=2, dtype=_BRAIN),
     AttentionCase(name="seven-steps", grid=(1, 7, 2, 9)),
     AttentionCase(name="sixteen-steps", grid=(1, 16, 9, 8), heads=2, head_dim=64, dtype=_BRAIN, small=False),
-    AttentionCase(name="1080-rows", grid=(1, 8, 135, 240), heads=4, head_dim=64, dtype=_BRAIN, small=False),
+    AttentionCase(name="1080-rows", grid=(1, 1, 135, 240), heads=4, head_dim=64, dtype=_BRAIN, small=False),
+    # As our model calls it: one latent step of 8 segments, and all steps of a segment in the router's head.
     AttentionCase(
-        name="256p", grid=(8, 8, 32, 57), heads=4, head_dim=64, dtype=_BRAIN, small=False, timed=True
+        name="256p", grid=(8, 1, 32, 57), heads=4, head_dim=64, dtype=_BRAIN, small=False, timed=True
     ),
     AttentionCase(
-        name="256p-shifted", grid=(8, 8, 32, 57), heads=4, head_dim=64, dtype=_BRAIN, shift=4,
+        name="256p-shifted", grid=(8, 1, 32, 57), heads=4, head_dim=64, dtype=_BRAIN, shift=4,
         small=False, timed=True,
     ),
     AttentionCase(
-        name="training", grid=(64, 4, 16, 16), heads=4, head_dim=64, dtype=_BRAIN, small=False, timed=True
+        name="256p-router", grid=(64, 1, 32, 57), heads=4, head_dim=32, dtype=_BRAIN, small=False, timed=True
     ),
     AttentionCase(
-        name="training-head-32", grid=(64, 4, 16, 16), heads=8, head_dim=32, dtype=_BRAIN,
-        small=False, timed=True,
+        name="training", grid=(64, 1, 16, 16), heads=4, head_dim=64, dtype=_BRAIN, small=False, timed=True
     ),
 )  # fmt: skip
 
@@ -119,7 +125,14 @@ FSQ = (
     FsqCase(name="half", rows=63, width=64, dtype=_HALF),
     FsqCase(name="one-channel", rows=17, width=32, levels=(16,)),
     FsqCase(name="sixteen-channels", rows=17, width=32, levels=(2,) * 16),
-    FsqCase(name="256p", rows=8 * 8 * 8 * 32 * 57, width=256, dtype=_BRAIN, small=False, timed=True),
+    FsqCase(name="gain-one-row", rows=1, width=16, gain=torch.float32),
+    FsqCase(name="gain", rows=65, width=97, gain=torch.float32),
+    FsqCase(name="gain-brain", rows=130, width=64, dtype=_BRAIN, gain=torch.float32),
+    FsqCase(name="gain-all-half", rows=63, width=64, dtype=_HALF, gain=_HALF),
+    FsqCase(name="gain-sixteen-channels", rows=17, width=32, levels=(2,) * 16, gain=torch.float32),
+    FsqCase(
+        name="256p", rows=8 * 32 * 57, width=256, dtype=_BRAIN, gain=torch.float32, small=False, timed=True
+    ),
 )
 
 ERROR_MAP = (

@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from infotok_cli.allocation.allocate import SEAM_WORTH, allocate_blocks, allocate_positions, even_map
+from infotok_cli.allocation.allocate import (
+    START_WORTHS,
+    allocate_blocks,
+    allocate_positions,
+    block_steps,
+    even_map,
+)
 from infotok_cli.blocks import block_capacity, keep_from_levels
 
 Maps = list[NDArray[np.float32]]
@@ -95,14 +101,16 @@ def test_pure_and_repeatable(errors: Maps, rate: float) -> None:
     assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(before, errors, strict=True))
 
 
-def test_more_error_never_gets_fewer_tokens() -> None:
+def test_more_error_never_gets_fewer_tokens_in_the_same_place() -> None:
+    """Nor over all places, once what a start is worth is counted in."""
     random = np.random.default_rng(3)
-    errors = [random.gamma(1, 1, (4, 8, 8)).astype(np.float32) for _ in range(3)]
+    errors = [random.gamma(1, 1, (8, 8, 8)).astype(np.float32) for _ in range(3)]
     allocations = allocate_blocks(errors, 0.4)
+    places = np.array([*START_WORTHS, 1, 1])[:, None, None]
     means, levels = [], []
     for error, allocation in zip(errors, allocations, strict=True):
         assert allocation.levels is not None
-        means.append(error.reshape(2, 2, 4, 2, 4, 2).mean(axis=(1, 3, 5)).ravel())
+        means.append((error.reshape(4, 2, 4, 2, 4, 2).mean(axis=(1, 3, 5)) * places).ravel())
         levels.append(allocation.levels.ravel())
     order = np.argsort(np.concatenate(means))
     assert (np.diff(np.concatenate(levels)[order].astype(int)) >= 0).all()
@@ -131,19 +139,46 @@ def test_even_map_spreads_tokens_evenly(rate: float) -> None:
     assert abs(per_block.mean() - 8 * rate) < 0.05
 
 
-def test_ends_of_segments_get_more_for_the_same_error() -> None:
-    error = np.full((16, 8, 8), 0.1, np.float32) * np.random.default_rng(0).lognormal(0, 0.4, (16, 8, 8))
-    (allocation,) = allocate_blocks([error.astype(np.float32)], 0.5)
-    tokens = allocation.keep.reshape(8, -1).sum(axis=1)
-    assert min(tokens[0], tokens[-1]) > tokens[1:-1].mean()
+def test_starts_of_segments_get_more_for_the_same_error_and_ends_do_not() -> None:
+    error = np.full((16, 16, 16), 0.1) * np.random.default_rng(0).lognormal(0, 0.4, (16, 16, 16))
+
+    def tokens(error: NDArray[np.float64]) -> NDArray[np.int64]:
+        (allocation,) = allocate_blocks([error.astype(np.float32)], 0.4)
+        by_time: NDArray[np.int64] = allocation.keep.reshape(8, -1).sum(axis=1)
+        return by_time
+
+    plain = tokens(error)
+    assert plain[0] > 1.15 * plain[1] > 1.15 * 1.15 * plain[2:].max()
+    assert abs(plain[-1] / plain[2:-1].mean() - 1) < 0.1
     evened = error.copy()
-    evened[[0, 1, -2, -1]] /= SEAM_WORTH
-    (allocation,) = allocate_blocks([evened.astype(np.float32)], 0.5)
-    tokens = allocation.keep.reshape(8, -1).sum(axis=1)
-    assert abs(tokens[[0, -1]].mean() / tokens[1:-1].mean() - 1) < 0.1
+    for block, worth in enumerate(START_WORTHS):
+        evened[2 * block : 2 * block + 2] /= worth
+    assert abs(tokens(evened) / tokens(evened).mean() - 1).max() < 0.1
 
 
-def test_even_maps_are_even_up_to_the_ends() -> None:
-    (allocation,) = allocate_blocks([even_map((16, 8, 10))], 0.5)
-    tokens = allocation.keep.reshape(8, -1).sum(axis=1)
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 16])
+def test_a_block_gets_what_its_error_times_the_worth_of_its_place_deserves(steps: int) -> None:
+    """Only the first two blocks in time count for more, however long the segment is."""
+    error = np.random.default_rng(steps).gamma(2, 0.1, (steps, 6, 8)).astype(np.float32)
+    worths, costs = block_steps(error)
+    blocks = -(-steps // 2)
+    places = [*START_WORTHS, *[1.0] * blocks][:blocks]
+    means = np.stack([error[2 * b : 2 * b + 2].mean(axis=0) for b in range(blocks)])
+    means = means.reshape(blocks, 3, 2, 4, 2).mean(axis=(2, 4))
+    expected = means * np.array(places)[:, None, None]
+    whole = slice(0, steps // 2)
+    for doubling, share in enumerate((1, 0.5, 0.25)):
+        np.testing.assert_allclose(worths[doubling, whole], share * expected[whole], rtol=1e-5)
+    assert (costs[:, whole] == np.array([1, 2, 4])[:, None, None, None]).all()
+    if steps % 2:
+        # A block that is cut in time has a doubling less, and begins with the second.
+        np.testing.assert_allclose(worths[0, -1], 0.5 * expected[-1], rtol=1e-5)
+        assert (costs[2, -1] == 0).all()
+
+
+@pytest.mark.parametrize("steps", [2, 4, 6, 16])
+@pytest.mark.parametrize("rate", [0.3, 0.5, 0.8])
+def test_even_maps_are_even_over_time(steps: int, rate: float) -> None:
+    (allocation,) = allocate_blocks([even_map((steps, 8, 10))], rate)
+    tokens = allocation.keep.reshape(steps // 2, -1).sum(axis=1)
     assert tokens.max() - tokens.min() <= 8

@@ -58,7 +58,7 @@ def test_blocks_get_tokens_by_error(scale: RateScale) -> None:
         error = np.full((6, 2, 2), factor * worth, np.float32)
         levels = scale.allocate(error, 0.4).levels
         assert levels is not None
-        assert levels[1, 0, 0] == level  # the first and last blocks in time count a quarter more
+        assert levels[2, 0, 0] == level  # the first two blocks in time count for more
 
 
 def test_cut_blocks_and_strange_values(scale: RateScale) -> None:

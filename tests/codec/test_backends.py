@@ -36,7 +36,7 @@ def test_same_file_under_both_backends(router: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     with torch.no_grad():  # unlike in a fresh model, every block has its say
         for parameter in loaded.tokenizer.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.1)
+            parameter.add_(torch.randn_like(parameter) * 0.05)
     options = EncodeOptions(rate=0.6, router=router, segment_frames=8)
     files, pictures = [], []
     for kernels in ("reference", "triton"):
@@ -47,7 +47,7 @@ def test_same_file_under_both_backends(router: str, tmp_path: Path) -> None:
         with ItkReader(tmp_path / "reference.itk") as reader:
             for segment in reader.segments():
                 keep, ids = unpack_tokens(reader, segment, loaded.token_net)
-                assert len(np.unique(ids)) > 10, "the ids must say something"
+                assert len(np.unique(ids)) > min(10, len(ids) // 2), "the ids must say something"
                 payloads = (segment.map_payload, segment.token_payload)
                 assert pack_tokens(keep, ids, reader.header, loaded.token_net) == payloads
             pictures.append(np.concatenate(list(decoded_segments(reader, engine, range(12)))))

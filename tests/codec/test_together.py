@@ -123,14 +123,19 @@ def test_every_way_to_share_tokens_out(
     monkeypatch.setattr(groups, "GROUP_POSITIONS", group * 5 * 6)
     one = encode(clip, tmp_path / "one.itk", engine(masking), **options)
     assert set(chain(*seen.values())) == {1}
-    seen["analyze"].clear()
+    for calls in seen.values():
+        calls.clear()
     batch = encode(clip, tmp_path / "batch.itk", engine(masking, batch_segments=3), **options)
     # Groups of 4 are cut in two; what is left over goes alone, as does the short last segment.
     most = 2 if group == 4 else 3
     sizes = [2] * 5 + [1] if group == 4 else [3, 3, 3, 1, 1]
-    assert seen["analyze"] == sizes * batch.passes
+    router = options.get("router", "fast")
+    assert seen["predict"] == (sizes * batch.passes if router in ("fast", "elastic") else [])
     assert (one.batch_segments, batch.batch_segments) == (1, most)
-    assert max(seen["compress"]) == most
+    assert max(seen["encode"]) == most
+    if router in ("exact", "fixed"):
+        # The exact router codes everything to see its error, and then again.
+        assert sorted(seen["encode"]) == sorted(sizes * (2 if router == "exact" else 1))
     if "rate" in options or not options.get("budget"):
         assert one.tokens == batch.tokens
         same_file(tmp_path / "one.itk", tmp_path / "batch.itk")
@@ -145,13 +150,13 @@ def test_frames_are_those_of_one_by_one(
     encode(clip, path, engine())
     for wanted in (range(42), range(5, 18), range(41, 42)):
         alone = frames(path, engine(), wanted)
-        seen["reconstruct"].clear()
+        seen["decode"].clear()
         together = frames(path, engine(batch_segments=3), wanted)
         assert alone.shape == together.shape == (len(wanted), 40, 48, 3)
         assert np.abs(alone - together).max() <= 1
     encode_report = decode_file(path, tmp_path / "a.mkv", engine(batch_segments=3), codec="ffv1")
     assert encode_report.batch_segments == 3
-    assert seen["reconstruct"][-5:] == [3, 3, 3, 1, 1]
+    assert seen["decode"][-5:] == [3, 3, 3, 1, 1]
     assert encode_report.frames == FRAMES
 
 
@@ -165,18 +170,18 @@ def test_few_segments_are_held_at_once(
 ) -> None:
     clip = make_video(tmp_path / "long.mkv", moving_shapes(120, 16, 16))
     model, read, held = engine(batch_segments=batch), [0], []
-    plain = model.analyze_all
+    plain = model.predicted_errors
 
     def pinned(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         read[0] += 1
         return pixels
 
-    def analyze_all(segments: Any) -> Any:
-        held.append(read[0] - sum(seen["analyze"]))
+    def predicted_errors(segments: Any) -> Any:
+        held.append(read[0] - sum(seen["predict"]))
         return plain(segments)
 
     monkeypatch.setattr(model, "pinned", pinned)
-    monkeypatch.setattr(model, "analyze_all", analyze_all)
+    monkeypatch.setattr(model, "predicted_errors", predicted_errors)
     encode(clip, tmp_path / "a.itk", model)
     assert len(held) == 30 // batch
     # Those that go together, those that wait, and the one that is being read.
@@ -188,7 +193,7 @@ def test_few_segments_are_held_at_once(
             assert total == 120
 
         def done(self, frames: int, tokens: int | None = None) -> None:
-            ahead_of_writing.append(sum(seen["reconstruct"]) - frames // 4)
+            ahead_of_writing.append(sum(seen["decode"]) - frames // 4)
 
     decode_file(tmp_path / "a.itk", tmp_path / "a.mp4", model, progress=Watcher())
     assert max(ahead_of_writing) <= 2 * batch + 1
@@ -254,23 +259,25 @@ def test_what_comes_before_damage_is_shown_before_it_is_told(
             next(pieces)
 
 
+@pytest.mark.parametrize("name", ["predict", "encode"])
 def test_batches_are_halved_where_memory_is_short(
-    clip: Path, engine: MadeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, clip: Path, engine: MadeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limit, plain = 2, Tokenizer.analyze
+    limits = {name: 2}
+    plain = getattr(Tokenizer, name)
 
-    def short(self: Tokenizer, video: torch.Tensor) -> Any:
-        if len(video) > limit:
+    def short(self: Tokenizer, first: torch.Tensor, *more: Any) -> Any:
+        if len(first) > limits[name]:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return plain(self, video)
+        return plain(self, first, *more)
 
     encode(clip, tmp_path / "one.itk", engine())
-    monkeypatch.setattr(Tokenizer, "analyze", short)
+    monkeypatch.setattr(Tokenizer, name, short)
     model = engine(batch_segments=5)
     encode(clip, tmp_path / "halved.itk", model)
     same_file(tmp_path / "one.itk", tmp_path / "halved.itk")
     assert model.batch(30) == 2
-    limit = 0
+    limits[name] = 0
     with pytest.raises(UsageError, match="too little memory for one segment"):
         encode(clip, tmp_path / "none.itk", engine(batch_segments=5))
     assert not (tmp_path / "none.itk").exists()

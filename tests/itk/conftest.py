@@ -26,12 +26,10 @@ class FakeEngine:
     def batch(self, positions: int) -> int:
         return 1
 
-    def start_reconstruct(
-        self, segments: Sequence[Any], *shape: int
-    ) -> Callable[[], list[NDArray[np.uint8]]]:
-        return lambda: [self.reconstruct(ids, keep, *shape) for ids, keep in segments]
+    def start_decode(self, segments: Sequence[Any], *shape: int) -> Callable[[], list[NDArray[np.uint8]]]:
+        return lambda: [self.decode(ids, keep, *shape) for ids, keep in segments]
 
-    def reconstruct(
+    def decode(
         self, ids: NDArray[np.uint16], keep: NDArray[np.bool_], frames: int, height: int, width: int
     ) -> NDArray[np.uint8]:
         self.decoded += 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parent.parent / "support" / "compile_kernels.py"
-KERNELS = 11
+KERNELS = 15
 
 
 @pytest.mark.slow

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from infotok_cli.blocks import token_grid
 from infotok_cli.errors import UsageError
 from infotok_cli.model.engine import Engine, Runtime, choose_runtime
-from infotok_cli.model.weights import load_model
+from infotok_cli.model.weights import LoadedModel, load_model
 from tiny_model import write_tiny_model
 
 
@@ -25,13 +26,23 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     return Engine(load_model(path), Runtime(torch.device("cpu"), "fp32"))
 
 
+def lively(engine: Engine) -> LoadedModel:
+    """The same model with other weights, so that every part of the loop has its say."""
+    loaded = load_model(engine.loaded.path)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in loaded.tokenizer.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+    return loaded
+
+
 @pytest.mark.parametrize("shape", [(8, 16, 24), (5, 17, 9), (1, 1, 1)], ids=str)
 def test_exact_error_is_that_of_the_decoded_picture(engine: Engine, shape: tuple[int, int, int]) -> None:
     frames = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    analysis = engine.analyze(frames)
-    error = engine.exact_error(frames, analysis)
+    (error,) = engine.exact_errors([frames])
+    assert error.dtype == np.float32
     keep = np.ones(error.shape, np.bool_)
-    shown = engine.reconstruct(engine.compress(analysis, keep), keep, *shape)
+    shown = engine.decode(engine.encode(frames, keep).ids, keep, *shape)
     assert shown.shape == frames.shape
     difference = np.abs(frames.astype(float) - shown).mean(axis=-1) / 127.5
     for t, y, x in np.ndindex(*error.shape):
@@ -42,17 +53,39 @@ def test_exact_error_is_that_of_the_decoded_picture(engine: Engine, shape: tuple
 
 def test_predicted_error_is_positive_and_has_the_grid(engine: Engine) -> None:
     frames = np.zeros((6, 20, 20, 3), np.uint8)
-    error = engine.predicted_error(engine.analyze(frames))
+    (error,) = engine.predicted_errors([frames])
     assert error.shape == (2, 3, 3)
+    assert error.dtype == np.float32
     assert (error > 0).all()
 
 
 def test_same_input_same_ids(engine: Engine) -> None:
     frames = np.random.default_rng(2).integers(0, 256, (8, 24, 24, 3), dtype=np.uint8)
     keep = np.random.default_rng(3).random((2, 3, 3)) < 0.5
-    first = engine.compress(engine.analyze(frames), keep)
-    assert np.array_equal(first, engine.compress(engine.analyze(frames), keep))
-    assert len(first) == keep.sum()
+    first = engine.encode(frames, keep)
+    again = engine.encode(frames, keep)
+    assert np.array_equal(first.ids, again.ids)
+    assert np.array_equal(first.shown, again.shown)
+    assert first.ids.dtype == np.uint16
+    assert len(first.ids) == keep.sum()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("shape", [(32, 24, 40), (5, 17, 9), (1, 1, 1)], ids=str)
+def test_an_encode_shows_what_its_ids_show(
+    engine: Engine, precision: Literal["bf16", "fp32"], shape: tuple[int, int, int], fresh_seed: int
+) -> None:
+    """As the decoder does, of the very last frame of a segment too."""
+    one = Engine(lively(engine), Runtime(torch.device("cpu"), precision))
+    random = np.random.default_rng(fresh_seed)
+    frames = random.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    keep = random.random(token_grid(*shape)) < 0.7
+    coded = one.encode(frames, keep)
+    decoded = one.decode(coded.ids, keep, *shape)
+    assert coded.shown.shape == decoded.shape == frames.shape
+    assert coded.shown.dtype == decoded.dtype == np.uint8
+    assert np.abs(coded.shown.astype(int) - decoded).max() <= 1
+    assert coded.shown.std() > 1 or shape == (1, 1, 1), "a picture"
 
 
 def test_runtime_is_chosen_or_refused_by_name(tmp_path: Path) -> None:
@@ -74,9 +107,15 @@ def test_compiled_blocks_give_the_same(
     compiled = Engine(load_model(engine.loaded.path), Runtime(torch.device("cpu"), "fp32", compiled=True))
     frames = np.random.default_rng(fresh_seed).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
     before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-    found, wanted = compiled.analyze(frames), engine.analyze(frames)
+    keep = np.ones((1, 2, 2), np.bool_)
+    ids = np.random.default_rng(fresh_seed).integers(0, 64000, 4).astype(np.uint16)
+    for one in (compiled, engine):
+        assert len(one.encode(frames, keep).ids) == 4
+    (found,), (wanted,) = compiled.predicted_errors([frames]), engine.predicted_errors([frames])
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > before
-    torch.testing.assert_close(found.features, wanted.features, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(found, wanted, atol=1e-5, rtol=1e-5)
+    shown = [one.decode(ids, keep, 4, 16, 16).astype(int) for one in (compiled, engine)]
+    assert np.abs(shown[0] - shown[1]).max() <= 1
 
 
 def check_batches(device: str, precision: Literal["bf16", "fp32"], path: Path) -> None:
@@ -87,24 +126,26 @@ def check_batches(device: str, precision: Literal["bf16", "fp32"], path: Path) -
     assert (engine.batch(6), alone.batch(6)) == (3, 1)
     random = np.random.default_rng(4)
     segments = [engine.pinned(random.integers(0, 256, (5, 17, 20, 3), dtype=np.uint8)) for _ in range(3)]
-    analyses = engine.analyze_all(segments)
+    predicted, exact = engine.predicted_errors(segments), engine.exact_errors(segments)
     keeps = [random.random((2, 3, 3)) < 0.6 for _ in range(3)]
-    together = engine.start_compress(list(zip(analyses, keeps, strict=True)))
-    shown = engine.start_reconstruct(list(zip(together(), keeps, strict=True)), 5, 17, 20)()
+    together = engine.start_encode(list(zip(segments, keeps, strict=True)))()
+    ids = [coded.ids for coded in together]
+    shown = engine.start_decode(list(zip(ids, keeps, strict=True)), 5, 17, 20)()
     close = {"bf16": 5e-2, "fp32": 1e-4}[precision]
+    levels = 1 if precision == "fp32" else 8
     for place, frames in enumerate(segments):
-        analysis = alone.analyze(frames)
-        torch.testing.assert_close(analysis.log_error, analyses[place].log_error, atol=close, rtol=close)
-        np.testing.assert_allclose(
-            engine.exact_errors(segments, analyses)[place], alone.exact_error(frames, analysis), atol=close
-        )
-        ids = alone.compress(analysis, keeps[place])
-        assert np.array_equal(ids, alone.compress(alone.analyze(frames), keeps[place]))
+        (own_predicted,), (own_exact,) = alone.predicted_errors([frames]), alone.exact_errors([frames])
+        np.testing.assert_allclose(own_predicted, predicted[place], atol=close, rtol=close)
+        np.testing.assert_allclose(own_exact, exact[place], atol=close)
+        coded = alone.encode(frames, keeps[place])
+        assert np.array_equal(coded.ids, alone.encode(frames, keeps[place]).ids)
+        assert len(coded.ids) == len(ids[place]) == keeps[place].sum()
         if precision == "fp32":
-            assert (ids != together()[place]).mean() < 0.05
-        picture = alone.reconstruct(together()[place], keeps[place], 5, 17, 20)
+            assert (coded.ids != ids[place]).mean() < 0.05
+        picture = alone.decode(ids[place], keeps[place], 5, 17, 20)
         assert picture.shape == (5, 17, 20, 3)
-        assert np.abs(picture.astype(int) - shown[place]).max() <= (1 if precision == "fp32" else 8)
+        assert np.abs(picture.astype(int) - shown[place]).max() <= levels
+        assert np.abs(together[place].shown.astype(int) - shown[place]).max() <= levels
 
 
 def test_segments_together_and_alone(engine: Engine) -> None:

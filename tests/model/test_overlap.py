@@ -44,15 +44,14 @@ def test_margins_of_zero_change_nothing() -> None:
 def test_a_model_grows_margins_without_changing() -> None:
     torch.manual_seed(0)
     config = ModelConfig(
-        name="tiny", width=64, encoder_blocks=1, compressor_blocks=1, decompressor_blocks=1, decoder_blocks=1,
-        mlp_width=64,
-    )  # fmt: skip
+        name="tiny", width=64, head_width=32, compressor_blocks=1, decoder_blocks=1, mlp_width=64
+    )
     model = Tokenizer(config).eval()
-    codes, keep = torch.rand(1, 2, 3, 4, 6) * 2 - 1, torch.ones(1, 2, 3, 4, dtype=torch.bool)
+    ids, keep = torch.randint(0, 64000, (1, 2, 3, 4)), torch.ones(1, 2, 3, 4, dtype=torch.bool)
     with torch.no_grad():
-        before = model.reconstruct(codes, keep)
+        before = model.decode(ids, keep)
         grown = with_overlap(model, 2)
-        torch.testing.assert_close(grown.reconstruct(codes, keep), before)
+        torch.testing.assert_close(grown.decode(ids, keep), before)
     assert grown.config.overlap == 2
     assert ModelConfig.from_json(grown.config.to_json()) == grown.config
     assert "overlap" not in config.to_json()

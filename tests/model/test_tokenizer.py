@@ -1,19 +1,33 @@
-"""The model's shapes, its keep map, and that ids are the whole message."""
+"""The closed loop: causal, the same on both sides, and with ids as the whole message."""
 
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load, save
 
-from infotok_cli.blocks import token_grid
+from infotok_cli.allocation.fits import Fits
+from infotok_cli.blocks import SPREAD_ORDER, token_grid
 from infotok_cli.config import CONFIG_KEY, ModelConfig
 from infotok_cli.errors import ModelError
-from infotok_cli.model.grid import from_blocks, kept_ranks, pad_video, patchify, to_blocks, unpatchify
-from infotok_cli.model.tokenizer import Tokenizer
+from infotok_cli.model.grid import (
+    AROUND_VALUES,
+    around,
+    from_blocks,
+    kept_places,
+    kept_ranks,
+    pad_video,
+    patchify,
+    to_blocks,
+    unpatchify,
+)
+from infotok_cli.model.tokenizer import SHOWN_LIMIT, Tokenizer
 from infotok_cli.model.weights import (
     CALIBRATION_KEY,
     TRAINING_KEY,
@@ -24,17 +38,17 @@ from infotok_cli.model.weights import (
 )
 
 
-def small_model() -> Tokenizer:
-    """A tiny network with random weights everywhere, residual outputs included."""
+def small_model(overlap: int = 0) -> Tokenizer:
+    """A tiny network with random weights in which, unlike in a fresh model, every part has its say."""
     config = ModelConfig(
-        name="tiny", width=64, encoder_blocks=2, compressor_blocks=2, decompressor_blocks=2, decoder_blocks=2,
-        mlp_width=96,
+        name="tiny", width=64, head_width=32, compressor_blocks=2, decoder_blocks=2, mlp_width=96,
+        overlap=overlap,
     )  # fmt: skip
     torch.manual_seed(0)
     model = Tokenizer(config)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.normal_(std=0.05)
+            parameter.add_(torch.randn_like(parameter) * 0.05)
     return model.eval()
 
 
@@ -45,26 +59,77 @@ SIZES = [
     pytest.param((5, 97, 30), id="portrait"),
     pytest.param((32, 40, 72), id="32-frames"),
     pytest.param((4, 720, 32), id="720p-rows"),
+    pytest.param((64, 9, 17), id="64-frames"),
 ]
 
 
 @pytest.mark.parametrize("size", SIZES)
 @torch.no_grad()
 def test_any_size_through_ids(size: tuple[int, int, int], fresh_seed: int) -> None:
-    torch.manual_seed(fresh_seed)
+    """What the encoder shows is what the decoder shows of its ids, to the end of a segment."""
     model = small_model()
+    torch.manual_seed(fresh_seed)
     video = torch.rand(1, *size, 3) * 2 - 1
-    analysis = model.analyze(video)
     grid = token_grid(*size)
-    assert analysis.log_error.shape == (1, *grid)
+    log_error = model.predict(video)
+    assert log_error.shape == (1, *grid)
+    assert log_error.dtype == torch.float32
     keep = torch.rand(1, *grid) < 0.6
-    codes, ids = model.compress(analysis, keep)
+    ids, shown = model.encode(video, keep)
+    assert ids.shape == (1, *grid)
     assert 0 <= int(ids.min()) <= int(ids.max()) < 64000
-    restored = model.codes_of(ids, keep)
-    torch.testing.assert_close(restored, codes)
-    shown = model.reconstruct(restored, keep)
     assert shown.shape == (1, 4 * grid[0], 8 * grid[1], 8 * grid[2], 3)
     assert shown.isfinite().all()
+    torch.testing.assert_close(model.decode(ids, keep), shown, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("overlap", [0, 2])
+@torch.no_grad()
+def test_what_is_shown_hangs_on_every_step_before(overlap: int) -> None:
+    """Else the other tests of the loop would show nothing."""
+    model = small_model(overlap)
+    ids = torch.randint(0, 64000, (1, 5, 4, 4))
+    keep = torch.ones(ids.shape, dtype=torch.bool)
+    other = ids.clone()
+    other[:, 0] = torch.randint(0, 64000, (1, 4, 4))
+    change = (model.decode(other, keep) - model.decode(ids, keep)).abs().view(1, 5, -1)
+    assert (change.amax(dim=(0, 2)) > 1e-3).all()
+
+
+@pytest.mark.parametrize("step", [1, 2, 4])
+@torch.no_grad()
+def test_nothing_depends_on_what_comes_later(step: int, fresh_seed: int) -> None:
+    model = small_model()
+    torch.manual_seed(fresh_seed)
+    video = torch.rand(2, 20, 37, 50, 3) * 2 - 1
+    keep = torch.rand(2, *token_grid(20, 37, 50)) < 0.7
+    other = video.clone()
+    other[:, 4 * step : 4 * step + 4] = torch.rand(2, 4, 37, 50, 3) * 2 - 1
+    (ids, shown), (other_ids, other_shown) = model.encode(video, keep), model.encode(other, keep)
+    assert torch.equal(ids[:, :step], other_ids[:, :step])
+    assert torch.equal(shown[:, : 4 * step], other_shown[:, : 4 * step])
+    assert not torch.equal(ids[:, step], other_ids[:, step])
+    assert not torch.equal(shown[:, 4 * step : 4 * step + 4], other_shown[:, 4 * step : 4 * step + 4])
+    # Of later steps, which have the same source, only the context differs.
+    if step < 4:
+        assert not torch.equal(ids[:, step + 1 :], other_ids[:, step + 1 :])
+
+
+@torch.no_grad()
+def test_the_first_steps_can_be_shown_without_the_rest(fresh_seed: int) -> None:
+    model = small_model()
+    torch.manual_seed(fresh_seed)
+    keep = torch.rand(2, 6, 5, 3) < 0.7
+    ids = torch.randint(0, 64000, keep.shape)
+    whole = model.decode(ids, keep)
+    for steps in range(1, 7):
+        later = ids.clone()
+        later[:, steps:] = torch.randint(0, 64000, later[:, steps:].shape)
+        pictures = list(islice(model.decode_steps(later, keep), steps))
+        assert all(picture.shape == (2, 4, 40, 24, 3) for picture in pictures)
+        assert torch.equal(torch.cat(pictures, dim=1), whole[:, : 4 * steps])
+    for steps in (2, 4):  # whole blocks: a keep map tells of both steps of a block
+        assert torch.equal(model.decode(ids[:, :steps], keep[:, :steps]), whole[:, : 4 * steps])
 
 
 @torch.no_grad()
@@ -73,31 +138,119 @@ def test_dropped_ids_do_not_reach_the_picture() -> None:
     keep = torch.rand(1, 4, 6, 6) < 0.5
     ids = torch.randint(0, 64000, keep.shape)
     other = torch.where(keep, ids, torch.randint(0, 64000, keep.shape))
-    first = model.reconstruct(model.codes_of(ids, keep), keep)
-    assert torch.equal(first, model.reconstruct(model.codes_of(other, keep), keep))
-    assert not torch.equal(first, model.reconstruct(model.codes_of(ids, ~keep), ~keep))
+    first = model.decode(ids, keep)
+    assert torch.equal(first, model.decode(other, keep))
+    assert not torch.equal(first, model.decode(ids, ~keep))
+
+
+@torch.no_grad()
+def test_dropped_codes_do_not_reach_what_the_encoder_shows() -> None:
+    """The compressor's codes of dropped positions have no effect, on this step or on the next."""
+    model = small_model()
+    video = torch.rand(1, 8, 48, 48, 3) * 2 - 1
+    keep = torch.rand(1, 2, 6, 6) < 0.5
+    _, shown = model.encode(video, keep)
+    real = model.compress
+
+    def disturbed(*given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        codes, ids = real(*given)  # type: ignore[arg-type]
+        kept = given[2][..., None] < 8
+        return torch.where(kept, codes, torch.rand_like(codes) * 2 - 1), ids
+
+    model.compress = disturbed  # type: ignore[assignment,method-assign]
+    assert torch.equal(model.encode(video, keep)[1], shown)
 
 
 @torch.no_grad()
 def test_compressor_sees_the_keep_map() -> None:
+    """In a first step, which has no other context, and though the step's own positions are all kept."""
     model = small_model()
-    analysis = model.analyze(torch.rand(1, 8, 32, 32, 3) * 2 - 1)
+    video = torch.rand(1, 8, 32, 32, 3) * 2 - 1
     whole = torch.ones(1, 2, 4, 4, dtype=torch.bool)
     part = whole.clone()
     part[:, 1] = False
-    assert not torch.equal(model.compress(analysis, whole)[1][:, 0], model.compress(analysis, part)[1][:, 0])
+    assert not torch.equal(model.encode(video, whole)[0][:, 0], model.encode(video, part)[0][:, 0])
+
+
+@torch.no_grad()
+def test_the_decoder_sees_the_keep_map() -> None:
+    """Of a step's picture, where a block's tokens are for the other step, but the same in this one."""
+    model = small_model()
+    ids = torch.randint(0, 64000, (1, 2, 4, 4))
+    whole = torch.ones(1, 2, 4, 4, dtype=torch.bool)
+    part = whole.clone()
+    part[:, 1] = False
+    assert not torch.equal(model.decode(ids, whole)[:, :4], model.decode(ids, part)[:, :4])
 
 
 def test_gradients_reach_every_parameter() -> None:
-    model = small_model().train()
+    model = small_model(overlap=1).train()
     video = torch.rand(2, 8, 32, 32, 3) * 2 - 1
-    analysis = model.analyze(video)
-    keep = torch.rand(analysis.log_error.shape) < 0.7
-    codes, _ = model.compress(analysis, keep)
-    loss = (model.reconstruct(codes, keep) - video).square().mean() + analysis.log_error.mean()
+    log_error = model.predict(video)
+    keep = torch.rand(log_error.shape) < 0.7
+    _, shown = model.encode(video, keep)
+    loss = (shown - video).square().mean() + log_error.mean()
     loss.backward()  # type: ignore[no-untyped-call]
     without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert without == []
+
+
+def test_gradients_do_not_go_back_through_time() -> None:
+    """A step learns to follow what was shown, not to change it: each costs the memory of one step."""
+    model = small_model()
+    video = (torch.rand(1, 12, 16, 16, 3) * 2 - 1).requires_grad_()
+    _, shown = model.encode(video, torch.ones(1, 3, 2, 2, dtype=torch.bool))
+    (gradient,) = torch.autograd.grad(shown[:, 8:].square().sum(), video)
+    assert not gradient[:, :8].any()
+    assert gradient[:, 8:].any()
+
+
+@torch.no_grad()
+def test_what_predicts_the_next_step_is_the_shown_picture_within_limits() -> None:
+    model = small_model()
+    model.patch_out.bias.fill_(5)
+    keep = torch.ones(1, 2, 3, 3, dtype=torch.bool)
+    places = kept_places(keep)
+    codes = torch.rand(1, 3, 3, 6) * 2 - 1
+    context = model.context(None, keep[:, 0])
+    assert not context.base.any(), "grey"
+    picture, memory = model.show(codes, context, keep[:, 0], places[0][:, 0], places[1][:, 0])
+    assert float(picture.max()) > 2
+    assert float(memory.shown.max()) <= SHOWN_LIMIT
+    assert torch.equal(memory.shown, picture.clamp(-SHOWN_LIMIT, SHOWN_LIMIT))
+    following = model.context(memory, keep[:, 1])
+    assert torch.equal(following.base, memory.shown[:, 3:])
+    assert (following.gain > 0).all()
+
+
+@torch.no_grad()
+def test_an_error_is_predicted_from_its_step_and_the_frame_before(fresh_seed: int) -> None:
+    model = small_model()
+    torch.manual_seed(fresh_seed)
+    video = torch.rand(2, 20, 37, 50, 3) * 2 - 1
+    predicted = model.predict(video)
+    for step in range(5):
+        first = 4 * step
+        other = torch.rand_like(video) * 2 - 1
+        seen = slice(max(0, first - 1), first + 4)
+        other[:, seen] = video[:, seen]
+        assert torch.equal(model.predict(other)[:, step], predicted[:, step])
+        for frame in range(first - 1 if step else 0, first + 4):
+            changed = video.clone()
+            changed[:, frame] = other[:, (frame + 8) % 20]
+            again = model.predict(changed)
+            assert (again[:, step] != predicted[:, step]).any(), "every frame counts"
+            assert torch.equal(again[:, :step], predicted[:, :step]) or frame < first, "the future does not"
+
+
+@torch.no_grad()
+def test_an_error_of_a_first_step_is_predicted_as_such() -> None:
+    """A still clip has nothing new but at its start."""
+    model = small_model()
+    video = (torch.rand(1, 1, 24, 24, 3) * 2 - 1).expand(-1, 16, -1, -1, -1)
+    predicted = model.predict(video)
+    assert not torch.allclose(predicted[:, 0], predicted[:, 1], atol=1e-3)
+    torch.testing.assert_close(predicted[:, 1:2].expand(-1, 3, -1, -1), predicted[:, 1:])
 
 
 def test_patches_and_blocks_are_reversible(fresh_seed: int) -> None:
@@ -133,13 +286,66 @@ def test_ranks_number_the_kept_cells_of_a_block() -> None:
     assert int(counts.sum()) == int(keep.sum())
 
 
+def places_by_loops(keep: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ranks and counts of one keep map `[t, h, w]`."""
+    ranks, counts = np.full(keep.shape, 8), np.zeros(keep.shape, np.int64)
+    for corner in np.ndindex(*(-(-side // 2) for side in keep.shape)):
+        places = [
+            tuple(2 * at + offset for at, offset in zip(corner, cell, strict=True)) for cell in SPREAD_ORDER
+        ]
+        inside = [place for place in places if all(at < n for at, n in zip(place, keep.shape, strict=True))]
+        kept = [place for place in inside if keep[place]]
+        for place in inside:
+            counts[place] = len(kept)
+        for rank, place in enumerate(kept):
+            ranks[place] = rank
+    return ranks, counts
+
+
+@pytest.mark.parametrize("grid", [(1, 1, 1), (2, 4, 6), (3, 5, 4), (5, 3, 7)], ids=str)
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_places_tell_rank_and_tokens_of_the_block(
+    grid: tuple[int, int, int], share: float, fresh_seed: int
+) -> None:
+    keep = np.random.default_rng(fresh_seed).random((2, *grid)) < share
+    ranks, counts = kept_places(torch.from_numpy(keep))
+    assert ranks.dtype == counts.dtype == torch.int64
+    for each, (own_ranks, own_counts) in enumerate(map(places_by_loops, keep)):
+        assert np.array_equal(ranks[each].numpy(), own_ranks)
+        assert np.array_equal(counts[each].numpy(), own_counts)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (16, 24), (40, 8)], ids=str)
+def test_around_is_a_patch_with_its_eight_neighbours(size: tuple[int, int], fresh_seed: int) -> None:
+    height, width = size
+    frame = np.random.default_rng(fresh_seed).random((2, height, width, 3)).astype(np.float32)
+    found = around(torch.from_numpy(frame)).numpy()
+    assert found.shape == (2, height // 8, width // 8, AROUND_VALUES)
+    for each, y, x in np.ndindex(*found.shape[:3]):
+        expected = [
+            frame[
+                each,
+                min(max(8 * (y + up) + row, 0), height - 1),
+                min(max(8 * (x + across) + column, 0), width - 1),
+            ]
+            for up in (-1, 0, 1)
+            for across in (-1, 0, 1)
+            for row in range(8)
+            for column in range(8)
+        ]
+        assert np.array_equal(found[each, y, x], np.concatenate(expected))
+
+
 def test_weights_file_round_trip_is_strict(tmp_path: Path) -> None:
     model = small_model()
     path = tmp_path / "tiny.safetensors"
     digest = save_model(path, model, model.state_dict(), '{"steps": 1}')
     loaded = load_model(path)
     assert loaded.sha256 == digest
+    assert (loaded.fits, loaded.token_net) == (Fits(), None)
     assert loaded.config == model.config
+    for name, tensor in loaded.tokenizer.state_dict().items():
+        assert torch.equal(tensor, model.state_dict()[name].half().float()), name
     tensors = model.state_dict()
     del tensors["mask"]
     with pytest.raises(ModelError, match="mask"):
@@ -172,3 +378,18 @@ def test_weights_of_other_versions(tmp_path: Path) -> None:
     path.write_bytes(save(tensors, {"made by": "somebody else"}))
     with pytest.raises(ModelError, match=f"^{path}: is not an infotok model"):
         load_model(path)
+
+
+def test_weights_of_the_whole_segment_network_are_refused_in_a_line(tmp_path: Path) -> None:
+    path, model = tmp_path / "small.safetensors", small_model()
+    save_model(path, model, model.state_dict(), "{}")
+    config = json.loads(model.config.to_json()) | {"encoder_blocks": 2, "decompressor_blocks": 2}
+    del config["head_width"]
+    metadata = {CONFIG_KEY: json.dumps(config), CALIBRATION_KEY: "{}", TRAINING_KEY: "{}"}
+    path.write_bytes(save({"patch_in.weight": torch.zeros(64, 768)}, metadata))
+    with pytest.raises(ModelError) as caught:
+        load_model(path)
+    assert str(caught.value) == (
+        f"{path}: was made by another version of infotok (its config has decompressor_blocks, "
+        "encoder_blocks): use the version it was made with, or other weights"
+    )

@@ -14,7 +14,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from infotok_kernels.error_map.kernels import error_map_kernel
-from infotok_kernels.fsq.kernels import encode_kernel
+from infotok_kernels.fsq.kernels import decode_kernel, encode_kernel
 from infotok_kernels.window_attention.fused import Blocks, backward_blocks, forward_blocks
 from infotok_kernels.window_attention.kernels import (
     backward_key_kernel,
@@ -38,7 +38,7 @@ def build(
 ) -> None:
     """Compile a kernel whose other arguments are 32-bit integers, `sixteens` among them multiples of 16.
 
-    A launch makes constants of integers that are 1, so `constants` may name some of those, too.
+    A launch makes constants of integers that are 1 and of None, so `constants` may name some of those, too.
     """
     signature = {
         name: "constexpr" if name in constants else pointers.get(name) or FLOATS.get(name, "i32")
@@ -47,7 +47,7 @@ def build(
     aligned = {
         (index,): [["tt.divisibility", 16]]
         for index, name in enumerate(kernel.arg_names)
-        if name in pointers or name in sixteens
+        if name not in constants and (name in pointers or name in sixteens)
     }
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=aligned)
     built = triton.compile(source, target=TARGET, options={"num_warps": warps, "num_stages": stages})
@@ -84,7 +84,12 @@ def main() -> None:
     shape = {"CHANNELS": 6, "PADDED": 16, "BLOCK": 64}
     for dtype, parts in (("bf16", 1), ("fp32", 3)):
         constants = shape | {"PARTS": parts, "SAVE": parts > 1, "BLOCK_D": 64}
-        build(encode_kernel, weights | {"hidden": f"*{dtype}"}, constants, 4, 3)
+        pointers = weights | {"hidden": f"*{dtype}", "gain": "*fp32"}
+        build(encode_kernel, pointers, constants, 4, 3)
+        build(encode_kernel, pointers, constants | {"gain": None}, 4, 3)
+    pointers = weights | {"out": "*bf16", "gain": "*fp32"}
+    for given in ({}, {"gain": None}):
+        build(decode_kernel, pointers, shape | {"BLOCK_D": 128} | given, 4, 2)
     constants = {
         "PATCH_T": 4, "PATCH_Y": 8, "SPAN": 24, "PADDED_LINES": 32, "PADDED_SPAN": 32, "CELLS": 8,
         "ALIGNED": 8,

@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from infotok_kernels import error_map, fsq_encode, ids_to_codes, window_attention
+from infotok_kernels import error_map, fsq_decode, fsq_encode, ids_to_codes, window_attention
+from infotok_kernels.backend import Backend
 from infotok_kernels.cases import (
     ERROR_MAP_TOLERANCE,
     FSQ_TOLERANCES,
@@ -55,7 +56,7 @@ def check_attention(case: AttentionCase, device: str) -> None:
 
 
 def check_fsq(case: FsqCase, device: str) -> None:
-    """Ids, codes, and all gradients."""
+    """Ids, codes, projections back, and all gradients."""
     channels = len(case.levels)
     hidden = torch.randn((case.rows, case.width), device=device)
     weight = torch.randn((channels, case.width), device=device) * case.width**-0.5
@@ -63,11 +64,16 @@ def check_fsq(case: FsqCase, device: str) -> None:
     hidden = hidden.to(case.dtype).requires_grad_()
     weight.requires_grad_()
     bias = (torch.randn(channels, device=device) * 0.1).requires_grad_()
-    codes, ids = fsq_encode(hidden, weight, bias, case.levels, backend="triton")
-    wide = [tensor.detach().double().requires_grad_() for tensor in (hidden, weight, bias)]
-    wanted, wanted_ids = fsq_encode(*wide, case.levels, backend="reference")
+    inputs = {"hidden": hidden, "weight": weight, "bias": bias}
+    if case.gain is not None:
+        gain = (torch.randn((case.rows, channels), device=device) / 2).exp().to(case.gain)
+        inputs["gain"] = gain.requires_grad_()
+    codes, ids = fsq_encode(**inputs, levels=case.levels, backend="triton")
+    wide = {name: tensor.detach().double().requires_grad_() for name, tensor in inputs.items()}
+    wanted, wanted_ids = fsq_encode(**wide, levels=case.levels, backend="reference")
     steps = torch.tensor(case.levels, device=device) - 1
-    values = (wide[0] @ wide[1].T + wide[2]).detach().clamp(-1, 1)
+    values = (wide["hidden"] @ wide["weight"].T + wide["bias"]).detach()
+    values = (values / wide["gain"].detach() if "gain" in wide else values).clamp(-1, 1)
     scaled = (values + 1) * steps / 2
     near = ((scaled - scaled.floor() - 0.5).abs() < ENCODE_EPSILON).any(dim=-1)
     assert near.double().mean() < 0.05 or case.rows < 100
@@ -78,11 +84,29 @@ def check_fsq(case: FsqCase, device: str) -> None:
 
     allowed = FSQ_TOLERANCES[case.dtype]
     upstream = torch.randn(codes.shape, device=device)
-    found = torch.autograd.grad(codes, (hidden, weight, bias), upstream)
-    gradients = torch.autograd.grad(wanted, wide, upstream.double())
+    found = torch.autograd.grad(codes, list(inputs.values()), upstream)
+    gradients = torch.autograd.grad(wanted, list(wide.values()), upstream.double())
     assert (values.abs() == 1).any(), "the clamp must be met"
-    for name, one, other in zip(("hidden", "weight", "bias"), found, gradients, strict=True):
-        assert relative_error(one, other) < allowed, f"gradient of {name}"
+    for name, one, other in zip(inputs, found, gradients, strict=True):
+        assert one.dtype == inputs[name].dtype
+        assert relative_error(one, other) < allowed.gradient, f"gradient of {name}"
+
+    back = torch.randn((case.width, channels), device=device).to(case.dtype).requires_grad_()
+    offset = torch.randn(case.width, device=device).to(case.dtype).requires_grad_()
+    taken = {"weight": back, "bias": offset}
+    if case.gain is not None:
+        taken["gain"] = inputs["gain"]
+    shown = fsq_decode(ids, **taken, levels=case.levels, backend="triton")
+    assert shown.dtype == case.dtype
+    wide = {name: tensor.detach().double().requires_grad_() for name, tensor in taken.items()}
+    exact = fsq_decode(ids, **wide, levels=case.levels, backend="reference")
+    assert relative_error(shown, exact.detach()) < allowed.forward
+    upstream = torch.randn(shown.shape, device=device).to(case.dtype)
+    found = torch.autograd.grad(shown, list(taken.values()), upstream)
+    gradients = torch.autograd.grad(exact, list(wide.values()), upstream.double())
+    for name, one, other in zip(taken, found, gradients, strict=True):
+        assert one.dtype == taken[name].dtype
+        assert relative_error(one, other) < allowed.gradient, f"gradient of decode's {name}"
 
 
 def check_boundaries(device: str) -> None:
@@ -99,9 +123,15 @@ def check_boundaries(device: str) -> None:
     weight = torch.zeros((2, 16), device=device)
     weight[0, 0] = weight[1, 1] = 1
     wanted = (scaled.round() * torch.tensor([1, 8], device=device)).sum(dim=-1).long()
-    for backend in ("reference", "triton"):
-        _, ids = fsq_encode(hidden, weight, torch.zeros(2, device=device), levels, backend=backend)  # type: ignore[arg-type]
+    bias, gain = torch.zeros(2, device=device), torch.rand((len(rows), 2), device=device) + 0.5
+    scaled_hidden = hidden.clone()
+    scaled_hidden[:, :2] *= gain
+    backends: tuple[Backend, ...] = ("reference", "triton")
+    for backend in backends:
+        _, ids = fsq_encode(hidden, weight, bias, levels, backend=backend)
         assert torch.equal(ids, wanted), backend
+        _, ids = fsq_encode(scaled_hidden, weight, bias, levels, gain, backend=backend)
+        assert torch.equal(ids, wanted), f"{backend} with gain"
 
 
 def check_error_map(case: ErrorMapCase, device: str) -> None:

@@ -15,14 +15,14 @@ def counted_calls(monkeypatch: pytest.MonkeyPatch, *, seconds: float = 0.0) -> d
 
     seconds: what each call takes longer, as on a device that is busy.
     """
-    calls: dict[str, list[int]] = {"analyze": [], "compress": [], "reconstruct": []}
+    calls: dict[str, list[int]] = {"predict": [], "encode": [], "decode": []}
     for name, sizes in calls.items():
         plain = getattr(Tokenizer, name)
 
         def counted(
             self: Tokenizer, *given: Any, plain: Any = plain, sizes: list[int] = sizes, **named: Any
         ) -> Any:
-            sizes.append(len(given[-1]))
+            sizes.append(len(given[0]))
             time.sleep(seconds)
             return plain(self, *given, **named)
 

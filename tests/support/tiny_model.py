@@ -16,8 +16,8 @@ from made_net import made_net
 def write_tiny_model(path: Path, masking: MaskingName = "error", *, coded: bool = False) -> str:
     """Write its weights file, `coded` with a token net; returns the sha256, the same every time."""
     config = ModelConfig(
-        name="tiny", width=64, encoder_blocks=1, compressor_blocks=1, decompressor_blocks=1, decoder_blocks=1,
-        mlp_width=64, masking=masking,
+        name="tiny", width=64, head_width=32, compressor_blocks=1, decoder_blocks=1, mlp_width=64,
+        masking=masking,
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -31,10 +31,7 @@ from infotok_cli.train.masking import keep_at_rate
 from infotok_cli.train.options import TrainOptions
 from infotok_cli.train.step import StepLosses, TrainingModule, accumulate_gradients
 
-TINY = ModelConfig(
-    name="tiny", width=64, encoder_blocks=1, compressor_blocks=1, decompressor_blocks=1, decoder_blocks=1,
-    mlp_width=64,
-)  # fmt: skip
+TINY = ModelConfig(name="tiny", width=64, head_width=32, compressor_blocks=1, decoder_blocks=1, mlp_width=64)
 
 FLOAT32 = Runtime(torch.device("cpu"), "fp32")
 
@@ -139,7 +136,7 @@ def _run(world: World, cache: Path, out: Path) -> None:
     module = world.parallel(TrainingModule(model, torch.Generator()))
     if world.leads:
         save_file(model.state_dict(), out / "start.safetensors")
-    batches = [clips(2 * turn + world.rank, 2) for turn in range(2)]
+    batches = [clips(2 * turn + world.rank, 4) for turn in range(2)]
     save_file(gradients(module, batches), out / f"gradients-{world.rank}.safetensors")
 
     def nan_here(call: int) -> float:

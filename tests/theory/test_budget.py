@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from infotok_cli.allocation.allocate import SEAM_WORTH, allocate_blocks, allocate_positions
+from infotok_cli.allocation.allocate import START_WORTHS, allocate_blocks, allocate_positions
 from infotok_cli.blocks import block_capacity
 
 LOWEST, HIGHEST = 1 / 16, 1.0
@@ -97,7 +97,7 @@ def test_the_codec_meets_the_target_that_naive_clipping_misses() -> None:
 def test_error_per_token_is_the_proportional_rule_in_powers_of_two() -> None:
     """Steps in the order of e / n, as the codec takes them, give n in (e / mu, 2 e / mu] between clips.
 
-    e: a block's error, and a quarter more at the ends of a segment.
+    e: a block's error, times what tokens are worth there: more in the first two blocks of a segment.
     """
     error = np.exp(np.random.default_rng(2).normal(0, 1, (4, 8, 8))).astype(np.float32)
     for axis in range(3):
@@ -106,7 +106,8 @@ def test_error_per_token_is_the_proportional_rule_in_powers_of_two() -> None:
     assert allocation.levels is not None
     assert (block_capacity((8, 16, 16)) == 8).all()
     by_block = error[::2, ::2, ::2].copy()
-    by_block[[0, -1]] *= SEAM_WORTH
+    for place, worth in enumerate(START_WORTHS):
+        by_block[place] *= worth
     block_error = by_block.ravel()
     levels = allocation.levels.ravel().astype(int)
     free = (levels > 1) & (levels < 8)

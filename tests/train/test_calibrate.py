@@ -27,12 +27,11 @@ def test_predictions_sum_to_what_is_measured(tmp_path: Path) -> None:
     predicted, measured = np.zeros(4), np.zeros(4)
     shown_db, expected_db = [], []
     for clip in clips:
-        analysis = engine.analyze(clip)
-        error = engine.exact_error(clip, analysis)
+        (error,) = engine.exact_errors([clip])
         for rate in RATES:
             (chosen,) = allocate_blocks([error], rate)
             assert chosen.levels is not None
-            shown = engine.reconstruct(engine.compress(analysis, chosen.keep), chosen.keep, *clip.shape[:3])
+            shown = engine.decode(engine.encode(clip, chosen.keep).ids, chosen.keep, *clip.shape[:3])
             difference = (clip.astype(np.float64) - shown) / 127.5
             blocks = np.square(difference).reshape(1, 8, 2, 16, 3, 16, 3).mean(axis=(1, 3, 5, 6))
             share = np.log2(chosen.levels).astype(int)

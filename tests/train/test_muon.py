@@ -138,14 +138,16 @@ def test_momentum_survives_a_checkpoint() -> None:
 
 @pytest.mark.parametrize("half", [False, True])
 def test_matrices_of_all_blocks_go_to_muon_and_the_rest_to_adam(half: bool) -> None:
-    config = ModelConfig(name="tiny", width=64, mlp_width=64)
+    config = ModelConfig(
+        name="tiny", width=64, head_width=32, compressor_blocks=2, decoder_blocks=1, mlp_width=64
+    )
     model = Tokenizer(config)
     muon, adam = make_optimizers(model, 1e-3, half=half)
     assert isinstance(muon, Muon)
     assert isinstance(adam, torch.optim.AdamW)
     matrices = {id(parameter) for block in model.blocks() for parameter in block.parameters()}
     matrices = {id(p) for p in model.parameters() if id(p) in matrices and p.dim() == 2}
-    assert len(matrices) == 4 * len(list(model.blocks()))
+    assert len(matrices) == 4 * (1 + 2 + 1)
     owned = [{id(p) for group in o.param_groups for p in group["params"]} for o in (muon, adam)]
     assert owned[0] == matrices
     assert owned[1] == {id(p) for p in model.parameters()} - matrices

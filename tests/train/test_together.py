@@ -50,11 +50,11 @@ def test_gradients_are_those_of_one_process_with_the_doubled_batch(
     folder, _ = together
     model = Tokenizer(train_together.TINY)
     model.load_state_dict(load_file(folder / "start.safetensors"))
-    # Both processes' first (full) clips before both processes' second (masked) ones.
+    # Both processes' first (full) clips before the (masked) rest of both.
     batches = []
     for turn in range(2):
-        mine, other = train_together.clips(2 * turn, 2), train_together.clips(2 * turn + 1, 2)
-        batches.append(torch.stack([mine[0], other[0], mine[1], other[1]]))
+        mine, other = train_together.clips(2 * turn, 4), train_together.clips(2 * turn + 1, 4)
+        batches.append(torch.cat([mine[:1], other[:1], mine[1:], other[1:]]))
     alone = train_together.gradients(TrainingModule(model, torch.Generator()), batches)
     shared = [load_file(folder / f"gradients-{rank}.safetensors") for rank in range(2)]
     assert set(shared[0]) == set(alone)

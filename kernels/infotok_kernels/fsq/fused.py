@@ -15,13 +15,14 @@ import triton
 from torch import Tensor
 
 from infotok_kernels.backend import on_device_of
-from infotok_kernels.fsq.kernels import encode_kernel
-from infotok_kernels.fsq.reference import inward
+from infotok_kernels.fsq.kernels import decode_kernel, encode_kernel
+from infotok_kernels.fsq.reference import ids_to_codes, inward
 
 _PADDED = 16
 """Channels as the kernels see them: matrix products need 16."""
 
 _ENCODE_ROWS, _ENCODE_DEPTH = 64, 64
+_DECODE_ROWS, _DECODE_DEPTH = 64, 128
 
 _PARTS = {torch.bfloat16: 1, torch.float16: 2, torch.float32: 3}
 """bfloat16 numbers that add up to one of the dtype."""
@@ -43,9 +44,9 @@ def _digits(levels: tuple[int, ...], device: str) -> tuple[Tensor, Tensor]:
 
 
 def encode(
-    hidden: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], save: bool
+    hidden: Tensor, weight: Tensor, bias: Tensor, gain: Tensor | None, levels: Sequence[int], save: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Codes, ids, and the projected values if `save` (else nothing)."""
+    """Codes, ids, and the values before bound and rounding if `save` (else nothing)."""
     rows, width, channels = hidden[..., 0].numel(), hidden.shape[-1], len(levels)
     shape = hidden.shape[:-1]
     codes = torch.empty((*shape, channels), dtype=torch.float32, device=hidden.device)
@@ -55,6 +56,7 @@ def encode(
         with on_device_of(hidden):
             encode_kernel[(triton.cdiv(rows, _ENCODE_ROWS),)](
                 hidden.contiguous(), weight.contiguous(), bias.contiguous(),
+                gain.contiguous() if gain is not None else None,
                 *_digits(tuple(levels), str(hidden.device)), values, codes, ids, rows, width,
                 CHANNELS=channels, PADDED=_PADDED, PARTS=_PARTS[hidden.dtype], SAVE=save,
                 BLOCK=_ENCODE_ROWS, BLOCK_D=_ENCODE_DEPTH, num_warps=4, num_stages=3,
@@ -62,27 +64,58 @@ def encode(
     return codes, ids, values
 
 
+def decode(
+    ids: Tensor, weight: Tensor, bias: Tensor, gain: Tensor | None, levels: Sequence[int], dtype: torch.dtype
+) -> Tensor:
+    """Projected codes `[..., D]` in `dtype`."""
+    out = torch.empty((*ids.shape, weight.shape[0]), dtype=dtype, device=ids.device)
+    if ids.numel():
+        with on_device_of(ids):
+            decode_kernel[(triton.cdiv(ids.numel(), _DECODE_ROWS),)](
+                ids.contiguous(), weight.contiguous(), bias.contiguous(),
+                gain.contiguous() if gain is not None else None,
+                *_digits(tuple(levels), str(ids.device)), out, ids.numel(), weight.shape[0],
+                CHANNELS=len(levels), PADDED=_PADDED, BLOCK=_DECODE_ROWS, BLOCK_D=_DECODE_DEPTH,
+                num_warps=4, num_stages=2,
+            )  # fmt: skip
+    return out
+
+
 _encode_op = torch.library.custom_op(
     "infotok::fsq_encode",
     encode,
     mutates_args=(),
-    schema="(Tensor hidden, Tensor weight, Tensor bias, int[] levels, bool save) -> (Tensor, Tensor, Tensor)",
+    schema="(Tensor hidden, Tensor weight, Tensor bias, Tensor? gain, int[] levels, bool save) "
+    "-> (Tensor, Tensor, Tensor)",
+)
+_decode_op = torch.library.custom_op(
+    "infotok::fsq_decode",
+    decode,
+    mutates_args=(),
+    schema="(Tensor ids, Tensor weight, Tensor bias, Tensor? gain, int[] levels, ScalarType dtype) -> Tensor",
 )
 
 
 @_encode_op.register_fake
 def _encode_shapes(
-    hidden: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], save: bool
+    hidden: Tensor, weight: Tensor, bias: Tensor, gain: Tensor | None, levels: Sequence[int], save: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
     codes = hidden.new_empty((*hidden.shape[:-1], len(levels)), dtype=torch.float32)
     ids = hidden.new_empty(hidden.shape[:-1], dtype=torch.int64)
     return codes, ids, torch.empty_like(codes) if save else codes.new_empty(0)
 
 
+@_decode_op.register_fake
+def _decode_shapes(
+    ids: Tensor, weight: Tensor, bias: Tensor, gain: Tensor | None, levels: Sequence[int], dtype: torch.dtype
+) -> Tensor:
+    return weight.new_empty((*ids.shape, weight.shape[0]), dtype=dtype)
+
+
 def _save_encode(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    hidden, weight, bias, _, _ = inputs
+    hidden, weight, bias, gain, _, _ = inputs
     _, ids, values = output
-    ctx.save_for_backward(hidden, weight, values)
+    ctx.save_for_backward(hidden, weight, gain, values)
     ctx.bias_dtype = bias.dtype
     ctx.mark_non_differentiable(ids, values)
     ctx.set_materialize_grads(False)
@@ -90,22 +123,59 @@ def _save_encode(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) 
 
 def _encode_gradients(ctx: Any, gradient: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
     if gradient is None:
-        return (None,) * 5
-    hidden, weight, values = ctx.saved_tensors
+        return (None,) * 6
+    hidden, weight, gain, values = ctx.saved_tensors
+    to_gain = None
     with torch.autocast(hidden.device.type, enabled=False):
-        through = inward(gradient.float(), values).flatten(0, -2)
+        through = inward(gradient.float(), values)
+        if gain is not None:
+            through = through / gain.float()
+            to_gain = (-through * values).to(gain.dtype)
+        through = through.flatten(0, -2)
         to_hidden = (through @ weight.float()).reshape(hidden.shape).to(hidden.dtype)
         to_weight = (through.mT @ hidden.flatten(0, -2).float()).to(weight.dtype)
-        return to_hidden, to_weight, through.sum(dim=0).to(ctx.bias_dtype), None, None
+        return to_hidden, to_weight, through.sum(dim=0).to(ctx.bias_dtype), to_gain, None, None
+
+
+def _save_decode(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ids, weight, bias, gain, ctx.levels, _ = inputs
+    ctx.save_for_backward(ids, weight, gain)
+    ctx.bias_dtype = bias.dtype
+
+
+def _decode_gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    ids, weight, gain = ctx.saved_tensors
+    to_gain = None
+    with torch.autocast(gradient.device.type, enabled=False):
+        wide = gradient.float()
+        codes = ids_to_codes(ids, ctx.levels)
+        if gain is not None:
+            to_gain = ((wide @ weight.float()) * codes).to(gain.dtype)
+            codes = codes * gain.float()
+        wide = wide.flatten(0, -2)
+        to_weight = (wide.mT @ codes.flatten(0, -2)).to(weight.dtype)
+        return None, to_weight, wide.sum(dim=0).to(ctx.bias_dtype), to_gain, None, None
 
 
 _encode_op.register_autograd(_encode_gradients, setup_context=_save_encode)
+_decode_op.register_autograd(_decode_gradients, setup_context=_save_decode)
 
 
 def fsq_encode_fused(
-    hidden: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int]
+    hidden: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], gain: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """`infotok_kernels.fsq_encode` on Triton kernels; arguments as checked there."""
-    wanted = hidden.requires_grad or weight.requires_grad or bias.requires_grad
-    codes, ids, _ = _encode_op(hidden, weight, bias, list(levels), wanted and torch.is_grad_enabled())
+    wanted = any(x is not None and x.requires_grad for x in (hidden, weight, bias, gain))
+    save = wanted and torch.is_grad_enabled()
+    codes, ids, _ = _encode_op(hidden, weight, bias, gain, list(levels), save)
     return codes, ids
+
+
+def fsq_decode_fused(
+    ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], gain: Tensor | None
+) -> Tensor:
+    """`infotok_kernels.fsq_decode` on Triton kernels; arguments as checked there."""
+    kind = ids.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+    out: Tensor = _decode_op(ids, weight, bias, gain, list(levels), dtype)
+    return out

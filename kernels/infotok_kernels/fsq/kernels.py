@@ -42,12 +42,13 @@ def _exact_dot(left, right, total, PARTS: tl.constexpr):
 
 @triton.jit
 def encode_kernel(
-    hidden, weight, bias, level_of, radix_of, values, codes, ids, rows, width,
+    hidden, weight, bias, gain, level_of, radix_of, values, codes, ids, rows, width,
     CHANNELS: tl.constexpr, PADDED: tl.constexpr, PARTS: tl.constexpr, SAVE: tl.constexpr,
     BLOCK: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
     """hidden `[rows, width]` to codes `[rows, CHANNELS]` and ids `[rows]`; SAVE keeps the projected values.
 
+    gain: `[rows, CHANNELS]`, what projections are divided by, or None.
     level_of, radix_of: int32 `[PADDED]`, 2 levels of radix 0 beyond CHANNELS.
     """
     row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -70,6 +71,10 @@ def encode_kernel(
         )
         projected = _exact_dot(left.to(tl.float32), right.to(tl.float32), projected, PARTS)
     projected += tl.load(bias + channel, mask=channel_inside, other=0.0).to(tl.float32)[None, :]
+    place = row[:, None] * CHANNELS + channel[None, :]
+    mask = row_inside[:, None] & channel_inside[None, :]
+    if gain is not None:
+        projected = tl.div_rn(projected, tl.load(gain + place, mask=mask, other=1.0).to(tl.float32))
 
     half = (tl.load(level_of + channel) - 1).to(tl.float32)[None, :] * 0.5
     scaled = (tl.minimum(tl.maximum(projected, -1.0), 1.0) + 1.0) * half
@@ -77,11 +82,50 @@ def encode_kernel(
     digit = tl.floor(scaled + 0.5)
     tie = (digit - scaled == 0.5) & (tl.floor(digit * 0.5) * 2.0 != digit)
     digit = tl.where(tie, digit - 1.0, digit)
-    place = row[:, None] * CHANNELS + channel[None, :]
-    mask = row_inside[:, None] & channel_inside[None, :]
     tl.store(codes + place, digit / half - 1.0, mask=mask)
     if SAVE:
         tl.store(values + place, projected, mask=mask)
     worth = tl.load(radix_of + channel)[None, :]
     number = tl.sum(tl.where(channel_inside[None, :], digit.to(tl.int32) * worth, 0), axis=1)
     tl.store(ids + row, number.to(tl.int64), mask=row_inside)
+
+
+@triton.jit
+def decode_kernel(
+    ids, weight, bias, gain, level_of, radix_of, out, rows, width,
+    CHANNELS: tl.constexpr, PADDED: tl.constexpr, BLOCK: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """ids `[rows]` to codes, and those times weight `[width, CHANNELS]` plus bias: `[rows, width]`.
+
+    gain: `[rows, CHANNELS]`, what codes are multiplied by first, or None.
+    """
+    row = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    row_inside = row < rows
+    channel = tl.arange(0, PADDED)
+    channel_inside = channel < CHANNELS
+    number = tl.load(ids + row, mask=row_inside, other=0).to(tl.int32)
+    level = tl.load(level_of + channel)[None, :]
+    worth = tl.maximum(tl.load(radix_of + channel), 1)[None, :]
+    digit = (number[:, None] // worth) % level
+    codes = digit.to(tl.float32) * 2.0 / (level - 1).to(tl.float32) - 1.0
+    codes = tl.where(channel_inside[None, :], codes, 0.0)
+    if gain is not None:
+        place = row[:, None] * CHANNELS + channel[None, :]
+        mask = row_inside[:, None] & channel_inside[None, :]
+        codes *= tl.load(gain + place, mask=mask, other=0.0).to(tl.float32)
+    for start in range(0, width, BLOCK_D):
+        depth = start + tl.arange(0, BLOCK_D)
+        inside = depth < width
+        right = tl.load(
+            weight + depth[None, :] * CHANNELS + channel[:, None],
+            mask=channel_inside[:, None] & inside[None, :],
+            other=0.0,
+        ).to(tl.float32)
+        total = tl.zeros([BLOCK, BLOCK_D], tl.float32)
+        total = _exact_dot(codes, right, total, 3)
+        total += tl.load(bias + depth, mask=inside, other=0.0).to(tl.float32)[None, :]
+        tl.store(
+            out + row[:, None] * width + depth[None, :],
+            total.to(out.dtype.element_ty),
+            mask=row_inside[:, None] & inside[None, :],
+        )
