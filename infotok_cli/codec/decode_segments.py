@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 
 from infotok_cli.codec.batches import batches, started_early
+from infotok_cli.container.header import Header
 from infotok_cli.container.layout import Segment
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import InputError
@@ -28,32 +29,40 @@ def decoded_segments(
     lost: list[str] | None = None,
     late: Late | None = None,
 ) -> Iterator[Frame]:
-    """Frames `[T, H, W, 3]` of each segment that shows some of `wanted`, cut to it; reads no other one.
+    """Frames `wanted`, in parts `[T, H, W, 3]` of no more than a segment; reads only segments that show some.
 
+    A part is a latent step, or a segment on devices that decode several at once.
     With a list `lost` a segment that cannot be decoded is named there, and its frames are the last good
-    frame before it (the first good one after it where there is none before). These may come in several
-    pieces, and the segment they are taken from may lie outside `wanted`. A segment that is `late` is passed
-    over; the last frame before it stands for its frames. The first one is never late. Raises InputError.
+    frame before it (the first good one after it where there is none before). The segment they are taken
+    from may lie outside `wanted`. A segment that is `late` is passed over; the last frame before it stands
+    for its frames. The first one is never late. Raises InputError.
     """
     starts = reader.index.starts
     held: Frame | None = None
     numbers = range(reader.index.holding(wanted.start), reader.index.holding(wanted.stop - 1) + 1)
-    for number, frames in zip(numbers, _each_decoded(reader, numbers, engine, late), strict=True):
-        first, last = max(wanted.start, int(starts[number])), min(wanted.stop, int(starts[number + 1]))
-        if frames is None:
+    for number, parts in zip(numbers, _each_decoded(reader, numbers, engine, late), strict=True):
+        at = int(starts[number])
+        first, last = max(wanted.start, at), min(wanted.stop, int(starts[number + 1]))
+        if parts is None:
             assert held is not None
             yield from _repeated(held, last - first)
             continue
-        if isinstance(frames, InputError):
+        if isinstance(parts, InputError):
             if lost is None:
-                raise frames
-            lost.append(f"{frames.what}: a good frame stands for its {counted(last - first, 'frame')}")
+                raise parts
+            lost.append(f"{parts.what}: a good frame stands for its {counted(last - first, 'frame')}")
             if held is None:
                 held = _good_frame(reader, number, engine)
             yield from _repeated(held, last - first)
             continue
-        held = frames[-1:].copy()
-        yield frames[first - int(starts[number]) : last - int(starts[number])]
+        for part in parts:
+            inside = part[max(0, first - at) : last - at]
+            at += len(part)
+            if len(inside):
+                held = inside[-1:].copy()
+                yield inside
+            if at >= last:
+                break
 
 
 @dataclass(frozen=True)
@@ -69,14 +78,15 @@ class _Unpacked:
 
 
 _Given = _Unpacked | InputError | None
-_Decoded = Frame | InputError | None
-"""What a segment shows, what is wrong with it, or None where it was passed over."""
+_Decoded = Iterable[Frame] | InputError | None
+"""What a segment shows, in parts, what is wrong with it, or None where it was passed over."""
 
 
 def _each_decoded(reader: ItkReader, numbers: range, engine: Engine, late: Late | None) -> Iterator[_Decoded]:
     """What comes of each of these segments, in order.
 
-    Decoded in batches; a CUDA device works on one while the tokens of the next are unpacked.
+    Decoded step by step, or in batches where the engine takes several segments; a CUDA device works on one
+    batch while the tokens of the next are unpacked.
     """
     header = reader.header
 
@@ -89,21 +99,39 @@ def _each_decoded(reader: ItkReader, numbers: range, engine: Engine, late: Late 
         except InputError as error:
             return error
 
+    size = engine.batch(header.positions())
+    if size == 1:
+        for one in map(unpacked, numbers):
+            yield _by_step(one, header, engine) if isinstance(one, _Unpacked) else one
+        return
+
     def start(batch: list[_Given]) -> Callable[[], list[_Decoded]]:
         whole = [one for one in batch if isinstance(one, _Unpacked)]
         if not whole:
             return lambda: list(batch)  # type: ignore[arg-type]
         given = [(ids, keep) for keep, ids in (one.tokens for one in whole)]
         fetch = engine.start_decode(given, whole[0].segment.frames, header.height, header.width)
-        return lambda: [_shown(one.segment, frames) for one, frames in zip(whole, fetch(), strict=True)]
+        return lambda: [[_shown(one.segment, frames)] for one, frames in zip(whole, fetch(), strict=True)]
 
     together = batches(
-        map(unpacked, numbers),
-        engine.batch(header.positions()),
-        lambda one: one.shape if isinstance(one, _Unpacked) else None,
+        map(unpacked, numbers), size, lambda one: one.shape if isinstance(one, _Unpacked) else None
     )
     early = engine.runtime.device.type == "cuda"
-    return (frames for _, frames in started_early(together, start, early=early))
+    yield from (parts for _, parts in started_early(together, start, early=early))
+
+
+def _by_step(one: _Unpacked, header: Header, engine: Engine) -> Iterator[Frame]:
+    """What a segment shows, step by step, without what a cut left beside it."""
+    segment, (keep, ids) = one.segment, one.tokens
+    end = segment.frames - segment.trim_end
+    at = 0
+    for frames in engine.decode_steps(ids, keep, segment.frames, header.height, header.width):
+        shown = frames[max(0, segment.trim_start - at) : end - at]
+        at += len(frames)
+        if len(shown):
+            yield shown
+        if at >= end:
+            break
 
 
 def _shown(segment: Segment, frames: Frame) -> Frame:
@@ -136,12 +164,13 @@ def _repeated(frame: Frame, count: int) -> Iterator[Frame]:
 
 def decode_segment(reader: ItkReader, number: int, engine: Engine) -> Frame:
     """The frames that segment `number` shows; InputError, naming it, when it is damaged or lost."""
-    return decode_stored(reader, reader.read_segment(number), engine)
+    return np.concatenate(list(decode_stored(reader, reader.read_segment(number), engine)))
 
 
-def decode_stored(stored: Stored, segment: Segment, engine: Engine) -> Frame:
-    """The frames that a segment of an opened file or stream shows; InputError where it is damaged or lost."""
-    header = stored.header
-    keep, ids = unpack_tokens(stored, segment, engine.loaded.token_net)
-    frames = engine.decode(ids, keep, segment.frames, header.height, header.width)
-    return _shown(segment, frames)
+def decode_stored(stored: Stored, segment: Segment, engine: Engine) -> Iterator[Frame]:
+    """The frames that a segment of an opened file or stream shows, step by step.
+
+    Raises InputError where it is damaged or lost, before the first of them.
+    """
+    tokens = unpack_tokens(stored, segment, engine.loaded.token_net)
+    return _by_step(_Unpacked(segment, tokens), stored.header, engine)

@@ -123,7 +123,7 @@ class Model:
     def decode_frames(
         self, file: Tokens, start: float | None = None, end: float | None = None, frames: int | None = None
     ) -> Iterator[NDArray[np.uint8]]:
-        """Frames shown at start <= seconds < end, in parts `[T, H, W, 3]`, uint8, RGB, a segment at most.
+        """Frames shown at start <= seconds < end, in parts `[T, H, W, 3]`, uint8, RGB, a few frames each.
 
         At most `frames` of them, 1 or more. Only the segments between them are read, each when it is asked
         for. `file` is a `TokenFile`, a path, bytes or a binary stream.

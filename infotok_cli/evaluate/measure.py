@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from infotok_cli.codec.decode_segments import decoded_segments
 from infotok_cli.codec.encode import encode_file
 from infotok_cli.codec.options import EncodeOptions
@@ -138,13 +140,16 @@ def _compare(
     segment_frames: int,
     metrics: Sequence[str],
 ) -> tuple[Quality, float]:
-    """Quality of `decoded` segments against the source's, and the seconds it took to get them."""
+    """Quality of `decoded` frames against the source's, and the seconds it took to get them.
+
+    decoded: in parts, none of which reaches over the end of a segment.
+    """
     width, height = scaled_size(video.info.width, video.info.height, options.short_side)
     seconds = 0.0
     with QualityMeter(height, width, segment_frames, metrics) as meter:
         for source in read_segments(_frames(video, options), segment_frames):
             began = time.perf_counter()
-            shown = next(decoded, None)
+            shown = _joined(decoded, len(source))
             seconds += time.perf_counter() - began
             if shown is None or shown.shape != source.shape:
                 raise InputError(
@@ -160,3 +165,11 @@ def _compare(
                 where=str(video.info.path),
             )
         return meter.result(), seconds
+
+
+def _joined(parts: Iterator[Frame], count: int) -> Frame | None:
+    """The next `count` frames, or fewer at the end; None when there are none."""
+    taken: list[Frame] = []
+    while sum(map(len, taken)) < count and (part := next(parts, None)) is not None:
+        taken.append(part)
+    return np.concatenate(taken) if taken else None

@@ -91,7 +91,7 @@ def _span(reader: ItkReader, number: int, wanted: range) -> Span:
 
 def stream_chunks(
     stream: ItkStream,
-    decode: Callable[[Segment], Frame],
+    decode: Callable[[Segment], Iterator[Frame]],
     *,
     start_seconds: float | None,
     end_seconds: float | None,
@@ -100,6 +100,7 @@ def stream_chunks(
 ) -> Iterator[Chunk]:
     """What is shown at start <= time < end, at most `frames` of it; stops reading after it.
 
+    decode: gives what a segment shows, in parts.
     Raises UsageError when there is nothing.
     """
     clock = _Clock(stream.header, start_seconds, end_seconds)
@@ -115,11 +116,13 @@ def stream_chunks(
                 if audio and stream.header.audio is not None:
                     origin = clock.origin * clock.unit
                     cut = SoundCut(stream.header.audio.time_base, origin)
-            shown = decode(stored.segment)[here.start : here.stop]
-            ticks = [times[place] - clock.origin for place in here] if stream.header.has_times else None
             packets = [] if cut is None else cut.heard(stored.packets, clock.span(stored, times, here))
-            yield Chunk(shown, ticks, packets, (times[here.stop] - times[here.start]) * clock.unit)
-            left = None if left is None else left - len(shown)
+            for part, places in _parts(decode(stored.segment), here):
+                ticks = [times[place] - clock.origin for place in places]
+                seconds = (times[places.stop] - times[places.start]) * clock.unit
+                yield Chunk(part, ticks if stream.header.has_times else None, packets, seconds)
+                packets = []
+            left = None if left is None else left - len(here)
         if times[-1] >= clock.last or left == 0:
             break
     if clock.origin is None:
@@ -132,6 +135,18 @@ def stream_chunks(
         )
     if cut is not None:
         yield Chunk(None, None, cut.rest())
+
+
+def _parts(decoded: Iterator[Frame], wanted: range) -> Iterator[tuple[Frame, range]]:
+    """Parts of a segment's frames, cut to the places `wanted`, and the places of each."""
+    at = 0
+    for part in decoded:
+        places = range(max(at, wanted.start), min(at + len(part), wanted.stop))
+        if places:
+            yield part[places.start - at : places.stop - at], places
+        at += len(part)
+        if at >= wanted.stop:
+            break
 
 
 class _Clock:

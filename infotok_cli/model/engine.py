@@ -7,7 +7,7 @@ import ctypes
 import math
 import os
 import sys
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from infotok_cli.blocks import token_grid
+from infotok_cli.config import PATCH
 from infotok_cli.errors import UsageError
 from infotok_cli.model.compiling import compile_blocks, compile_errors_as_usage
 from infotok_cli.model.dynamic_batching import DynamicBatcher
@@ -247,14 +248,17 @@ class Engine:
                 at += len(part)
             except torch.OutOfMemoryError as error:
                 if len(part) == 1:
-                    smaller = "encode with a smaller `short_side` or `segment_frames`, or without `refine`"
-                    kind = self.runtime.device.type
-                    raise UsageError(
-                        f"{kind} has too little memory for one segment",
-                        way_out=smaller if kind == "cpu" else f"choose `device` cpu, or {smaller}",
-                    ) from error
+                    raise self._too_large() from error
                 self._most = len(part) // 2
         return lambda: [result for fetch in begun for result in fetch()]
+
+    def _too_large(self) -> UsageError:
+        smaller = "encode with a smaller `short_side` or `segment_frames`, or without `refine`"
+        kind = self.runtime.device.type
+        return UsageError(
+            f"{kind} has too little memory for one segment",
+            way_out=smaller if kind == "cpu" else f"choose `device` cpu, or {smaller}",
+        )
 
     def _video(self, segments: Sequence[Video]) -> Tensor:
         """`[B, T, H, W, 3]` in [-1, 1] on the device."""
@@ -328,6 +332,23 @@ class Engine:
     def decode(self, ids: Ids, keep: Keep, frames: int, height: int, width: int) -> Video:
         """Frames `[frames, height, width, 3]` of one segment from the ids of its kept positions."""
         return self.start_decode([(ids, keep)], frames, height, width)()[0]
+
+    def decode_steps(self, ids: Ids, keep: Keep, frames: int, height: int, width: int) -> Iterator[Video]:
+        """The frames of `decode` as soon as each latent step is decoded: `[4, H, W, 3]`, at the end fewer.
+
+        Holds the memory of one step, whatever the length of the segment.
+        """
+        whole, kept = upload([_spread(ids, keep)], self.runtime.device), upload([keep], self.runtime.device)
+        steps = self._model.decode_steps(whole, kept)
+        for start in range(0, frames, PATCH[0]):
+            # Entered anew for each step: whoever takes the frames runs in between, in the same thread.
+            try:
+                with self._running(), torch.inference_mode(), self.runtime.autocast():
+                    shown = next(steps)[0, : frames - start, :height, :width]
+                    fetch = download(to_pixels(shown))
+            except torch.OutOfMemoryError as error:
+                raise self._too_large() from error
+            yield fetch()
 
     @torch.inference_mode()
     def start_decode(

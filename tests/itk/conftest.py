@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,14 +20,20 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.decoded = 0
+        self.steps = 0
         self.loaded = SimpleNamespace(token_net=None)
         self.runtime = SimpleNamespace(device=SimpleNamespace(type="cpu"))
 
     def batch(self, positions: int) -> int:
         return 1
 
-    def start_decode(self, segments: Sequence[Any], *shape: int) -> Callable[[], list[NDArray[np.uint8]]]:
-        return lambda: [self.decode(ids, keep, *shape) for ids, keep in segments]
+    def decode_steps(
+        self, ids: NDArray[np.uint16], keep: NDArray[np.bool_], *shape: int
+    ) -> Iterator[NDArray[np.uint8]]:
+        whole = self.decode(ids, keep, *shape)
+        for start in range(0, len(whole), 4):
+            self.steps += 1
+            yield whole[start : start + 4]
 
     def decode(
         self, ids: NDArray[np.uint16], keep: NDArray[np.bool_], frames: int, height: int, width: int

@@ -270,3 +270,20 @@ def test_only_what_is_shown_is_read(film: Path, monkeypatch: pytest.MonkeyPatch,
             list(decoded_segments(reader, engine, wanted))
             assert sum(length for _, length in read) == sum(entries[n].length for n in numbers)
             assert {offset for offset, _ in read} == {entries[n].offset for n in numbers}
+
+
+def test_no_step_after_the_last_that_is_shown_is_decoded(film: Path, engine: Any) -> None:
+    """Of a segment that ends later, and of one that a cut ends earlier."""
+    from infotok_cli.codec.decode_segments import decoded_segments
+
+    film.write_bytes(itk_bytes([Plan(32)] * 2, itk_header(segment_frames=32)))
+    with ItkReader(film) as reader:
+        parts = list(decoded_segments(reader, engine, range(5, 38)))
+        assert [len(part) for part in parts] == [3, 4, 4, 4, 4, 4, 4, 4, 2]
+        assert engine.steps == 8 + 2
+    cut = film.with_name("cut.itk")
+    cut_file(film, cut, start_seconds=seconds(9), end_seconds=seconds(14), overwrite=True)
+    engine.steps = 0
+    with ItkReader(cut) as reader:
+        assert [len(part) for part in decoded_segments(reader, engine, range(5))] == [3, 2]
+        assert engine.steps == 4

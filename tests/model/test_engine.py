@@ -88,6 +88,32 @@ def test_an_encode_shows_what_its_ids_show(
     assert coded.shown.std() > 1 or shape == (1, 1, 1), "a picture"
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("shape", [(32, 24, 40), (5, 17, 9), (1, 1, 1)], ids=str)
+def test_steps_are_those_of_the_whole(
+    engine: Engine, precision: Literal["bf16", "fp32"], shape: tuple[int, int, int], fresh_seed: int
+) -> None:
+    one = Engine(lively(engine), Runtime(torch.device("cpu"), precision))
+    random = np.random.default_rng(fresh_seed)
+    keep = random.random(token_grid(*shape)) < 0.7
+    ids = random.integers(0, 64000, int(keep.sum()), dtype=np.uint16)
+    steps = list(one.decode_steps(ids, keep, *shape))
+    assert [len(step) for step in steps] == [min(4, shape[0] - at) for at in range(0, shape[0], 4)]
+    assert np.array_equal(np.concatenate(steps), one.decode(ids, keep, *shape))
+
+
+def test_a_step_needs_no_later_one(engine: Engine) -> None:
+    """The first steps come before, and without, the tokens of the rest being decoded."""
+    one = Engine(lively(engine), Runtime(torch.device("cpu"), "fp32"))
+    keep = np.ones((4, 2, 3), np.bool_)
+    ids = np.arange(24, dtype=np.uint16) * 999
+    other = np.concatenate([ids[:12], ids[:11:-1]])
+    first, second = (one.decode_steps(tokens, keep, 16, 16, 24) for tokens in (ids, other))
+    for step in range(4):
+        assert np.array_equal(next(first), next(second)) == (step < 2)
+        assert not torch.is_inference_mode_enabled(), "what is between the steps runs as it would without"
+
+
 def test_runtime_is_chosen_or_refused_by_name(tmp_path: Path) -> None:
     assert choose_runtime("cpu").device.type == "cpu"
     with pytest.raises(UsageError, match="'tpu'"):

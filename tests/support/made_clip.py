@@ -50,9 +50,9 @@ def _write_vivid_model(path: Path) -> None:
     tokenizer = load_model(path).tokenizer
     weights = tokenizer.state_dict()
     random = np.random.default_rng(0)
-    # A network that was never trained starts out with tokens that change nothing.
-    shape = tuple(weights["block_in.weight"].shape)
-    weights["block_in.weight"] = weights["block_in.weight"].new_tensor(random.normal(0, 0.3, shape))
+    # In a network that was never trained tokens change little.
+    shape = tuple(weights["code_in.weight"].shape)
+    weights["code_in.weight"] = weights["code_in.weight"].new_tensor(random.normal(0, 1, shape))
     save_model(path, tokenizer, weights, training="{}")
 
 
