@@ -224,5 +224,5 @@ class ErrorHead(nn.Module):
         hidden = torch.cat([hidden[:, :1] + self.first.to(hidden.dtype), hidden[:, 1:]], dim=1)
         # Steps do not look at each other: [B, t, h, w, D] to [B t, 1, h, w, D] and back
         mixed = self.stack(hidden.flatten(0, 1)[:, None]).view(hidden.shape)
-        log_error: Tensor = self.out(F.gelu(self.norm(mixed), approximate="tanh")).float()[..., 0]
+        log_error: Tensor = self.out(F.gelu(self.norm(mixed))).float()[..., 0]
         return log_error
