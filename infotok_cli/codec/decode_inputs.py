@@ -16,6 +16,7 @@ from infotok_cli.container.header import Header
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.stream import ItkStream
 from infotok_cli.errors import UsageError
+from infotok_cli.itk.cut_segment import segments_and_cut, show_cut_segment
 from infotok_cli.itk.frame_times import frame_range, frame_span
 from infotok_cli.itk.keep_maps import noted_damage
 from infotok_cli.itk.playback import Chunk, file_chunks, stream_chunks
@@ -108,10 +109,12 @@ def playing_reader(
 ) -> Iterator[Playback]:
     """Begin to decode an opened file; see `playing`, and `decoded_segments` for `late`."""
     named = lost if wanted.skip_bad else None
+    check_model(engine, reader.header, reader.name)
+    if wanted.skip_bad:
+        show_cut_segment(reader, engine.loaded.token_net)
     lost += noted_damage(reader)
     if reader.tags_damage is not None:
         lost.append(f"{reader.name}: {reader.tags_damage}: title and date are left out")
-    check_model(engine, reader.header, reader.name)
     frames = frame_range(reader, wanted.start_seconds, wanted.end_seconds, wanted.frames)
     decoded = decoded_segments(reader, engine, frames, named, late)
     start, end = frame_span(reader, frames)
@@ -134,6 +137,7 @@ def _playing_stream(source: BinaryIO, name: str, engine: Engine, wanted: Selecti
     check_model(engine, stream.header, stream.name)
     chunks = stream_chunks(
         stream,
+        segments_and_cut(stream, engine.loaded.token_net),
         lambda segment: decode_stored(stream, segment, engine),
         start_seconds=wanted.start_seconds,
         end_seconds=wanted.end_seconds,

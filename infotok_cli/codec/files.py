@@ -107,9 +107,12 @@ def decode(
     engine = _engine_of(model)
     with ExitStack() as held:
         given: Place | OpenedInput
-        if isinstance(source, TokenFile):
+        if isinstance(source, TokenFile) and not skip_bad:
             held.enter_context(source.reader.opened())
             given = OpenedInput(source.reader)
+        elif isinstance(source, TokenFile):
+            # What is left of a segment that was cut short is in a decode's index alone.
+            given = OpenedInput(held.enter_context(ItkReader(source.source, recover=True)))
         else:
             check_source(source)
             if isinstance(source, Bytes):

@@ -52,6 +52,11 @@ class SegmentIndex(Sequence[IndexEntry]):
         values: NDArray[np.int64] = self._rows[name].astype(np.int64)
         return values
 
+    def with_last(self, entry: IndexEntry) -> SegmentIndex:
+        """These entries and one more, in a file that was searched."""
+        rows = np.concatenate([self._rows, entry_rows([entry])])
+        return SegmentIndex(rows, np.append(self._offsets, entry.offset))
+
     @property
     def segment_lengths(self) -> NDArray[np.int64]:
         """`[n]` bytes that each SEGM section has by its counts."""

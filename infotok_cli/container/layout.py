@@ -195,6 +195,8 @@ class Segment:
     """Coded frames at the end that are not shown."""
     lost: bool = False
     """The tokens were lost: there are none, and both payloads are empty."""
+    missing_bytes: int = 0
+    """Bytes at the end of the coded token ids that a file which was cut short no longer has."""
 
     @property
     def counts(self) -> Counts:
@@ -202,7 +204,7 @@ class Segment:
             frames=self.frames,
             tokens=self.tokens,
             map_bytes=len(self.map_payload),
-            token_bytes=len(self.token_payload),
+            token_bytes=len(self.token_payload) + self.missing_bytes,
             trim_start=self.trim_start,
             trim_end=self.trim_end,
             lost=self.lost,

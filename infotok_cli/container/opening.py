@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from infotok_cli.container import layout
+from infotok_cli.container.cut_short import find_cut_segment
 from infotok_cli.container.header import Header, unpack_header
 from infotok_cli.container.index import SegmentIndex, index_of_payload
 from infotok_cli.container.input_file import InputFile
+from infotok_cli.container.layout import Segment
 from infotok_cli.container.scan import explain_missing_end, find_segments
 from infotok_cli.container.sections import (
     FRAME_BYTES,
@@ -93,21 +95,22 @@ def other_sections(file: InputFile, index: SegmentIndex, head_end: int) -> Itera
         raise file.error(error.what, error.way_out or REPAIR) from error
 
 
-def search_index(file: InputFile, header: Header, head_end: int) -> SegmentIndex:
-    """Index of the whole segments that a search finds, with lost ones between them.
+def search_index(file: InputFile, header: Header, head_end: int) -> tuple[SegmentIndex, Segment | None]:
+    """Index of the whole segments that a search finds, lost ones between them, and the one that the end cuts.
 
     Raises:
         InputError: there is none, or a section is whole that must be understood.
     """
     try:
-        index = find_segments(file.stream, head_end, header)
+        index, end = find_segments(file.stream, head_end, header)
     except OSError as error:
         raise file.error(f"cannot be read ({error.strerror})", "check the disk") from error
     except InputError as error:
         raise error.at(file.name) from error
-    if not len(index):
+    cut = find_cut_segment(file, end, header, index)
+    if not len(index) and cut is None:
         raise file.error("has no whole segment left", COPY)
-    return index
+    return index, cut
 
 
 def _missing_end(file: InputFile, header: Header, head_end: int) -> InputError:

@@ -16,7 +16,7 @@ from infotok_cli.container import layout
 from infotok_cli.container.header import Header
 from infotok_cli.container.index import SegmentIndex
 from infotok_cli.container.input_file import InputFile
-from infotok_cli.container.layout import Segment
+from infotok_cli.container.layout import IndexEntry, Segment
 from infotok_cli.container.opening import (
     COPY,
     REPAIR,
@@ -26,6 +26,7 @@ from infotok_cli.container.opening import (
     read_tags,
     search_index,
 )
+from infotok_cli.container.scan import nominal_ticks
 from infotok_cli.container.sections import FRAME_BYTES, is_whole, payload_of, unpack_frame
 from infotok_cli.container.tracks import spread_evenly, unpack_audio, unpack_times
 from infotok_cli.errors import InputError
@@ -50,6 +51,10 @@ class ItkReader:
     size_bytes: int
     damage: str | None
     """What is wrong with the index of a file that was opened with `recover`; None if nothing is."""
+    cut: Segment | None
+    """What is left of the segment that a truncated file ends in, when it was opened with `recover`.
+
+    Not in `index` until `show_cut` puts it there."""
     name: str
     """The path as it stands in messages; "bytes" or "stream" for what has none."""
 
@@ -62,7 +67,7 @@ class ItkReader:
 
         Raises:
             InputError: missing, empty, a folder, unreadable, not an .itk file, truncated, damaged, or made
-                in another format version; with `recover` also if no segment is whole.
+                in another format version; with `recover` also if nothing is left of any segment.
             TypeError: `source` is none of these.
         """
         self._file = InputFile(source)
@@ -72,14 +77,14 @@ class ItkReader:
             self.tags, self.tags_damage, self._head_end = read_tags(self._file, tags_at)
             if self.tags_damage is not None and not recover:
                 raise self._file.error(self.tags_damage, REPAIR)
-            self.damage = None
+            self.damage = self.cut = None
             try:
                 self.index = read_index(self._file, self.header, self._head_end)
             except InputError as error:
                 if not recover:
                     raise
                 self.damage = error.what
-                self.index = search_index(self._file, self.header, self._head_end)
+                self.index, self.cut = search_index(self._file, self.header, self._head_end)
             self.total_frames = self.index.total_frames
         except BaseException:
             self._file.close()
@@ -125,6 +130,8 @@ class ItkReader:
             raise IndexError(f"segment {number} of {len(self.index)}")
         entry = self.index[number]
         counts = entry.counts
+        if self.cut is not None and number == self.cut.number:
+            return self.cut
         if not entry.length:
             return Segment(number, counts.frames, 0, b"", b"", lost=True)
         payload = payload_of(self._file.read(entry.offset, entry.length), layout.SEGM)
@@ -142,6 +149,15 @@ class ItkReader:
             trim_end=counts.trim_end,
             lost=counts.lost,
         )
+
+    def show_cut(self, cut: Segment) -> None:
+        """Have `cut`, trimmed to what can be shown of it, in `index`, as its last segment."""
+        counts = cut.counts
+        ticks = nominal_ticks(counts.shown, self.header) if self.header.has_times else 0
+        offset = self.size_bytes + cut.missing_bytes - counts.section_bytes
+        entry = IndexEntry(counts=counts, offset=offset, length=counts.section_bytes, ticks=ticks)
+        self.cut, self.index = cut, self.index.with_last(entry)
+        self.total_frames = self.index.total_frames
 
     def read_times(self, number: int) -> list[int]:
         """How long each coded frame of segment `number` is shown, in ticks; empty without frame times.

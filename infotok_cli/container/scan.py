@@ -188,8 +188,10 @@ def explain_missing_end(file: BinaryIO, head_end: int, header: Header) -> str:
     return f"is truncated at byte {scanner.size} (no footer), with {kept} before byte {at}"
 
 
-def find_segments(file: BinaryIO, head_end: int, header: Header) -> SegmentIndex:
-    """Index of what is left of a file whose own index cannot be found through its footer.
+def find_segments(file: BinaryIO, head_end: int, header: Header) -> tuple[SegmentIndex, int]:
+    """Index of what is left of a file whose own index cannot be found through its footer, and its end.
+
+    The end is that of the last whole segment, or where the first one would begin.
 
     An index that is whole is believed, so that damaged segments keep their place. Otherwise whole
     segments are listed, and lost ones between them, with length 0, as far as numbers tell; how much is
@@ -200,11 +202,12 @@ def find_segments(file: BinaryIO, head_end: int, header: Header) -> SegmentIndex
     offsets: list[int] = []
     first_ticks: list[int] = []
     frames = tick = 0
-    for section in _sections(scanner, head_end):
+    end = scanner.passed_over(head_end)
+    for section in _sections(scanner, end):
         if section.entry is None:
             index = scanner.index_of(section, head_end)
             if index is not None:
-                return index
+                return index, section.end
             continue
         missing = section.first_frame - frames
         # A number alone must not make a file long.
@@ -213,7 +216,7 @@ def find_segments(file: BinaryIO, head_end: int, header: Header) -> SegmentIndex
         lost = _lost_rows(missing, header)
         parts += [lost, entry_rows([section.entry])]
         offsets += [0] * len(lost) + [section.offset]
-        frames = section.first_frame + section.entry.counts.shown
+        frames, end = section.first_frame + section.entry.counts.shown, section.end
         if header.has_times:
             first = _first_tick(section, tick, missing, header)
             before = np.cumsum(lost["frames"], dtype=np.int64) - lost["frames"]
@@ -223,7 +226,7 @@ def find_segments(file: BinaryIO, head_end: int, header: Header) -> SegmentIndex
     rows = np.concatenate(parts)
     if header.has_times:
         rows["ticks"] = np.diff([*first_ticks, tick])
-    return SegmentIndex(rows, np.array(offsets, np.int64))
+    return SegmentIndex(rows, np.array(offsets, np.int64)), end
 
 
 def _first_tick(section: _Found, tick: int, missing: int, header: Header) -> int:
@@ -232,23 +235,22 @@ def _first_tick(section: _Found, tick: int, missing: int, header: Header) -> int
         # Times that run backwards can only be those of a file that was put together by force.
         first = max(section.first_tick, tick + missing)
     else:
-        first = tick + _nominal_ticks(missing, header)
+        first = tick + nominal_ticks(missing, header)
     return min(first, FARTHEST_TICK)
 
 
 def _ticks(section: _Found, entry: IndexEntry, header: Header) -> int:
     """How long a found segment is shown."""
-    return entry.ticks if section.has_ticks else _nominal_ticks(entry.counts.shown, header)
+    return entry.ticks if section.has_ticks else nominal_ticks(entry.counts.shown, header)
 
 
-def _nominal_ticks(frames: int, header: Header) -> int:
+def nominal_ticks(frames: int, header: Header) -> int:
     """Ticks of a number of frames at the header's frame rate."""
     return max(frames, round(frames / header.frame_rate / header.time_base))
 
 
 def _sections(scanner: _Scanner, at: int) -> Iterator[_Found]:
     """Whole sections in order, found one after the other, or by search after damage."""
-    at = scanner.passed_over(at)
     while at < scanner.size:
         section = scanner.section(at) or scanner.next_section(at + 1)
         if section is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from infotok_cli.container import layout
+from infotok_cli.container.cut_short import segment_cut_short
 from infotok_cli.container.header import Header, counts_fault, unpack_header
 from infotok_cli.container.layout import IndexEntry, Segment, unpack_segment_start
 from infotok_cli.container.sections import FRAME_BYTES, Frame, pack_footer, unpack_frame
@@ -46,7 +47,11 @@ class ItkStream:
         """When they end, in a file with frame times."""
         self.size_bytes = 0
         """Bytes read so far."""
+        self.cut: Segment | None = None
+        """What had arrived of the segment in which the stream ended, without its times and sound."""
         self._file = PatientInput(file)
+        self._arrived = bytearray()
+        """What was read last, also where there was to be more."""
         self._entries = bytearray()
         """What the index must say of all segments but the last one read."""
         self._number = 0
@@ -123,8 +128,12 @@ class ItkStream:
             self._number, counts.frames, counts.tokens, payload[start:middle], payload[middle:],
             counts.trim_start, counts.trim_end, counts.lost,
         )  # fmt: skip
-        durations, time_length = self._times(counts.frames)
-        packets, audio_length = self._audio()
+        try:
+            durations, time_length = self._times(counts.frames)
+            packets, audio_length = self._audio()
+        except InputError:
+            self.cut = segment
+            raise
         self._enter(
             IndexEntry(
                 counts=counts,
@@ -205,7 +214,13 @@ class ItkStream:
             self._section_at = self.size_bytes
             self._next = self._frame()
         frame, self._next = self._next, None
-        payload = self._read(frame.length, "a section")
+        try:
+            payload = self._read(frame.length, "a section")
+        except InputError:
+            if frame.kind == layout.SEGM:
+                arrived = bytes(self._arrived)
+                self.cut = segment_cut_short(arrived, frame.length, self.header, self._number, self.frames)
+            raise
         if not frame.holds(payload):
             raise self._broken("checksum differs")
         return frame, payload
@@ -219,20 +234,19 @@ class ItkStream:
 
     def _read(self, length: int, what: str) -> bytes:
         """Exactly this many bytes; the memory grows with what arrives, not with what a length claims."""
-        parts, missing = [], length
-        while missing:
+        arrived = self._arrived = bytearray()
+        while len(arrived) < length:
             try:
-                part = self._file.read(min(missing, 1 << 20))
+                part = self._file.read(min(length - len(arrived), 1 << 20))
             except OSError as error:
                 raise self._error(
                     f"cannot be read ({error.strerror})", "check where it comes from"
                 ) from error
             if not part:
                 raise self._cut_off(what)
-            parts.append(part)
-            missing -= len(part)
+            arrived += part
             self.size_bytes += len(part)
-        return b"".join(parts)
+        return bytes(arrived)
 
     def _cut_off(self, what: str) -> InputError:
         if not self.size_bytes:

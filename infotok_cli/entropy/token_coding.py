@@ -16,10 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infotok_cli.entropy import token_ids
-from infotok_cli.entropy.token_net import TokenNet, Waves
+from infotok_cli.entropy.token_net import TokenNet, Wave, Waves
 from infotok_cli.errors import InputError
 
 Ids = NDArray[np.uint16]
+
+AHEAD = 2
+"""Words that a decoder holds, beyond those that an encoder has written for the same digits."""
 
 
 def pack_ids(
@@ -43,6 +46,24 @@ def unpack_ids(
     return _CODERS[coding].unpack(data, keep, levels, net)
 
 
+def unpack_first_ids(
+    coding: int,
+    data: bytes,
+    whole_bytes: int,
+    keep: NDArray[np.bool_],
+    levels: Sequence[int],
+    *,
+    net: TokenNet | None,
+) -> Ids:
+    """Token ids `[m]` of as many first latent steps as `data`, the start of a payload, decides.
+
+    whole_bytes: length of the whole payload. keep: of the whole segment, `[t, h, w]`; the m ids are those of
+    its first steps, and 0 to t of these are whole. Nothing tells a changed byte from a true one.
+    Raises ValueError when the net is missing.
+    """
+    return _CODERS[coding].unpack_first(data, whole_bytes, keep, levels, net)
+
+
 class _Coder(Protocol):
     """One way to code the ids of a segment."""
 
@@ -51,6 +72,14 @@ class _Coder(Protocol):
     ) -> bytes: ...
     def unpack(
         self, data: bytes, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None
+    ) -> Ids: ...
+    def unpack_first(
+        self,
+        data: bytes,
+        whole_bytes: int,
+        keep: NDArray[np.bool_],
+        levels: Sequence[int],
+        net: TokenNet | None,
     ) -> Ids: ...
 
 
@@ -64,6 +93,16 @@ class _Packed:
         self, data: bytes, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None
     ) -> Ids:
         return token_ids.unpack_raw(data, int(keep.sum()), levels)
+
+    def unpack_first(
+        self,
+        data: bytes,
+        whole_bytes: int,
+        keep: NDArray[np.bool_],
+        levels: Sequence[int],
+        net: TokenNet | None,
+    ) -> Ids:
+        return _first_steps(token_ids.unpack_first(data, levels), keep)
 
 
 class _UnderNet:
@@ -81,6 +120,18 @@ class _UnderNet:
         if len(data) == token_ids.packed_bytes(count, levels):
             return token_ids.unpack_raw(data, count, levels)
         return decode_ids(data, keep, _needed(net))
+
+    def unpack_first(
+        self,
+        data: bytes,
+        whole_bytes: int,
+        keep: NDArray[np.bool_],
+        levels: Sequence[int],
+        net: TokenNet | None,
+    ) -> Ids:
+        if whole_bytes == token_ids.packed_bytes(int(keep.sum()), levels):
+            return _first_steps(token_ids.unpack_first(data, levels), keep)
+        return decode_first_ids(data, keep, _needed(net))
 
 
 def _needed(net: TokenNet | None) -> TokenNet:
@@ -121,27 +172,70 @@ def decode_ids(data: bytes, keep: NDArray[np.bool_], net: TokenNet) -> Ids:
         raise InputError(
             f"coded token ids take {len(data)} bytes, not whole words", way_out="encode the video again"
         )
-    coder = _stream().RangeDecoder(np.frombuffer(data, "<u4").astype(np.uint32))
-    again = _stream().RangeEncoder()
-    waves = Waves(net, keep)
-    digits = np.empty((len(waves.places), len(net.levels)), np.int32)
+    decoding = _Decoding(data, keep, net)
     try:
-        for wave in waves:
-            for channel in range(len(net.levels)):
-                chances = wave.chances(channel)
-                symbols = coder.decode(_family(), chances)
-                again.encode(symbols, _family(), chances)
-                digits[wave.tokens, channel] = symbols
-                wave.put(channel, symbols)
+        for wave in decoding.waves:
+            decoding.take(wave)
     except (ValueError, AssertionError) as error:
         raise InputError("coded token ids are damaged", way_out="encode the video again") from error
-    if _bytes_of(again) != data:
+    if _bytes_of(decoding.again) != data:
         raise InputError(
             "coded token ids are not the code of the ids they give", way_out="encode the video again"
         )
-    whole = np.zeros(keep.size, np.uint16)
-    whole[waves.places] = from_digits(digits, net.levels)
-    return whole[keep.ravel()]
+    return decoding.ids()
+
+
+def decode_first_ids(data: bytes, keep: NDArray[np.bool_], net: TokenNet) -> Ids:
+    """Ids `[m]` of the first latent steps that `data`, the start of a code of `encode_ids`, decides.
+
+    A decoder is `AHEAD` words ahead of what an encoder has written for the digits so far, and has read none
+    but these. keep: of the whole segment.
+    """
+    words = len(data) // 4
+    decoding = _Decoding(data[: 4 * words], keep, net)
+    certain = 0
+    try:
+        for wave in decoding.waves:
+            decoding.take(wave)
+            if decoding.again.pos()[0] + AHEAD > words:
+                break
+            certain = wave.tokens.stop
+    except (ValueError, AssertionError):  # the zeros behind the end are the code of nothing
+        pass
+    # In coding order whole steps come one after the other, as they do in grid order.
+    return _first_steps(decoding.ids()[:certain], keep)
+
+
+def _first_steps(ids: Ids, keep: NDArray[np.bool_]) -> Ids:
+    """Without those of a latent step that not all tokens are there of."""
+    ends = np.cumsum(keep.sum(axis=(1, 2)))
+    return ids[: max(ends[ends <= len(ids)], default=0)]
+
+
+class _Decoding:
+    """Digits of a segment as they are decoded, wave by wave, and encoded again."""
+
+    def __init__(self, data: bytes, keep: NDArray[np.bool_], net: TokenNet) -> None:
+        self.waves = Waves(net, keep)
+        self.again = _stream().RangeEncoder()
+        self._coder = _stream().RangeDecoder(np.frombuffer(data, "<u4").astype(np.uint32))
+        self._keep = keep
+        self._digits = np.zeros((len(self.waves.places), len(net.levels)), np.int32)
+
+    def take(self, wave: Wave) -> None:
+        """Decode the digits of the next wave; ValueError or AssertionError where they have no code."""
+        for channel in range(self._digits.shape[1]):
+            chances = wave.chances(channel)
+            symbols = self._coder.decode(_family(), chances)
+            self.again.encode(symbols, _family(), chances)
+            self._digits[wave.tokens, channel] = symbols
+            wave.put(channel, symbols)
+
+    def ids(self) -> Ids:
+        """Ids `[n]` of all kept positions, in grid order; 0 for those that are not decoded yet."""
+        whole = np.zeros(self._keep.size, np.uint16)
+        whole[self.waves.places] = from_digits(self._digits, self.waves.net.levels)
+        return whole[self._keep.ravel()]
 
 
 def _bytes_of(coder: Any) -> bytes:

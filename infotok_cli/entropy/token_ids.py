@@ -62,3 +62,10 @@ def unpack_raw(data: bytes, count: int, levels: Sequence[int]) -> NDArray[np.uin
             f"token {at} has id {ids[at]}, the quantizer has {size} ids", way_out="encode the video again"
         )
     return ids
+
+
+def unpack_first(data: bytes, levels: Sequence[int]) -> NDArray[np.uint16]:
+    """As many ids as the start of the bytes of `pack_raw` holds, up to the first that is none."""
+    ids = np.frombuffer(data[: len(data) // 2 * 2], "<u2").astype(np.uint16)
+    wrong = np.flatnonzero(ids >= codebook_size(levels))
+    return ids[: wrong[0]] if len(wrong) else ids

@@ -12,6 +12,7 @@ from infotok_cli.container.reader import ItkReader
 from infotok_cli.entropy.token_net import TokenNet
 from infotok_cli.errors import InputError
 from infotok_cli.itk.tokens import unpack_keep_map, unpack_tokens
+from infotok_cli.wording import counted
 
 
 def damaged_segments(reader: ItkReader, net: TokenNet | None) -> dict[int, InputError]:
@@ -31,8 +32,13 @@ def damaged_segments(reader: ItkReader, net: TokenNet | None) -> dict[int, Input
 
 
 def noted_damage(reader: ItkReader) -> list[str]:
-    """A line on what is wrong with the index of a file that was opened with `recover`, if anything is."""
-    return [] if reader.damage is None else [f"{reader.name} {reader.damage}: what is whole is shown"]
+    """What is wrong with the index of a file that was opened with `recover`, a line for each thing."""
+    notes = [] if reader.damage is None else [f"{reader.name} {reader.damage}: what is whole is shown"]
+    cut = reader.cut
+    if cut is not None and cut.number < len(reader.index):
+        shown = counted(cut.counts.shown, "frame")
+        notes.append(f"{reader.name}: {reader.place(cut.number)} is cut short: {shown} of it are shown")
+    return notes
 
 
 def keep_maps(

@@ -91,6 +91,7 @@ def _span(reader: ItkReader, number: int, wanted: range) -> Span:
 
 def stream_chunks(
     stream: ItkStream,
+    segments: Iterator[StreamedSegment],
     decode: Callable[[Segment], Iterator[Frame]],
     *,
     start_seconds: float | None,
@@ -100,13 +101,13 @@ def stream_chunks(
 ) -> Iterator[Chunk]:
     """What is shown at start <= time < end, at most `frames` of it; stops reading after it.
 
-    decode: gives what a segment shows, in parts.
+    segments: of `stream`, in order. decode: gives what a segment shows, in parts.
     Raises UsageError when there is nothing.
     """
     clock = _Clock(stream.header, start_seconds, end_seconds)
     cut: SoundCut | None = None
     left = frames
-    for stored in stream.segments():
+    for stored in segments:
         times = clock.times(stored)
         wanted = [place for place, time in enumerate(times[:-1]) if clock.first <= time < clock.last][:left]
         if wanted:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from infotok_cli.container.header import Header
 from infotok_cli.container.layout import Segment
 from infotok_cli.entropy.keep_map import pack_keep, unpack_keep
-from infotok_cli.entropy.token_coding import pack_ids, unpack_ids
+from infotok_cli.entropy.token_coding import pack_ids, unpack_first_ids, unpack_ids
 from infotok_cli.entropy.token_net import TokenNet
 from infotok_cli.errors import InputError
 
 Tokens = tuple[NDArray[np.bool_], NDArray[np.uint16]]
-"""Keep map `[t, h, w]` and the ids of its kept positions in grid order, `[n]`."""
+"""Keep map `[t, h, w]` and the ids of its kept positions in grid order, `[n]`; 0 behind the end of a segment
+that was cut short, whose whole steps alone are shown."""
 
 
 class Stored(Protocol):
@@ -38,9 +39,22 @@ def unpack_tokens(reader: Stored, segment: Segment, net: TokenNet | None) -> Tok
         InputError: the segment was lost, or its payloads are no code or contradict each other.
     """
     keep = unpack_keep_map(reader, segment)
+    if segment.missing_bytes:
+        first = first_ids(reader.header, segment, keep, net)
+        return keep, np.pad(first, (0, segment.tokens - len(first)))
     with _naming(reader, segment):
         header = reader.header
         return keep, unpack_ids(header.token_coding, segment.token_payload, keep, header.levels, net)
+
+
+def first_ids(
+    header: Header, segment: Segment, keep: NDArray[np.bool_], net: TokenNet | None
+) -> NDArray[np.uint16]:
+    """Ids of the whole latent steps of a segment that was cut short."""
+    whole_bytes = len(segment.token_payload) + segment.missing_bytes
+    return unpack_first_ids(
+        header.token_coding, segment.token_payload, whole_bytes, keep, header.levels, net=net
+    )
 
 
 def unpack_keep_map(reader: Stored, segment: Segment) -> NDArray[np.bool_]:

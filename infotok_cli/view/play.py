@@ -15,6 +15,7 @@ from infotok_cli.codec.ahead import Ahead, ahead
 from infotok_cli.codec.decode_inputs import Selection, playing_reader
 from infotok_cli.codec.load_engine import check_model
 from infotok_cli.container.reader import ItkReader
+from infotok_cli.itk.cut_segment import show_cut_segment
 from infotok_cli.itk.frame_times import frame_range, frame_span
 from infotok_cli.itk.keep_maps import damaged_segments
 from infotok_cli.itk.playback import Chunk
@@ -123,6 +124,8 @@ class Film:
     def __post_init__(self) -> None:
         """Raises ModelError for other weights, UsageError where no frame lies between start and end."""
         check_model(self.engine, self.reader.header, self.reader.name)
+        if self.skip_bad:
+            show_cut_segment(self.reader, self.engine.loaded.token_net)
         _ = self.wanted
 
     @cached_property

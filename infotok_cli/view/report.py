@@ -12,6 +12,7 @@ from typing import Any
 from infotok_cli.codec.load_engine import check_model
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import UsageError
+from infotok_cli.itk.cut_segment import show_cut_segment
 from infotok_cli.itk.keep_maps import damaged_segments
 from infotok_cli.model.engine import Engine
 from infotok_cli.view.report_data import (
@@ -84,6 +85,8 @@ def make_report(
         readers = [stack.enter_context(ItkReader(path, recover=report.skip_bad)) for path in report.files]
         for path, reader in zip(report.files, readers, strict=True):
             check_model(engine, reader.header, str(path))
+            if report.skip_bad:
+                show_cut_segment(reader, engine.loaded.token_net)
             check_same_clip(path, reader, report.files[0], readers[0])
         notes = longer_source(report.source, readers[0].total_frames)
         net = engine.loaded.token_net

@@ -19,6 +19,7 @@ from infotok_cli.config import PATCH
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import UsageError
 from infotok_cli.evaluate.anchors import anchor_writer, check_anchor
+from infotok_cli.itk.cut_segment import show_cut_segment
 from infotok_cli.itk.frame_times import frame_at, frame_range
 from infotok_cli.itk.keep_maps import damaged_segments, keep_maps, noted_damage
 from infotok_cli.metrics import psnr
@@ -148,6 +149,8 @@ class Scene:
         UsageError for what cannot be shown.
         """
         check_model(engine, reader.header, str(path))
+        if wish.skip_bad:
+            show_cut_segment(reader, engine.loaded.token_net)
         self._path, self._reader, self._engine, self._wish = path, reader, engine, wish
         damaged = damaged_segments(reader, engine.loaded.token_net) if wish.skip_bad else {}
         self.where = where_tokens_are(reader, damaged)

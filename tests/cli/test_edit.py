@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from infotok_cli.cli.app import main
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.video.reader import open_video
 
@@ -81,6 +82,33 @@ def test_skip_bad_of_a_truncated_file(run: Run, refused: Refused, encoded: Path)
     assert "is truncated" in result.stderr
     with open_video(encoded.with_name("a.mkv")) as video:
         assert len(list(video.frames())) == 12
+
+
+def test_skip_bad_shows_the_whole_steps_of_a_cut_segment(
+    run: Run, refused: Refused, clip: Path, tmp_path: Path
+) -> None:
+    """Frames are those of the whole file, and more of them the later it ends."""
+    path, frames = tmp_path / "cut.itk", tmp_path / "frames"
+    run("encode", clip, "-o", path, "--segment-frames", 20, "--rate", 0.5)
+    run("decode", path, "-o", frames)
+    expected = [picture.read_bytes() for picture in sorted(frames.iterdir())]
+    whole = path.read_bytes()
+    with ItkReader(path) as reader:
+        entry = reader.index[0]
+        end = entry.offset + entry.length
+    counts = set()
+    for length in range(end - entry.counts.token_bytes, end, entry.counts.token_bytes // 8 + 1):
+        path.write_bytes(whole[:length])
+        assert "with 0 whole segments" in refused(3, "decode", path)
+        shown = main(["decode", str(path), "-o", str(frames), "-y", "--skip-bad"]) == 0
+        got = [picture.read_bytes() for picture in sorted(frames.iterdir())] if shown else []
+        assert got == expected[: len(got)]
+        assert not counts or len(got) >= max(counts)
+        counts.add(len(got))
+    assert {4, 8, 12} <= counts <= {0, 4, 8, 12, 16}
+    path.write_bytes(whole[: end - 1])
+    said = run("decode", path, "-o", frames, "-y", "--skip-bad").stderr
+    assert "segment 0 (0.000 s to 0.534 s) is cut short: 16 frames of it are shown" in said
 
 
 def test_repair(run: Run, refused: Refused, encoded: Path) -> None:

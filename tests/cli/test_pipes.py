@@ -225,6 +225,22 @@ def test_a_pipe_that_is_cut_off(piped: Piped, tmp_path: Path, encoded_bytes: byt
         piped(data, "decode", "-", "-o", "-", "--stream-format", "y4m", code=3)
 
 
+def test_the_whole_steps_of_a_cut_segment_come_out_of_a_pipe(
+    piped: Piped, run: Run, clip: Path, tmp_path: Path
+) -> None:
+    run("encode", clip, "-o", tmp_path / "x.itk", "--segment-frames", 16, "--rate", 1)
+    data = (tmp_path / "x.itk").read_bytes()
+    words = ["decode", "-", "-o", "-", "--stream-format", "y4m"]
+    whole, _ = piped(data, *words)
+    with ItkReader(tmp_path / "x.itk") as reader:
+        entry = reader.index[0]
+    end = entry.offset + entry.length
+    shown, said = piped(data[: end - entry.counts.token_bytes // 3], *words, code=3)
+    assert "standard input: is truncated" in said
+    assert shown.count(b"FRAME\n") == 8
+    assert whole.startswith(shown)
+
+
 @pytest.mark.parametrize("codec", ["h264", "vp9", "av1"])
 def test_all_whole_segments_of_a_damaged_pipe_are_shown(
     piped: Piped, tmp_path: Path, encoded_bytes: bytes, codec: str

@@ -44,10 +44,58 @@ def test_every_truncation_gives_all_whole_segments(tmp_path: Path, whole: bytes)
             assert reader.damage is not None
             assert "truncated" in reader.damage
             assert list(reader.segments()) == expected[:count]
-    for length in range(places[0][1]):
+    map_end = places[0][0] + FRAME_BYTES + layout.SEGMENT_STRUCT.size + len(expected[0].map_payload)
+    for length in range(map_end):
         path.write_bytes(whole[:length])
         with pytest.raises(InputError):
             ItkReader(path, recover=True)
+
+
+def test_every_truncation_inside_token_ids_gives_those_before_it(tmp_path: Path, whole: bytes) -> None:
+    path = tmp_path / "a.itk"
+    places = parts(path, whole)
+    with ItkReader(path) as reader:
+        expected = list(reader.segments())
+    starts = {
+        end - len(segment.token_payload): segment for (_, end), segment in zip(places, expected, strict=True)
+    }
+    found = 0
+    for length in range(places[0][0] + FRAME_BYTES, len(whole)):
+        path.write_bytes(whole[:length])
+        start = max((at for at in starts if at <= length), default=None)
+        whole_segments = sum(end <= length for _, end in places)
+        try:
+            with ItkReader(path, recover=True) as reader:
+                cut = reader.cut
+                assert len(reader.index) == whole_segments
+        except InputError:
+            assert start is None
+            continue
+        segment = None if start is None else starts[start]
+        if segment is None or segment.number < whole_segments:
+            assert cut is None
+            continue
+        assert cut is not None
+        assert segment.token_payload.startswith(cut.token_payload)
+        assert len(cut.token_payload) + cut.missing_bytes == len(segment.token_payload)
+        assert (cut.map_payload, cut.counts) == (segment.map_payload, segment.counts)
+        found += 1
+    assert found >= sum(len(segment.token_payload) for segment in expected)
+
+
+def test_a_cut_segment_out_of_its_place_is_none(tmp_path: Path) -> None:
+    """Its first frame must be the next one, and its counts possible."""
+    path = tmp_path / "a.itk"
+    data = FILES["plain"]
+    places = parts(path, data)
+    start, end = places[2]
+    for at in (start + FRAME_BYTES, start + FRAME_BYTES + 4, start + FRAME_BYTES + 7):
+        changed = bytearray(data[: end - 1])
+        changed[at] ^= 0x41
+        path.write_bytes(changed)
+        with ItkReader(path, recover=True) as reader:
+            assert reader.cut is None
+            assert len(reader.index) == 2
 
 
 def test_without_index_every_damaged_segment_keeps_its_place(tmp_path: Path, whole: bytes) -> None:

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from infotok_cli.blocks import block_capacity, block_grid, keep_from_levels
-from infotok_cli.entropy.token_coding import decode_ids, encode_ids, pack_ids, to_digits, unpack_ids
+from infotok_cli.entropy.token_coding import (
+    AHEAD,
+    decode_first_ids,
+    decode_ids,
+    encode_ids,
+    pack_ids,
+    to_digits,
+    unpack_first_ids,
+    unpack_ids,
+)
 from infotok_cli.entropy.token_net import TOTAL, TokenNet, Waves, input_count
 from infotok_cli.errors import InputError
 from made_net import LEVELS, made_net, numbers
@@ -64,6 +73,48 @@ def test_round_trip(seed: int, grid: tuple[int, int, int], levels: tuple[int, ..
     assert len(payload) <= 2 * len(ids)
     assert np.array_equal(unpack_ids(1, payload, keep, levels, net), ids)
     assert np.array_equal(unpack_ids(0, pack_ids(0, ids, keep, levels, None), keep, levels, None), ids)
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(st.integers(1, 6), st.integers(1, 5), st.integers(1, 5)),
+    st.sampled_from([0, 1]),
+)
+@settings(max_examples=30, deadline=None)
+def test_every_start_of_a_code_gives_true_ids_of_whole_steps(
+    seed: int, grid: tuple[int, int, int], coding: int
+) -> None:
+    ids, keep = random_segment(seed, grid)
+    net = made_net() if seed % 2 else random_net(seed)
+    payload = pack_ids(coding, ids, keep, LEVELS, net)
+    ends = [0, *np.cumsum(keep.sum(axis=(1, 2))).tolist()]
+    before = 0
+    for length in range(len(payload)):
+        first = unpack_first_ids(coding, payload[:length], len(payload), keep, LEVELS, net=net)
+        assert np.array_equal(first, ids[: len(first)])
+        assert before <= len(first)
+        assert len(first) in ends
+        before = len(first)
+    # A code's last words are shared by all that comes at the end, so the steps before the last are there.
+    if len(payload) == 2 * len(ids) and len(ids):
+        assert before == max(end for end in ends if end < len(ids))
+
+
+def test_the_start_of_a_code_holds_nearly_all_that_was_paid_for_it() -> None:
+    """But for `AHEAD` words and the one that is cut."""
+    ids, keep = random_segment(4, (6, 5, 5))
+    net = random_net(4)
+    ends = np.cumsum(keep.sum(axis=(1, 2)))
+    payload = encode_ids(ids, keep, net)
+    for steps in range(1, 6):
+        alone = keep.copy()
+        alone[steps:] = False
+        # Levels of blocks are among what is known of a token, so a block is not to be cut.
+        if steps % 2:
+            continue
+        taken = len(encode_ids(ids[: ends[steps - 1]], alone, net))
+        first = decode_first_ids(payload[: taken + 4 * (AHEAD + 1)], keep, net)
+        assert len(first) >= ends[steps - 1]
 
 
 def told_frequencies(ids: Ids, keep: NDArray[np.bool_], net: TokenNet) -> list[tuple[int, list[int]]]:

@@ -1,0 +1,58 @@
+"""The whole latent steps of the segment that a file, or a stream of one, ends in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from infotok_cli.config import PATCH
+from infotok_cli.container.layout import Segment
+from infotok_cli.container.reader import ItkReader
+from infotok_cli.container.scan import nominal_ticks
+from infotok_cli.container.stream import ItkStream, StreamedSegment
+from infotok_cli.entropy.token_net import TokenNet
+from infotok_cli.errors import InputError
+from infotok_cli.itk.tokens import Stored, first_ids, unpack_keep_map
+
+
+def show_cut_segment(reader: ItkReader, net: TokenNet | None) -> None:
+    """Have the whole steps of a segment that was cut short in the index of a file opened with `recover`.
+
+    net: where the file's token coding needs one. Raises InputError where there is nothing else to show, and
+    no whole step either.
+    """
+    cut = reader.cut
+    if cut is not None and cut.number == len(reader.index):
+        shown = _whole_steps(reader, cut, net)
+        if shown is not None:
+            reader.show_cut(shown)
+    if not len(reader.index):
+        raise InputError("ends before its first latent step", way_out="copy it again", where=reader.name)
+
+
+def segments_and_cut(stream: ItkStream, net: TokenNet | None) -> Iterator[StreamedSegment]:
+    """All segments of a stream; where it ends inside one, its whole steps, and then InputError."""
+    try:
+        yield from stream.segments()
+    except InputError:
+        cut = None if stream.cut is None else _whole_steps(stream, stream.cut, net)
+        if cut is not None:
+            frame_ticks = [nominal_ticks(1, stream.header)] * cut.frames if stream.header.has_times else []
+            yield StreamedSegment(cut, frame_ticks, [])
+        raise
+
+
+def _whole_steps(stored: Stored, cut: Segment, net: TokenNet | None) -> Segment | None:
+    """A segment that was cut short, trimmed to its whole latent steps; None where they show nothing."""
+    try:
+        keep = unpack_keep_map(stored, cut)
+    except InputError:
+        return None
+    if not cut.missing_bytes:
+        return cut
+    ends = np.cumsum(keep.sum(axis=(1, 2)))
+    steps = int((ends <= len(first_ids(stored.header, cut, keep, net))).sum())
+    end = min(cut.frames - cut.trim_end, steps * PATCH[0])
+    return replace(cut, trim_end=cut.frames - end) if end > cut.trim_start else None

@@ -1,0 +1,104 @@
+"""Files and streams that end inside a segment: its whole latent steps are there, and nothing else of it."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+from infotok_cli.container.reader import ItkReader
+from infotok_cli.container.stream import ItkStream
+from infotok_cli.errors import InputError
+from infotok_cli.itk.cut_segment import segments_and_cut, show_cut_segment
+from infotok_cli.itk.edit import repair_file
+from infotok_cli.itk.keep_maps import noted_damage
+from infotok_cli.itk.tokens import Tokens, unpack_tokens
+from make_itk import Plan, itk_bytes, itk_header
+
+HEADER = itk_header()
+PLANS = [Plan(8), Plan(8, trim_start=5, rate=1), Plan(7, rate=1)]
+WHOLE = itk_bytes(PLANS, HEADER)
+POSITIONS = 2 * 3
+"""Of a latent step."""
+
+
+def tokens_of(reader: ItkReader, number: int) -> Tokens:
+    return unpack_tokens(reader, reader.read_segment(number), None)
+
+
+def cut_at(number: int, tokens: int) -> bytes:
+    """The file up to the second byte of the id of a segment's token."""
+    with ItkReader(WHOLE) as reader:
+        end = reader.index[number].offset + reader.index[number].length
+        return WHOLE[: end - 2 * reader.index[number].counts.tokens + 2 * tokens + 1]
+
+
+@pytest.mark.parametrize(
+    ("number", "tokens", "shown"),
+    [
+        (2, POSITIONS, 4),
+        (2, POSITIONS - 1, 0),
+        (2, 2 * POSITIONS - 1, 4),
+        (1, POSITIONS, 0),  # the first 5 frames are not shown
+        (0, 0, 0),
+    ],
+)
+def test_whole_steps_are_shown(number: int, tokens: int, shown: int) -> None:
+    with ItkReader(WHOLE) as reader:
+        expected, before = tokens_of(reader, number), int(reader.index.starts[number])
+    data = cut_at(number, tokens)
+    with ItkReader(data, recover=True) as reader:
+        if not before + shown:
+            with pytest.raises(InputError, match="ends before its first latent step"):
+                show_cut_segment(reader, None)
+            return
+        show_cut_segment(reader, None)
+        show_cut_segment(reader, None)  # once more changes nothing
+        assert reader.total_frames == before + shown
+        notes = noted_damage(reader)
+        assert "is truncated" in notes[0]
+        assert len(notes) == 1 + (shown > 0)
+        if shown:
+            assert f"segment {number} (" in notes[1]
+            assert f"is cut short: {shown} frames of it are shown" in notes[1]
+            keep, ids = tokens_of(reader, number)
+            assert np.array_equal(keep, expected[0])
+            steps = -(-(PLANS[number].trim_start + shown) // 4)
+            whole = int(keep[:steps].sum())
+            assert np.array_equal(ids[:whole], expected[1][:whole])
+
+
+def test_a_stream_shows_them_before_it_fails() -> None:
+    with ItkReader(WHOLE) as reader:
+        expected = list(reader.segments())
+    data = cut_at(2, POSITIONS)
+    stream = ItkStream(io.BytesIO(data), "pipe")
+    segments = segments_and_cut(stream, None)
+    found = [next(segments).segment for _ in range(3)]
+    with pytest.raises(InputError, match=r"pipe: is truncated at byte .* with 2 whole segments before"):
+        next(segments)
+    assert found[:2] == expected[:2]
+    assert (found[2].number, found[2].trim_end) == (2, 3)
+    assert len(unpack_tokens(stream, found[2], None)[1]) == 2 * POSITIONS
+
+
+def test_a_changed_byte_in_a_stream_is_not_taken_for_its_end() -> None:
+    with ItkReader(WHOLE) as reader:
+        at = reader.index[1].offset + reader.index[1].length - 1
+    data = bytearray(WHOLE)
+    data[at] ^= 1
+    segments = segments_and_cut(ItkStream(io.BytesIO(data), "pipe"), None)
+    assert next(segments).segment.number == 0
+    with pytest.raises(InputError, match="checksum differs"):
+        next(segments)
+
+
+def test_a_repair_leaves_them_out() -> None:
+    """It copies payloads, and there is no whole one."""
+    target = io.BytesIO()
+    repair_file(cut_at(2, POSITIONS), target)
+    with ItkReader(target.getvalue()) as reader:
+        assert len(reader.index) == 2
+    with pytest.raises(InputError, match="has no whole segment left"):
+        repair_file(cut_at(0, 1), io.BytesIO())
