@@ -41,7 +41,7 @@ class ModelConfig:
     """Shape of a model. A model is rebuilt from this and its tensors, nothing else."""
 
     name: str
-    width: int = 256
+    width: int = 192
     """Channels of the residual stream."""
     head_dim: int = 64
     head_width: int = 128
@@ -49,7 +49,7 @@ class ModelConfig:
     compressor_blocks: int = 3
     """Transformer blocks that see the source; the decoder's follow them in the loop."""
     decoder_blocks: int = 4
-    mlp_width: int = 1024
+    mlp_width: int = 768
     window: int = 8
     """Side, in positions, of an attention window; each latent step has windows of its own."""
     levels: tuple[int, ...] = (8, 8, 8, 5, 5, 5)
