@@ -104,17 +104,17 @@ ATTENTION = (
     AttentionCase(name="1080-rows", grid=(1, 1, 135, 240), heads=4, head_dim=64, dtype=_BRAIN, small=False),
     # As our model calls it: one latent step of 8 segments, and all steps of a segment in the router's head.
     AttentionCase(
-        name="256p", grid=(8, 1, 32, 57), heads=4, head_dim=64, dtype=_BRAIN, small=False, timed=True
+        name="256p", grid=(8, 1, 32, 57), heads=3, head_dim=64, dtype=_BRAIN, small=False, timed=True
     ),
     AttentionCase(
-        name="256p-shifted", grid=(8, 1, 32, 57), heads=4, head_dim=64, dtype=_BRAIN, shift=4,
+        name="256p-shifted", grid=(8, 1, 32, 57), heads=3, head_dim=64, dtype=_BRAIN, shift=4,
         small=False, timed=True,
     ),
     AttentionCase(
         name="256p-router", grid=(64, 1, 32, 57), heads=4, head_dim=32, dtype=_BRAIN, small=False, timed=True
     ),
     AttentionCase(
-        name="training", grid=(64, 1, 16, 16), heads=4, head_dim=64, dtype=_BRAIN, small=False, timed=True
+        name="training", grid=(64, 1, 16, 16), heads=3, head_dim=64, dtype=_BRAIN, small=False, timed=True
     ),
 )  # fmt: skip
 
@@ -131,7 +131,7 @@ FSQ = (
     FsqCase(name="gain-all-half", rows=63, width=64, dtype=_HALF, gain=_HALF),
     FsqCase(name="gain-sixteen-channels", rows=17, width=32, levels=(2,) * 16, gain=torch.float32),
     FsqCase(
-        name="256p", rows=8 * 32 * 57, width=256, dtype=_BRAIN, gain=torch.float32, small=False, timed=True
+        name="256p", rows=8 * 32 * 57, width=192, dtype=_BRAIN, gain=torch.float32, small=False, timed=True
     ),
 )
 
