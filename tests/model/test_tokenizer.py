@@ -27,7 +27,7 @@ from infotok_cli.model.grid import (
     to_blocks,
     unpatchify,
 )
-from infotok_cli.model.tokenizer import SHOWN_LIMIT, Tokenizer
+from infotok_cli.model.tokenizer import GRADIENT_STEPS, SHOWN_LIMIT, Tokenizer
 from infotok_cli.model.weights import (
     CALIBRATION_KEY,
     TRAINING_KEY,
@@ -195,14 +195,17 @@ def test_gradients_reach_every_parameter() -> None:
     assert without == []
 
 
-def test_gradients_do_not_go_back_through_time() -> None:
-    """A step learns to follow what was shown, not to change it: each costs the memory of one step."""
-    model = small_model()
-    video = (torch.rand(1, 12, 16, 16, 3) * 2 - 1).requires_grad_()
-    _, shown = model.encode(video, torch.ones(1, 3, 2, 2, dtype=torch.bool))
-    (gradient,) = torch.autograd.grad(shown[:, 8:].square().sum(), video)
-    assert not gradient[:, :8].any()
-    assert gradient[:, 8:].any()
+def test_gradients_go_back_through_a_few_steps() -> None:
+    """Steps teach those before them what to remember, and training keeps the memory of a few."""
+    model, steps = small_model(), 2 * GRADIENT_STEPS
+    video = (torch.rand(1, 4 * steps, 16, 16, 3) * 2 - 1).requires_grad_()
+    _, shown = model.encode(video, torch.ones(1, steps, 2, 2, dtype=torch.bool))
+    for last in (GRADIENT_STEPS - 1, GRADIENT_STEPS, 2 * GRADIENT_STEPS - 1):
+        loss = shown[:, 4 * last : 4 * last + 4].square().sum()
+        (gradient,) = torch.autograd.grad(loss, video, retain_graph=True)
+        felt = gradient.abs().amax(dim=(2, 3, 4)).view(steps, 4).amax(dim=1) > 0
+        first = last // GRADIENT_STEPS * GRADIENT_STEPS
+        assert felt.tolist() == [first <= step <= last for step in range(steps)]
 
 
 @torch.no_grad()
