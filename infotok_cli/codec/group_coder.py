@@ -12,7 +12,7 @@ from infotok_cli.codec.job import EncodeJob
 from infotok_cli.codec.progress import Tally
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.itk.tokens import pack_tokens
-from infotok_cli.model.engine import Coded
+from infotok_cli.model.engine import Ids
 
 Payloads = tuple[bytes, bytes]
 """Keep map and tokens of a segment, coded."""
@@ -86,12 +86,12 @@ class GroupCoder:
         engine, header = self._job.engine, self._job.header
         together = batches(pairs, batch_size(self._job), lambda pair: (pair[0].frames, pair[1].keep.shape))
         early = engine.runtime.device.type == "cuda"
-        for (pending, chosen), coded in started_early(together, self._start, early=early):
-            yield pending, chosen, pack_tokens(chosen.keep, coded.ids, header, engine.loaded.token_net)
+        for (pending, chosen), ids in started_early(together, self._start, early=early):
+            yield pending, chosen, pack_tokens(chosen.keep, ids, header, engine.loaded.token_net)
 
-    def _start(self, pairs: list[tuple[Pending, Allocation]]) -> Callable[[], list[Coded]]:
+    def _start(self, pairs: list[tuple[Pending, Allocation]]) -> Callable[[], list[Ids]]:
         segments = [(pending.pixels, chosen.keep) for pending, chosen in pairs]
-        return self._job.engine.start_encode(segments, self._job.options.refine)
+        return self._job.engine.start_tokens(segments, self._job.options.refine)
 
 
 def _key(allocations: list[Allocation]) -> tuple[bytes, ...]:

@@ -191,7 +191,8 @@ def explain_missing_end(file: BinaryIO, head_end: int, header: Header) -> str:
 def find_segments(file: BinaryIO, head_end: int, header: Header) -> tuple[SegmentIndex, int]:
     """Index of what is left of a file whose own index cannot be found through its footer, and its end.
 
-    The end is that of the last whole segment, or where the first one would begin.
+    The end is that of the last whole segment, or where the first one would begin; of the file, where an index
+    was found.
 
     An index that is whole is believed, so that damaged segments keep their place. Otherwise whole
     segments are listed, and lost ones between them, with length 0, as far as numbers tell; how much is
@@ -207,7 +208,7 @@ def find_segments(file: BinaryIO, head_end: int, header: Header) -> tuple[Segmen
         if section.entry is None:
             index = scanner.index_of(section, head_end)
             if index is not None:
-                return index, section.end
+                return index, scanner.size  # it lists all segments that there were
             continue
         missing = section.first_frame - frames
         # A number alone must not make a file long.

@@ -47,9 +47,10 @@ class ItkStream:
         """When they end, in a file with frame times."""
         self.size_bytes = 0
         """Bytes read so far."""
-        self.cut: Segment | None = None
-        """What had arrived of the segment in which the stream ended, without its times and sound."""
+        self.cut: StreamedSegment | None = None
+        """What had arrived of the segment in which the stream ended, without its sound."""
         self._file = PatientInput(file)
+        self._ended = False
         self._arrived = bytearray()
         """What was read last, also where there was to be more."""
         self._entries = bytearray()
@@ -128,11 +129,12 @@ class ItkStream:
             self._number, counts.frames, counts.tokens, payload[start:middle], payload[middle:],
             counts.trim_start, counts.trim_end, counts.lost,
         )  # fmt: skip
+        durations: list[int] = []
         try:
             durations, time_length = self._times(counts.frames)
             packets, audio_length = self._audio()
         except InputError:
-            self.cut = segment
+            self._note_cut(segment, durations)
             raise
         self._enter(
             IndexEntry(
@@ -145,6 +147,11 @@ class ItkStream:
             )
         )
         return StreamedSegment(segment, durations, packets)
+
+    def _note_cut(self, segment: Segment | None, durations: list[int]) -> None:
+        """Keep what there is of a segment, if it is the stream's end that cuts it and no damage."""
+        if self._ended and segment is not None:
+            self.cut = StreamedSegment(segment, durations, [])
 
     def _enter(self, entry: IndexEntry) -> None:
         """Note what the index must say of a segment."""
@@ -219,7 +226,9 @@ class ItkStream:
         except InputError:
             if frame.kind == layout.SEGM:
                 arrived = bytes(self._arrived)
-                self.cut = segment_cut_short(arrived, frame.length, self.header, self._number, self.frames)
+                self._note_cut(
+                    segment_cut_short(arrived, frame.length, self.header, self._number, self.frames), []
+                )
             raise
         if not frame.holds(payload):
             raise self._broken("checksum differs")
@@ -243,6 +252,7 @@ class ItkStream:
                     f"cannot be read ({error.strerror})", "check where it comes from"
                 ) from error
             if not part:
+                self._ended = True
                 raise self._cut_off(what)
             arrived += part
             self.size_bytes += len(part)

@@ -31,7 +31,7 @@ from infotok_cli.evaluate.plots import check_plot
 from infotok_cli.evaluate.quality import Quality, QualityMeter, check_metrics
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.reader import open_video
-from infotok_cli.video.segments import read_segments
+from infotok_cli.video.segments import joined, read_segments
 from infotok_cli.video.video_info import Frame
 
 CHUNK_FRAMES = 32
@@ -103,12 +103,15 @@ def _compare(
     metrics: Sequence[str],
     decoded: Path,
 ) -> tuple[Quality, list[float]]:
-    """Quality of segments of `length` frames against the source's, and its PSNR frame by frame."""
+    """Quality of segments of `length` frames against the source's, and its PSNR frame by frame.
+
+    shown: in parts that end where segments do, or more often.
+    """
     with open_video(source) as video:
         height, width = video.info.height, video.info.width
         with QualityMeter(height, width, length, metrics) as meter:
             for wanted in read_segments(video.frames(None, end), length):
-                found = next(shown, None)
+                found = joined(shown, len(wanted))
                 if found is None or found[: len(wanted)].shape != wanted.shape:
                     raise InputError(
                         f"has frames of another size than {source}, or fewer of them",

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from infotok_cli.codec.decode_segments import decoded_segments
 from infotok_cli.codec.encode import encode_file
 from infotok_cli.codec.options import EncodeOptions
@@ -24,7 +22,7 @@ from infotok_cli.metrics import bits_per_pixel
 from infotok_cli.model.engine import Engine
 from infotok_cli.video.encoders import library_versions
 from infotok_cli.video.reader import FileReader, open_video
-from infotok_cli.video.segments import read_segments
+from infotok_cli.video.segments import joined, read_segments
 from infotok_cli.video.video_info import Frame, scaled_size
 
 
@@ -149,7 +147,7 @@ def _compare(
     with QualityMeter(height, width, segment_frames, metrics) as meter:
         for source in read_segments(_frames(video, options), segment_frames):
             began = time.perf_counter()
-            shown = _joined(decoded, len(source))
+            shown = joined(decoded, len(source))
             seconds += time.perf_counter() - began
             if shown is None or shown.shape != source.shape:
                 raise InputError(
@@ -165,11 +163,3 @@ def _compare(
                 where=str(video.info.path),
             )
         return meter.result(), seconds
-
-
-def _joined(parts: Iterator[Frame], count: int) -> Frame | None:
-    """The next `count` frames, or fewer at the end; None when there are none."""
-    taken: list[Frame] = []
-    while sum(map(len, taken)) < count and (part := next(parts, None)) is not None:
-        taken.append(part)
-    return np.concatenate(taken) if taken else None

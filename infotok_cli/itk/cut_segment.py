@@ -12,6 +12,7 @@ from infotok_cli.container.layout import Segment
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.scan import nominal_ticks
 from infotok_cli.container.stream import ItkStream, StreamedSegment
+from infotok_cli.container.tracks import spread_evenly
 from infotok_cli.entropy.token_net import TokenNet
 from infotok_cli.errors import InputError
 from infotok_cli.itk.tokens import Stored, first_ids, unpack_keep_map
@@ -37,10 +38,12 @@ def segments_and_cut(stream: ItkStream, net: TokenNet | None) -> Iterator[Stream
     try:
         yield from stream.segments()
     except InputError:
-        cut = None if stream.cut is None else _whole_steps(stream, stream.cut, net)
-        if cut is not None:
-            frame_ticks = [nominal_ticks(1, stream.header)] * cut.frames if stream.header.has_times else []
-            yield StreamedSegment(cut, frame_ticks, [])
+        cut = None if stream.cut is None else _whole_steps(stream, stream.cut.segment, net)
+        if stream.cut is not None and cut is not None:
+            durations = stream.cut.durations
+            if stream.header.has_times and not durations:
+                durations = spread_evenly(nominal_ticks(cut.counts.shown, stream.header), cut.counts)
+            yield StreamedSegment(cut, durations, [])
         raise
 
 

@@ -1,6 +1,6 @@
 """Cutting, joining and repairing .itk files: whole segments are copied, no token is touched, no model runs.
 
-A segment can only be decoded as a whole, so one that a cut goes through is kept whole, and the file says
+One checksum and one code cover a segment, so one that a cut goes through is kept whole, and the file says
 how many of its frames are not shown. Sections of types that are not known here are left out, and a note
 says so: nobody can tell here whether they would still be true.
 """

@@ -199,10 +199,13 @@ def _facts(path: Source, reader: ItkReader) -> FileReport:
     tokens, map_bytes, token_bytes = (
         int(index.column(name).sum()) for name in ("tokens", "map_bytes", "token_bytes")
     )
+    if reader.cut is not None and reader.cut.number < len(index):
+        token_bytes -= reader.cut.missing_bytes
     lost = (index.column("flags") & LOST_FLAG).astype(np.bool_)
     times, audio = int(index.column("time_length").sum()), int(index.column("audio_length").sum())
     last = index[len(index) - 1]
-    index_bytes = reader.size_bytes - (last.offset + last.total_length)
+    # Where a segment was cut short, its end lies behind that of the file.
+    index_bytes = max(0, reader.size_bytes - (last.offset + last.total_length))
     return FileReport(
         path=str(path),
         format_version=header.format_version,

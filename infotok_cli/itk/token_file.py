@@ -18,7 +18,7 @@ from infotok_cli.container.header import Header
 from infotok_cli.container.index import SegmentIndex
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.entropy.token_net import TokenNet
-from infotok_cli.errors import OutputError
+from infotok_cli.errors import InputError, OutputError
 from infotok_cli.files import write_all
 from infotok_cli.itk.edit import cut_file
 from infotok_cli.itk.find_weights import token_net_for
@@ -85,6 +85,9 @@ class TokenFile:
         self._net: TokenNet | None = None
         self._net_is_known = False
         self._reader = ItkReader(source, recover=recover)
+        if not len(self._reader.index):
+            self._reader.close()
+            raise InputError("has no whole segment left", way_out="copy it again", where=self._reader.name)
 
     @classmethod
     def of_spool(cls, stream: BinaryIO, *, model: PathName | None = None) -> Self:

@@ -5,11 +5,9 @@ Only without gradients, on CPUs and with torch's kernels; elsewhere the whole gr
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import torch
-from torch import Tensor
 
 from infotok_kernels import selected_backend
 
@@ -34,23 +32,3 @@ def row_bands(size: Size, device: torch.device, *, unit: int = 1, first: int = 0
     # The runs after `first` rows begin at multiples of `height`; the first of them is joined to these rows.
     edges = [0, *range(first + height, rows, height), rows]
     return [slice(*pair) for pair in pairwise(edges)]
-
-
-def by_bands(work: Callable[[slice], Tensor], bands: list[slice]) -> Tensor:
-    """What `work` makes of each of the `bands`, put together along the third axis.
-
-    It makes the same number of rows of each row of the grid.
-    """
-    if len(bands) == 1:
-        return work(bands[0])
-    whole: Tensor | None = None
-    for band in bands:
-        part = work(band)
-        scale = part.shape[2] // (band.stop - band.start)
-        if whole is None:
-            shape = list(part.shape)
-            shape[2] = scale * bands[-1].stop
-            whole = part.new_empty(shape)
-        whole[:, :, scale * band.start : scale * band.stop] = part
-    assert whole is not None
-    return whole

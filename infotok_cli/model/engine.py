@@ -329,6 +329,22 @@ class Engine:
         kind = ("encode", segments[0][0].shape, refine)
         return self._start(kind, segments[0][1].size, start, segments)
 
+    def start_tokens(
+        self, segments: Sequence[tuple[Video, Keep]], refine: int = 0
+    ) -> Callable[[], list[Ids]]:
+        """As `start_encode`, for the ids alone: no picture is fetched, and none made of the last step."""
+        shape = segments[0][0].shape
+
+        def start(some: Sequence[tuple[Video, Keep]]) -> Callable[[], list[Ids]]:
+            keeps = [keep for _, keep in some]
+            with torch.no_grad() if refine else torch.inference_mode(), self.runtime.autocast():
+                video = self._video([frames for frames, _ in some])
+                ids = self._model.tokens(video, upload(keeps, self.runtime.device), refine)
+            fetch = download(ids)
+            return lambda: [whole[keep].astype(np.uint16) for whole, keep in zip(fetch(), keeps, strict=True)]
+
+        return self._start(("tokens", shape, refine), segments[0][1].size, start, segments)
+
     def decode(self, ids: Ids, keep: Keep, frames: int, height: int, width: int) -> Video:
         """Frames `[frames, height, width, 3]` of one segment from the ids of its kept positions."""
         return self.start_decode([(ids, keep)], frames, height, width)()[0]

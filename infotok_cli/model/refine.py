@@ -37,7 +37,7 @@ def refine_codes(
 ) -> Tensor:
     """Codes on the quantizer's levels whose picture is, up to rounding, no worse than that of `codes`.
 
-    show: gives the picture `[B, 4, 8h, 8w, 3]` of codes. source: the like, what it should show. codes:
+    show: gives the picture `[B, T, H, W, 3]` of codes, without padding. source: what it should show. codes:
     `[B, h, w, C]` on the levels. keep: bool `[B, h, w]`; codes elsewhere do not count. moves: costs one more
     forward and backward pass of `show` than that. Good means the mean over frames of log squared error,
     which is PSNR up to scale.

@@ -135,6 +135,10 @@ class Tokenizer(nn.Module):
         log_error: Tensor = self.head(pad_video(video, PATCH))
         return log_error
 
+    def tokens(self, video: Tensor, keep: Tensor, refine: int = 0) -> Tensor:
+        """The ids of `encode` alone, without the picture of the last step."""
+        return torch.stack(self._steps(video, keep, refine, last_picture=False)[0], dim=1)
+
     def encode(self, video: Tensor, keep: Tensor, refine: int = 0) -> tuple[Tensor, Tensor]:
         """Run the loop over `video` `[B, T, H, W, 3]` in [-1, 1] for a keep map, bool `[B, t, h, w]`.
 
@@ -143,25 +147,40 @@ class Tokenizer(nn.Module):
         Returns ids `[B, t, h, w]` int64 (meaningless where nothing is kept) and what is shown,
         `[B, 4t, 8h, 8w, 3]`, about [-1, 1], not clamped.
         """
+        ids, shown = self._steps(video, keep, refine, last_picture=True)
+        return torch.stack(ids, dim=1), torch.cat(shown, dim=1)
+
+    def _steps(
+        self, video: Tensor, keep: Tensor, refine: int, *, last_picture: bool
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Ids and pictures of each step of the loop."""
         steps = torch.split(pad_video(video, PATCH), PATCH[0], dim=1)
         ranks, counts = kept_places(keep)
-        memory, all_ids, shown = None, [], []
+        memory: Memory | None = None
+        all_ids: list[Tensor] = []
+        shown: list[Tensor] = []
         for t, source in enumerate(steps):
             context = self.context(memory, keep[:, t])
             place = (keep[:, t], ranks[:, t], counts[:, t])
             codes, ids = self.compress(source, context, *place[1:])
             if refine:
+                # By what is shown alone: padding does not count.
+                real = video[:, t * PATCH[0] : (t + 1) * PATCH[0]]
+                _, frames, height, width, _ = real.shape
                 codes = refine_codes(
-                    lambda codes: self.show(codes, context, *place)[0],  # noqa: B023
-                    source, codes, keep[:, t], levels=self.config.levels, moves=refine,
+                    lambda codes: self.show(codes, context, *place)[0][:, :frames, :height, :width],  # noqa: B023
+                    real, codes, keep[:, t], levels=self.config.levels, moves=refine,
                 )  # fmt: skip
                 ids = codes_to_ids(codes, self.config.levels)
+            if not last_picture and t == len(steps) - 1:
+                all_ids.append(ids)
+                break
             picture, memory = self.show(codes, context, *place)
             if (t + 1) % GRADIENT_STEPS == 0:
                 memory = memory.cut_off()
             all_ids.append(ids)
             shown.append(picture)
-        return torch.stack(all_ids, dim=1), torch.cat(shown, dim=1)
+        return all_ids, shown
 
     def decode(self, ids: Tensor, keep: Tensor) -> Tensor:
         """What a segment's tokens show, `[B, 4t, 8h, 8w, 3]`, not clamped; arguments as in `decode_steps`."""

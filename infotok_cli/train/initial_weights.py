@@ -61,9 +61,10 @@ def start_from_principal_axes(model: Tokenizer, clips: Tensor) -> None:
     scale = scale / (powers * scale.square()).mean().sqrt()
     model.residual_in.weight.copy_(axes.T * scale[:, None])
     model.patch_out.weight.copy_(widened(axes / scale, model.config.overlap))
-    spread, at_first = (part @ axes[:, :channels] for part in (residuals, starts))
-    model.first_gain.copy_((at_first.std(0) / spread.std(0)).log())
-    reach = 2.0 * spread.std(0) * scale[:channels]
+    # Clips of stills have no residuals.
+    spread, at_first = ((part @ axes[:, :channels]).std(0).clamp_min(1e-3) for part in (residuals, starts))
+    model.first_gain.copy_((at_first / spread).log())
+    reach = 2.0 * spread * scale[:channels]
     for tensor in (
         model.residual_in.bias, model.patch_out.bias,
         model.to_code.weight, model.to_code.bias, model.code_in.weight, model.code_in.bias,

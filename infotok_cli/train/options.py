@@ -42,7 +42,7 @@ class TrainOptions:
     minutes: float | None = None
     """In all; the run ends by `steps` or by time, whichever comes first."""
     batch: int = 8
-    """Clips per batch and process, at least 2: half of them train at full rate, half with tokens dropped."""
+    """Clips per batch and process, at least 2: a quarter of them trains at rate 1, the others below."""
     accumulate: int = 1
     """Batches per step and process whose gradients are averaged."""
     crops: tuple[CropShape, ...] = (DEFAULT_CROP,)

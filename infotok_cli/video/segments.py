@@ -107,3 +107,11 @@ def _check_size(number: int, frame: Frame, before: Frame) -> None:
             f"{before.shape[1]}x{before.shape[0]}, but a video must keep one size",
             way_out="cut it with `start_seconds` and `end_seconds`",
         )
+
+
+def joined(parts: Iterator[Frame], count: int) -> Frame | None:
+    """The next `count` frames of parts `[T, H, W, 3]`, more if a part ends later; None at the end."""
+    taken: list[Frame] = []
+    while sum(map(len, taken)) < count and (part := next(parts, None)) is not None:
+        taken.append(part)
+    return np.concatenate(taken) if taken else None

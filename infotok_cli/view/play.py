@@ -71,27 +71,34 @@ class Pace:
     """Numbers of their segments."""
     took_seconds: float = 0.0
     """What decoding a segment is expected to take."""
-    _began: float | None = None
+    _spent_seconds: float = 0.0
+    """Decoding so far of the segment that `late` was asked about last."""
+    _is_decoding: bool = False
+    """Whether that one is decoded at all."""
 
     def late(self, number: int) -> bool:
         """Whether to pass over segment `number`; asked before each segment, in order."""
+        if self._is_decoding and self._spent_seconds:
+            took = self._spent_seconds
+            self.took_seconds = (self.took_seconds + took) / 2 if self.took_seconds else took
+        self._spent_seconds = 0.0
         start, end = self.reader.time_range_seconds(number)
         if self.clock.is_running and self.clock.at + self.took_seconds > (start + end) / 2:
             first, last = self.reader.index.starts[number : number + 2].tolist()
             self.passed.add(number)
             self.dropped += min(last, self.wanted.stop) - max(first, self.wanted.start)
+            self._is_decoding = False
             return True
-        self._began = time.monotonic()
+        self._is_decoding = True
         return False
 
     def timed(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         """The chunks, with a look at how long segments take: the mean of the last one and those before."""
+        began = time.monotonic()
         for chunk in chunks:
-            if self._began is not None:
-                took = time.monotonic() - self._began
-                self.took_seconds = (self.took_seconds + took) / 2 if self.took_seconds else took
-                self._began = None
+            self._spent_seconds += time.monotonic() - began
             yield chunk
+            began = time.monotonic()
 
     def is_passed(self, frame: int) -> bool:
         """Whether a good frame stands for this one."""

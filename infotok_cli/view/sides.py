@@ -19,6 +19,7 @@ from infotok_cli.errors import UsageError
 from infotok_cli.evaluate.quality import Quality, QualityMeter
 from infotok_cli.itk.report import FileReport, report_file
 from infotok_cli.model.engine import Engine
+from infotok_cli.video.segments import joined
 from infotok_cli.video.video_info import Frame
 from infotok_cli.view.report_source import source_frames
 from infotok_cli.view.same_clip import check_same_clip, check_same_model, longer_source
@@ -153,7 +154,8 @@ def _decoded(
         QualityMeter(header.height, header.width, header.segment_frames) as meter,
         ahead(decoded_segments(reader, engine, total)) as parts,
     ):
-        for part in parts:
+        segments = iter(parts)
+        while (part := joined(segments, header.segment_frames)) is not None:
             meter.add(_taken(source, len(part)), part)
             if done <= number < done + len(part):
                 picture = part[number - done].copy()

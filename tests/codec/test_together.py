@@ -259,7 +259,7 @@ def test_what_comes_before_damage_is_shown_before_it_is_told(
             next(pieces)
 
 
-@pytest.mark.parametrize("name", ["predict", "encode"])
+@pytest.mark.parametrize("name", ["predict", "tokens"])
 def test_batches_are_halved_where_memory_is_short(
     name: str, clip: Path, engine: MadeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

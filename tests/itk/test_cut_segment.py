@@ -13,6 +13,8 @@ from infotok_cli.errors import InputError
 from infotok_cli.itk.cut_segment import segments_and_cut, show_cut_segment
 from infotok_cli.itk.edit import repair_file
 from infotok_cli.itk.keep_maps import noted_damage
+from infotok_cli.itk.report import stats_of
+from infotok_cli.itk.token_file import TokenFile
 from infotok_cli.itk.tokens import Tokens, unpack_tokens
 from make_itk import Plan, itk_bytes, itk_header
 
@@ -89,6 +91,65 @@ def test_a_changed_byte_in_a_stream_is_not_taken_for_its_end() -> None:
     data = bytearray(WHOLE)
     data[at] ^= 1
     segments = segments_and_cut(ItkStream(io.BytesIO(data), "pipe"), None)
+    assert next(segments).segment.number == 0
+    with pytest.raises(InputError, match="checksum differs"):
+        next(segments)
+
+
+def test_a_report_counts_what_is_there() -> None:
+    data = cut_at(2, POSITIONS)
+    with ItkReader(data, recover=True) as reader:
+        show_cut_segment(reader, None)
+        sizes = stats_of("cut.itk", reader).file.bytes
+    assert min(sizes.header, sizes.map, sizes.tokens, sizes.index) >= 0
+    assert sizes.header + sizes.map + sizes.tokens + sizes.index == len(data)
+
+
+def test_an_api_file_needs_a_whole_segment() -> None:
+    with pytest.raises(InputError, match="has no whole segment left"):
+        TokenFile(cut_at(0, POSITIONS), recover=True)
+
+
+def test_an_index_that_is_whole_ends_the_search() -> None:
+    """Also where something that looks like a segment follows."""
+    with ItkReader(WHOLE) as reader:
+        index_at = reader.index[2].offset + reader.index[2].length
+        start = reader.index[2].offset
+    shown = 8 + 3 + 7
+    like = bytearray(WHOLE[start : index_at - 1])
+    like[12:16] = shown.to_bytes(4, "little")
+    footer = 28
+    data = WHOLE[:-footer] + bytes(like)
+    with ItkReader(data, recover=True) as reader:
+        show_cut_segment(reader, None)
+        assert reader.total_frames == shown
+
+
+def test_times_of_a_cut_segment_are_spread_evenly_in_a_stream_as_in_a_file() -> None:
+    header = itk_header(has_times=True)
+    whole = itk_bytes(PLANS, header)
+    with ItkReader(whole) as reader:
+        entry = reader.index[2]
+        in_last_id, times_at = entry.offset + entry.length - 1, entry.offset + entry.length
+    for end in (in_last_id, times_at, times_at + entry.time_length - 1):
+        with ItkReader(whole[:end], recover=True) as reader:
+            show_cut_segment(reader, None)
+            expected = reader.times_at_any_rate(2)
+            frames = reader.index[2].counts.shown
+        segments = segments_and_cut(ItkStream(io.BytesIO(whole[:end]), "pipe"), None)
+        *_, last = (next(segments) for _ in range(3))
+        assert last.segment.counts.shown == frames
+        assert list(last.durations) == expected
+        with pytest.raises(InputError, match="truncated"):
+            next(segments)
+
+
+def test_damaged_times_of_a_stream_are_not_its_end() -> None:
+    whole = bytearray(itk_bytes(PLANS, itk_header(has_times=True)))
+    with ItkReader(bytes(whole)) as reader:
+        entry = reader.index[1]
+    whole[entry.offset + entry.length + entry.time_length - 1] ^= 1
+    segments = segments_and_cut(ItkStream(io.BytesIO(whole), "pipe"), None)
     assert next(segments).segment.number == 0
     with pytest.raises(InputError, match="checksum differs"):
         next(segments)

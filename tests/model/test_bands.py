@@ -7,7 +7,7 @@ import torch
 
 from infotok_cli.config import ModelConfig
 from infotok_cli.model import bands
-from infotok_cli.model.bands import by_bands, row_bands
+from infotok_cli.model.bands import row_bands
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_kernels import window_attention
 
@@ -57,13 +57,6 @@ def test_small_grids_gradients_and_devices_take_one_band(monkeypatch: pytest.Mon
         assert row_bands((1, 1, 20, 10), CPU) == [slice(0, 20)]
         assert row_bands(size, torch.device("meta")) == [slice(0, 50)]
         assert len(row_bands(size, CPU)) == 5
-
-
-def test_parts_are_put_together_at_their_scale() -> None:
-    whole = torch.arange(24.0).reshape(1, 1, 12, 2)
-    parts = [slice(0, 2), slice(2, 3)]
-    put = by_bands(lambda band: whole[:, :, 4 * band.start : 4 * band.stop], parts)
-    assert torch.equal(put, whole)
 
 
 def test_windows_of_rows_may_be_shifted_on_their_own() -> None:

@@ -88,7 +88,7 @@ def test_a_segment_may_have_any_size(engine: Engine, shape: tuple[int, int, int]
     assert refined.ids.shape == plain.ids.shape
     assert refined.shown.shape == frames.shape
     before, after = (_mean_log_error(_shown(engine, coded, keep), frames) for coded in (plain, refined))
-    assert after <= before + (0.1 if shape == (1, 1, 1) else 1e-3)
+    assert after <= before + 1e-3
 
 
 def test_segments_refined_together_are_what_each_alone_is(engine: Engine) -> None:

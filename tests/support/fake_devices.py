@@ -41,12 +41,12 @@ class FakeDevices:
         loader = ModelLoader(weights=self.weights, deterministic=self.batch_segments is None)
         engine = loader(replace(seat, device="cpu"))
         engine.runtime = replace(engine.runtime, batch_segments=self.batch_segments)
-        analyze_all = engine.analyze_all
+        predicted_errors = engine.predicted_errors
 
         def deadly(segments: Sequence[Any]) -> Any:
             if any(len(frames) == self.deadly_frames for frames in segments):
                 os.kill(os.getpid(), signal.SIGKILL)
-            return analyze_all(segments)
+            return predicted_errors(segments)
 
-        engine.analyze_all = deadly  # type: ignore[method-assign]
+        engine.predicted_errors = deadly  # type: ignore[method-assign]
         return engine

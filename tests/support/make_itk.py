@@ -65,6 +65,7 @@ def itk_bytes(plans: Sequence[Plan], header: Header, seed: int = 0, tags: Tags =
             trim_start=plan.trim_start,
             trim_end=plan.trim_end,
             lost=plan.lost,
+            durations=range(3000, 3000 + plan.frames) if header.has_times else (),
         )
     writer.finish()
     return stream.getvalue()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -100,14 +100,16 @@ def test_time_taken_is_a_running_mean(folder: Path) -> None:
         def chunks() -> Any:
             for number, seconds in enumerate((0.1, 0.3)):
                 assert not pace.late(number)
-                time.sleep(seconds)
+                time.sleep(seconds / 2)
                 yield Chunk(np.zeros((4, 2, 2, 3), np.uint8), None, [])
+                time.sleep(seconds / 2)
                 yield Chunk(None, None, [])
 
         taken = [pace.took_seconds for _ in pace.timed(chunks())]
-    assert taken[0] == taken[1] >= 0.1
-    assert taken[2] == taken[3] >= 0.2
-    assert taken[2] > taken[0]
+        assert taken[0] == taken[1] == 0
+        assert 0.1 <= taken[2] == taken[3] < 0.2
+        assert not pace.late(2)
+        assert 0.2 <= pace.took_seconds < 0.3
 
 
 @pytest.fixture
@@ -124,14 +126,15 @@ def recorder(tmp_path: Path) -> tuple[Player, Path]:
 def slow(engine: Engine, seconds: float, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Have each segment take so much longer; returns a list that gets an entry for each."""
     decoded: list[int] = []
-    plain = engine.start_reconstruct
+    plain = engine.decode_steps
 
-    def start(segments: Any, *size: int) -> Callable[[], Any]:
-        time.sleep(seconds)
-        decoded.append(len(segments))
-        return plain(segments, *size)
+    def steps(ids: Any, keep: Any, *size: int) -> Iterator[Any]:
+        decoded.append(1)
+        for frames in plain(ids, keep, *size):
+            time.sleep(seconds / len(keep))
+            yield frames
 
-    monkeypatch.setattr(engine, "start_reconstruct", start)
+    monkeypatch.setattr(engine, "decode_steps", steps)
     return decoded
 
 
@@ -151,7 +154,7 @@ def test_a_slow_decoder_keeps_time(
     with open_video(recorder[1]) as video:
         frames = list(video.frames())
     assert len(frames) == 40
-    still = [bool(np.abs(a.astype(int) - b).mean() < 1) for a, b in pairwise(frames)]
+    still = [bool(np.abs(a.astype(int) - b).mean() < 2) for a, b in pairwise(frames)]
     assert sum(still) >= played.dropped - len(decoded)
 
 
