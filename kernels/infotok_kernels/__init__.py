@@ -7,7 +7,7 @@ README with the maths. Triton is imported when it is first chosen.
 
 from infotok_kernels.backend import BackendError, select_backend, selected_backend, why_not_triton
 from infotok_kernels.error_map import error_map
-from infotok_kernels.fsq import fsq_decode, fsq_encode
+from infotok_kernels.fsq import fsq_encode
 from infotok_kernels.fsq.reference import codes_to_ids, ids_to_codes, nearest_codes
 from infotok_kernels.window_attention import window_attention
 
@@ -15,7 +15,6 @@ __all__ = [
     "BackendError",
     "codes_to_ids",
     "error_map",
-    "fsq_decode",
     "fsq_encode",
     "ids_to_codes",
     "nearest_codes",

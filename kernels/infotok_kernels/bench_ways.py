@@ -19,7 +19,7 @@ from torch import Tensor
 
 from infotok_kernels.cases import AttentionCase, ErrorMapCase, FsqCase
 from infotok_kernels.error_map import error_map
-from infotok_kernels.fsq import fsq_decode, fsq_encode
+from infotok_kernels.fsq import fsq_encode
 from infotok_kernels.window_attention import window_attention
 from infotok_kernels.window_attention.reference import EPSILON, rope_table
 
@@ -232,37 +232,29 @@ def sweep_ways(case: AttentionCase) -> Iterator[tuple[str, Run]]:
 
 
 def fsq_work(case: FsqCase) -> Iterator[Work]:
-    """Encode and decode, forward."""
+    """Encode, forward."""
     channels = len(case.levels)
     hidden = torch.randn((case.rows, case.width), device="cuda").to(case.dtype)
     weight = torch.randn((channels, case.width), device="cuda") * case.width**-0.5
     bias = torch.randn(channels, device="cuda") * 0.1
-    back, offset = weight.T.contiguous().to(case.dtype), torch.randn(case.width, device="cuda").to(case.dtype)
     gain = None
     if case.gain is not None:
         gain = (torch.rand((case.rows, channels), device="cuda") + 0.5).to(case.gain)
-    _, ids = fsq_encode(hidden, weight, bias, case.levels, gain, backend="reference")
 
     def encode(backend: Any) -> Run:
         return lambda: fsq_encode(hidden, weight, bias, case.levels, gain, backend=backend)
-
-    def decode(backend: Any) -> Run:
-        return lambda: fsq_decode(ids, back, offset, case.levels, gain, backend=backend)
 
     operations = 2 * case.rows * case.width * channels
     vectors = hidden.numel() * hidden.element_size()
     if gain is not None:
         vectors += gain.numel() * gain.element_size()
-    for name, make, moved in (
-        ("fsq encode", encode, vectors + case.rows * (4 * channels + 8)),
-        ("fsq decode", decode, vectors + case.rows * 8),
-    ):
-        ways = {
-            "triton": make("triton"),
-            "eager": make("reference"),
-            "compiled": torch.compile(make("reference"), dynamic=False),
-        }
-        yield Work(name, case.name, moved, operations, {key: _no_grad(way) for key, way in ways.items()})
+    moved = vectors + case.rows * (4 * channels + 8)
+    ways = {
+        "triton": encode("triton"),
+        "eager": encode("reference"),
+        "compiled": torch.compile(encode("reference"), dynamic=False),
+    }
+    yield Work("fsq encode", case.name, moved, operations, {key: _no_grad(way) for key, way in ways.items()})
 
 
 def error_map_work(case: ErrorMapCase) -> Iterator[Work]:

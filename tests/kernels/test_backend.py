@@ -11,7 +11,6 @@ from infotok_kernels import (
     BackendError,
     backend,
     error_map,
-    fsq_decode,
     fsq_encode,
     select_backend,
     selected_backend,
@@ -62,7 +61,6 @@ def test_triton_on_a_cpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for call in (
         lambda: window_attention(torch.zeros(1, 1, 1, 1, 3, 1, 32), ones, ones, backend="triton"),
         lambda: fsq_encode(ones[None], ones[None], ones[:1], (8,), backend="triton"),
-        lambda: fsq_decode(torch.zeros(1).long(), ones[:, None], ones, (8,), backend="triton"),
         lambda: error_map(frame, frame, backend="triton"),
     ):
         with pytest.raises(ValueError, match=r"triton cannot run \(it needs a CUDA device"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parent.parent / "support" / "compile_kernels.py"
-KERNELS = 15
+KERNELS = 13
 
 
 @pytest.mark.slow

@@ -9,17 +9,10 @@ import torch
 
 pytest.importorskip("triton", reason="triton exists for Linux only")
 
-from infotok_kernels import error_map, fsq_decode, fsq_encode, window_attention
+from infotok_kernels import error_map, fsq_encode, window_attention
 from infotok_kernels.backend import interpreted
 from infotok_kernels.cases import ATTENTION, ERROR_MAP, FSQ, LEVELS, AttentionCase, ErrorMapCase, FsqCase
-from kernel_checks import (
-    attention_inputs,
-    check_attention,
-    check_boundaries,
-    check_error_map,
-    check_fsq,
-    relative_error,
-)
+from kernel_checks import attention_inputs, check_attention, check_boundaries, check_error_map, check_fsq
 
 
 @pytest.fixture(autouse=True)
@@ -48,23 +41,14 @@ def test_error_map(case: ErrorMapCase) -> None:
 
 
 @pytest.mark.parametrize("scaled", [False, True], ids=["no-gain", "gain"])
-def test_autocast_sets_the_dtype_of_what_fsq_decodes(scaled: bool) -> None:
-    """And nothing of encoding."""
-    hidden, ids = torch.randn(7, 8), torch.randint(64000, (7,))
-    forth, back = torch.randn(6, 8), torch.randn(8, 6, requires_grad=True)
-    gain = (torch.rand(7, 6) + 0.5).requires_grad_() if scaled else None
-    outside = fsq_encode(hidden, forth, torch.zeros(6), LEVELS, gain, backend="triton")
-    results = {}
+def test_autocast_changes_no_ids(scaled: bool) -> None:
+    hidden, weight = torch.randn(7, 8), torch.randn(6, 8)
+    gain = torch.rand(7, 6) + 0.5 if scaled else None
+    outside = fsq_encode(hidden, weight, torch.zeros(6), LEVELS, gain, backend="triton")
     for backend in ("triton", "reference"):
         with torch.autocast("cpu", torch.bfloat16):
-            inside = fsq_encode(hidden, forth, torch.zeros(6), LEVELS, gain, backend=backend)
-            shown = fsq_decode(ids, back, torch.zeros(8), LEVELS, gain, backend=backend)
-        assert shown.dtype == torch.bfloat16
+            inside = fsq_encode(hidden, weight, torch.zeros(6), LEVELS, gain, backend=backend)
         assert all(torch.equal(one, other) for one, other in zip(inside, outside, strict=True))
-        wanting = (back,) if gain is None else (back, gain)
-        results[backend] = (shown, *torch.autograd.grad(shown.float().square().sum(), wanting))
-    for one, other in zip(results["triton"], results["reference"], strict=True):
-        assert relative_error(one, other.detach()) < 2e-2
 
 
 def test_views_and_half_precision_norms_are_taken() -> None:
@@ -91,7 +75,6 @@ def test_nothing_to_do() -> None:
     )
     codes, ids = fsq_encode(torch.zeros(0, 8), torch.zeros(6, 8), torch.zeros(6), LEVELS, backend="triton")
     assert (codes.shape, ids.shape) == ((0, 6), (0,))
-    assert fsq_decode(ids, torch.zeros(8, 6), torch.zeros(8), LEVELS, backend="triton").shape == (0, 8)
     assert error_map(torch.zeros(0, 4, 8, 8, 3), torch.zeros(0, 4, 8, 8, 3), backend="triton").shape == (
         0,
         1,
@@ -126,10 +109,8 @@ def test_operators_keep_torch_s_rules() -> None:
     torch.library.opcheck(operators.window_attention, (qkv, query_norm, key_norm, 8, 4))
     hidden, weight = torch.randn(5, 8, requires_grad=True), torch.randn(6, 8, requires_grad=True)
     gain = (torch.rand(5, 6) + 0.5).requires_grad_()
-    back, ids = torch.randn(8, 6, requires_grad=True), torch.arange(5)
     for given in (None, gain):
         torch.library.opcheck(operators.fsq_encode, (hidden, weight, torch.randn(6), given, LEVELS, True))
-        torch.library.opcheck(operators.fsq_decode, (ids, back, torch.randn(8), given, LEVELS, torch.float32))
     pixels = torch.rand(2, 1, 4, 8, 9, 3)
     torch.library.opcheck(operators.error_map, (pixels[0], pixels[1], 4, 8, 8))
 

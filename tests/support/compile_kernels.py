@@ -14,7 +14,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from infotok_kernels.error_map.kernels import error_map_kernel
-from infotok_kernels.fsq.kernels import decode_kernel, encode_kernel
+from infotok_kernels.fsq.kernels import encode_kernel
 from infotok_kernels.window_attention.fused import Blocks, backward_blocks, forward_blocks
 from infotok_kernels.window_attention.kernels import (
     backward_key_kernel,
@@ -87,9 +87,6 @@ def main() -> None:
         pointers = weights | {"hidden": f"*{dtype}", "gain": "*fp32"}
         build(encode_kernel, pointers, constants, 4, 3)
         build(encode_kernel, pointers, constants | {"gain": None}, 4, 3)
-    pointers = weights | {"out": "*bf16", "gain": "*fp32"}
-    for given in ({}, {"gain": None}):
-        build(decode_kernel, pointers, shape | {"BLOCK_D": 128} | given, 4, 2)
     constants = {
         "PATCH_T": 4, "PATCH_Y": 8, "SPAN": 24, "PADDED_LINES": 32, "PADDED_SPAN": 32, "CELLS": 8,
         "ALIGNED": 8,

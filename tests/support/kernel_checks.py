@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from infotok_kernels import error_map, fsq_decode, fsq_encode, ids_to_codes, window_attention
+from infotok_kernels import error_map, fsq_encode, ids_to_codes, window_attention
 from infotok_kernels.backend import Backend
 from infotok_kernels.cases import (
     ERROR_MAP_TOLERANCE,
@@ -56,7 +56,7 @@ def check_attention(case: AttentionCase, device: str) -> None:
 
 
 def check_fsq(case: FsqCase, device: str) -> None:
-    """Ids, codes, projections back, and all gradients."""
+    """Ids, codes, and all gradients."""
     channels = len(case.levels)
     hidden = torch.randn((case.rows, case.width), device=device)
     weight = torch.randn((channels, case.width), device=device) * case.width**-0.5
@@ -89,24 +89,7 @@ def check_fsq(case: FsqCase, device: str) -> None:
     assert (values.abs() == 1).any(), "the clamp must be met"
     for name, one, other in zip(inputs, found, gradients, strict=True):
         assert one.dtype == inputs[name].dtype
-        assert relative_error(one, other) < allowed.gradient, f"gradient of {name}"
-
-    back = torch.randn((case.width, channels), device=device).to(case.dtype).requires_grad_()
-    offset = torch.randn(case.width, device=device).to(case.dtype).requires_grad_()
-    taken = {"weight": back, "bias": offset}
-    if case.gain is not None:
-        taken["gain"] = inputs["gain"]
-    shown = fsq_decode(ids, **taken, levels=case.levels, backend="triton")
-    assert shown.dtype == case.dtype
-    wide = {name: tensor.detach().double().requires_grad_() for name, tensor in taken.items()}
-    exact = fsq_decode(ids, **wide, levels=case.levels, backend="reference")
-    assert relative_error(shown, exact.detach()) < allowed.forward
-    upstream = torch.randn(shown.shape, device=device).to(case.dtype)
-    found = torch.autograd.grad(shown, list(taken.values()), upstream)
-    gradients = torch.autograd.grad(exact, list(wide.values()), upstream.double())
-    for name, one, other in zip(taken, found, gradients, strict=True):
-        assert one.dtype == taken[name].dtype
-        assert relative_error(one, other) < allowed.gradient, f"gradient of decode's {name}"
+        assert relative_error(one, other) < allowed, f"gradient of {name}"
 
 
 def check_boundaries(device: str) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from infotok_kernels.backend import TRITON_DTYPES, Backend, resolve_backend
-from infotok_kernels.fsq.reference import fsq_decode_reference, fsq_encode_reference
+from infotok_kernels.fsq.reference import fsq_encode_reference
 
 MAX_TRITON_CHANNELS = 16
 
@@ -54,39 +53,6 @@ def fsq_encode(
     from infotok_kernels.fsq.fused import fsq_encode_fused
 
     return fsq_encode_fused(hidden, weight, bias, levels, gain)
-
-
-def fsq_decode(
-    ids: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    levels: Sequence[int],
-    gain: Tensor | None = None,
-    *,
-    backend: Backend | None = None,
-) -> Tensor:
-    """Unpack ids `[...]` to codes and project them: (codes * gain) weight^T + bias, `[..., D]`.
-
-    ids must lie in 0..product(levels)-1; they are not checked. weight: `[D, C]`. bias: `[D]`.
-    gain: `[..., C]`, as given to `fsq_encode`; None for 1.
-    Differentiable in weight, bias and gain. The result has the dtype of weight, under autocast its dtype.
-    Raises ValueError as `fsq_encode` does.
-    """
-    channels = len(levels)
-    if weight.dim() != 2 or weight.shape[1] != channels or bias.shape != weight.shape[:1]:
-        raise ValueError(
-            f"weight {tuple(weight.shape)} and bias {tuple(bias.shape)} do not fit {channels} levels"
-        )
-    if ids.dtype.is_floating_point or ids.dtype.is_complex or ids.dtype == torch.bool:
-        raise ValueError(f"ids are {ids.dtype}, expected integers")
-    _check_gain(gain, (*ids.shape, channels))
-    _check(levels, ids, weight, bias, gain)
-    if resolve_backend(backend, ids.device) == "reference":
-        return fsq_decode_reference(ids, weight, bias, levels, gain)
-    _check_triton(levels, weight, bias, gain)
-    from infotok_kernels.fsq.fused import fsq_decode_fused
-
-    return fsq_decode_fused(ids, weight, bias, levels, gain)
 
 
 def _check_gain(gain: Tensor | None, shape: tuple[int, ...]) -> None:

@@ -15,14 +15,13 @@ import triton
 from torch import Tensor
 
 from infotok_kernels.backend import on_device_of
-from infotok_kernels.fsq.kernels import decode_kernel, encode_kernel
-from infotok_kernels.fsq.reference import ids_to_codes, inward
+from infotok_kernels.fsq.kernels import encode_kernel
+from infotok_kernels.fsq.reference import inward
 
 _PADDED = 16
 """Channels as the kernels see them: matrix products need 16."""
 
 _ENCODE_ROWS, _ENCODE_DEPTH = 64, 64
-_DECODE_ROWS, _DECODE_DEPTH = 64, 128
 
 _PARTS = {torch.bfloat16: 1, torch.float16: 2, torch.float32: 3}
 """bfloat16 numbers that add up to one of the dtype."""
@@ -64,35 +63,12 @@ def encode(
     return codes, ids, values
 
 
-def decode(
-    ids: Tensor, weight: Tensor, bias: Tensor, gain: Tensor | None, levels: Sequence[int], dtype: torch.dtype
-) -> Tensor:
-    """Projected codes `[..., D]` in `dtype`."""
-    out = torch.empty((*ids.shape, weight.shape[0]), dtype=dtype, device=ids.device)
-    if ids.numel():
-        with on_device_of(ids):
-            decode_kernel[(triton.cdiv(ids.numel(), _DECODE_ROWS),)](
-                ids.contiguous(), weight.contiguous(), bias.contiguous(),
-                gain.contiguous() if gain is not None else None,
-                *_digits(tuple(levels), str(ids.device)), out, ids.numel(), weight.shape[0],
-                CHANNELS=len(levels), PADDED=_PADDED, BLOCK=_DECODE_ROWS, BLOCK_D=_DECODE_DEPTH,
-                num_warps=4, num_stages=2,
-            )  # fmt: skip
-    return out
-
-
 _encode_op = torch.library.custom_op(
     "infotok::fsq_encode",
     encode,
     mutates_args=(),
     schema="(Tensor hidden, Tensor weight, Tensor bias, Tensor? gain, int[] levels, bool save) "
     "-> (Tensor, Tensor, Tensor)",
-)
-_decode_op = torch.library.custom_op(
-    "infotok::fsq_decode",
-    decode,
-    mutates_args=(),
-    schema="(Tensor ids, Tensor weight, Tensor bias, Tensor? gain, int[] levels, ScalarType dtype) -> Tensor",
 )
 
 
@@ -103,13 +79,6 @@ def _encode_shapes(
     codes = hidden.new_empty((*hidden.shape[:-1], len(levels)), dtype=torch.float32)
     ids = hidden.new_empty(hidden.shape[:-1], dtype=torch.int64)
     return codes, ids, torch.empty_like(codes) if save else codes.new_empty(0)
-
-
-@_decode_op.register_fake
-def _decode_shapes(
-    ids: Tensor, weight: Tensor, bias: Tensor, gain: Tensor | None, levels: Sequence[int], dtype: torch.dtype
-) -> Tensor:
-    return weight.new_empty((*ids.shape, weight.shape[0]), dtype=dtype)
 
 
 def _save_encode(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -137,28 +106,7 @@ def _encode_gradients(ctx: Any, gradient: Tensor | None, *_: Any) -> tuple[Tenso
         return to_hidden, to_weight, through.sum(dim=0).to(ctx.bias_dtype), to_gain, None, None
 
 
-def _save_decode(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    ids, weight, bias, gain, ctx.levels, _ = inputs
-    ctx.save_for_backward(ids, weight, gain)
-    ctx.bias_dtype = bias.dtype
-
-
-def _decode_gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    ids, weight, gain = ctx.saved_tensors
-    to_gain = None
-    with torch.autocast(gradient.device.type, enabled=False):
-        wide = gradient.float()
-        codes = ids_to_codes(ids, ctx.levels)
-        if gain is not None:
-            to_gain = ((wide @ weight.float()) * codes).to(gain.dtype)
-            codes = codes * gain.float()
-        wide = wide.flatten(0, -2)
-        to_weight = (wide.mT @ codes.flatten(0, -2)).to(weight.dtype)
-        return None, to_weight, wide.sum(dim=0).to(ctx.bias_dtype), to_gain, None, None
-
-
 _encode_op.register_autograd(_encode_gradients, setup_context=_save_encode)
-_decode_op.register_autograd(_decode_gradients, setup_context=_save_decode)
 
 
 def fsq_encode_fused(
@@ -169,13 +117,3 @@ def fsq_encode_fused(
     save = wanted and torch.is_grad_enabled()
     codes, ids, _ = _encode_op(hidden, weight, bias, gain, list(levels), save)
     return codes, ids
-
-
-def fsq_decode_fused(
-    ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], gain: Tensor | None
-) -> Tensor:
-    """`infotok_kernels.fsq_decode` on Triton kernels; arguments as checked there."""
-    kind = ids.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
-    out: Tensor = _decode_op(ids, weight, bias, gain, list(levels), dtype)
-    return out

@@ -91,13 +91,3 @@ def fsq_encode_reference(
             values = values / gain.to(wide.dtype)
         codes: Tensor = BoundAndRound.apply(values, _steps(levels, values))  # type: ignore[no-untyped-call]
     return codes, codes_to_ids(codes.detach(), levels)
-
-
-def fsq_decode_reference(
-    ids: Tensor, weight: Tensor, bias: Tensor, levels: Sequence[int], gain: Tensor | None = None
-) -> Tensor:
-    """`infotok_kernels.fsq_decode` in torch, on any device and for every float dtype."""
-    codes = ids_to_codes(ids, levels, torch.float64 if weight.dtype == torch.float64 else torch.float32)
-    if gain is not None:
-        codes = codes * gain.to(codes.dtype)
-    return F.linear(codes.to(weight.dtype), weight, bias)
