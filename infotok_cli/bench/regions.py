@@ -41,7 +41,7 @@ NETWORK: tuple[Place, ...] = (
     (tokenizer, "around", "patch, un-patch"),
     (tokenizer, "kept_places", "keep map"),
     (engine, "error_map", "error map"),
-    (engine.Engine, "_video", "pixel conversion"),
+    (tokenizer, "to_signal", "pixel conversion"),
     (engine, "to_pixels", "pixel conversion"),
     (engine, "upload", "copies"),
     (engine, "pinned", "copies"),

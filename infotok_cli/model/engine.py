@@ -16,7 +16,6 @@ from typing import Literal, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from infotok_cli.blocks import token_grid
 from infotok_cli.config import PATCH
@@ -260,10 +259,6 @@ class Engine:
             way_out=smaller if kind == "cpu" else f"choose `device` cpu, or {smaller}",
         )
 
-    def _video(self, segments: Sequence[Video]) -> Tensor:
-        """`[B, T, H, W, 3]` in [-1, 1] on the device."""
-        return to_signal(upload(segments, self.runtime.device))
-
     @torch.inference_mode()
     def predicted_errors(self, segments: Sequence[Video]) -> list[ErrorMap]:
         """The head's error maps `[t, h, w]` of segments of one shape, any T, H, W >= 1.
@@ -273,7 +268,7 @@ class Engine:
 
         def start(some: Sequence[Video]) -> Callable[[], list[ErrorMap]]:
             with self.runtime.autocast():
-                log_error = self._model.predict(self._video(some))
+                log_error = self._model.predict(upload(some, self.runtime.device))
             fetch = download(log_error.exp())
             return lambda: list(fetch())
 
@@ -288,13 +283,17 @@ class Engine:
         count, height, width, _ = segments[0].shape
 
         def start(some: Sequence[Video]) -> Callable[[], list[ErrorMap]]:
-            video = self._video(some)
+            video = upload(some, self.runtime.device)
             keep = torch.ones(
                 len(some), *token_grid(count, height, width), dtype=torch.bool, device=video.device
             )
             with self.runtime.autocast():
-                _, shown = self._model.encode(video, keep)
-            fetch = download(error_map(video, shown[:, :count, :height, :width]))
+                steps = self._model.encode_steps(video, keep)
+                errors = [
+                    error_map(to_signal(source), picture[:, : source.shape[1], :height, :width])
+                    for source, (_, picture) in zip(torch.split(video, PATCH[0], dim=1), steps, strict=True)
+                ]
+            fetch = download(torch.cat(errors, dim=1))
             return lambda: list(fetch())
 
         return self._start(("exact", segments[0].shape), _positions(segments[0]), start, segments)()
@@ -316,11 +315,13 @@ class Engine:
         def start(some: Sequence[tuple[Video, Keep]]) -> Callable[[], list[Coded]]:
             keeps = [keep for _, keep in some]
             with torch.no_grad() if refine else torch.inference_mode(), self.runtime.autocast():
-                ids, shown = self._model.encode(
-                    self._video([frames for frames, _ in some]), upload(keeps, self.runtime.device), refine
+                video = upload([frames for frames, _ in some], self.runtime.device)
+                steps = self._model.encode_steps(video, upload(keeps, self.runtime.device), refine)
+                ids, pictures = zip(
+                    *((ids, to_pixels(picture[:, :, :height, :width])) for ids, picture in steps), strict=True
                 )
-                pictures = to_pixels(shown[:, :count, :height, :width])
-            fetch_ids, fetch_shown = download(ids), download(pictures)
+            fetch_ids = download(torch.stack(ids, dim=1))
+            fetch_shown = download(torch.cat(pictures, dim=1)[:, :count])
             return lambda: [
                 Coded(whole[keep].astype(np.uint16), frames)
                 for whole, frames, keep in zip(fetch_ids(), fetch_shown(), keeps, strict=True)
@@ -338,7 +339,7 @@ class Engine:
         def start(some: Sequence[tuple[Video, Keep]]) -> Callable[[], list[Ids]]:
             keeps = [keep for _, keep in some]
             with torch.no_grad() if refine else torch.inference_mode(), self.runtime.autocast():
-                video = self._video([frames for frames, _ in some])
+                video = upload([frames for frames, _ in some], self.runtime.device)
                 ids = self._model.tokens(video, upload(keeps, self.runtime.device), refine)
             fetch = download(ids)
             return lambda: [whole[keep].astype(np.uint16) for whole, keep in zip(fetch(), keeps, strict=True)]
@@ -355,13 +356,12 @@ class Engine:
         Holds the memory of one step, whatever the length of the segment.
         """
         whole, kept = upload([_spread(ids, keep)], self.runtime.device), upload([keep], self.runtime.device)
-        steps = self._model.decode_steps(whole, kept)
-        for start in range(0, frames, PATCH[0]):
+        steps = self._model.decode_steps(whole, kept, frames)
+        for _ in range(0, frames, PATCH[0]):
             # Entered anew for each step: whoever takes the frames runs in between, in the same thread.
             try:
                 with self._running(), torch.inference_mode(), self.runtime.autocast():
-                    shown = next(steps)[0, : frames - start, :height, :width]
-                    fetch = download(to_pixels(shown))
+                    fetch = download(to_pixels(next(steps)[0, :, :height, :width]))
             except torch.OutOfMemoryError as error:
                 raise self._too_large() from error
             yield fetch()
@@ -379,8 +379,9 @@ class Engine:
             wholes = [_spread(ids, keep) for ids, keep in some]
             kept = upload([keep for _, keep in some], self.runtime.device)
             with self.runtime.autocast():
-                shown = self._model.decode(upload(wholes, self.runtime.device), kept)
-            fetch = download(to_pixels(shown[:, :frames, :height, :width]))
+                steps = self._model.decode_steps(upload(wholes, self.runtime.device), kept, frames)
+                pictures = [to_pixels(picture[:, :, :height, :width]) for picture in steps]
+            fetch = download(torch.cat(pictures, dim=1))
             return lambda: list(fetch())
 
         keep = segments[0][1]

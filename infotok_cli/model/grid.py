@@ -126,17 +126,22 @@ AROUND = 8
 AROUND_VALUES = 3 * (PATCH[1] + 2 * AROUND) * (PATCH[2] + 2 * AROUND)
 
 
-def around(frame: Tensor) -> Tensor:
-    """Every position's pixels of `frame` `[B, 8h, 8w, 3]` and those around it, `[B, h, w, AROUND_VALUES]`.
+def around(frame: Tensor, band: slice) -> Tensor:
+    """Pixels of positions of `frame` `[B, 8h, 8w, 3]` and those around them, `[B, rows, w, AROUND_VALUES]`.
 
-    Nine patches, row by row; beyond the edges the outermost pixels are repeated.
+    band: the rows of positions that are asked for. Nine patches each, row by row; beyond the edges the
+    outermost pixels are repeated.
     """
     batch, height, width, _ = frame.shape
     rows, columns = PATCH[1:]
+    first, last = (band.start - 1) * rows, (band.stop + 1) * rows
+    within = frame[:, max(0, first) : min(height, last)]
     padded = torch.nn.functional.pad(
-        frame.permute(0, 3, 1, 2), (columns, columns, rows, rows), mode="replicate"
+        within.permute(0, 3, 1, 2),
+        (columns, columns, max(0, -first), max(0, last - height)),
+        mode="replicate",
     )
-    h, w = height // rows, width // columns
+    h, w = band.stop - band.start, width // columns
     cells = padded.reshape(batch, 3, h + 2, rows, w + 2, columns).permute(0, 2, 4, 3, 5, 1).flatten(3)
     return torch.cat([cells[:, y : y + h, x : x + w] for y in range(3) for x in range(3)], dim=-1)
 

@@ -6,7 +6,9 @@ from torch import Tensor
 
 
 def to_signal(pixels: Tensor) -> Tensor:
-    """float32 in [-1, 1] of uint8 pixels, any shape."""
+    """float32 in [-1, 1] of uint8 pixels, any shape; what is float is a signal already."""
+    if pixels.is_floating_point():
+        return pixels
     # Of uint8, float() is a copy, so nothing of the caller's is overwritten.
     return pixels.float().div_(127.5).sub_(1)
 

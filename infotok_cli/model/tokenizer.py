@@ -19,7 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from infotok_cli.blocks import Grid, token_grid
 from infotok_cli.config import PATCH, ModelConfig
+from infotok_cli.model.bands import by_bands, pixel_rows, row_bands, step_runs
 from infotok_cli.model.grid import (
     AROUND_VALUES,
     CELLS,
@@ -31,6 +33,7 @@ from infotok_cli.model.grid import (
     unpatchify,
 )
 from infotok_cli.model.layers import Block, RmsNorm, Stack
+from infotok_cli.model.pixels import to_signal
 from infotok_cli.model.refine import refine_codes
 from infotok_kernels import codes_to_ids, fsq_encode, ids_to_codes
 
@@ -54,9 +57,12 @@ class Memory:
     shown: Tensor
     """`[B, 4, 8h, 8w, 3]` float32, the shown picture, within `SHOWN_LIMIT`."""
 
-    def cut_off(self) -> Memory:
-        """The same for a step that is to send no gradient back."""
-        return Memory(self.state.detach(), self.shown.detach())
+    @classmethod
+    def of(cls, state: Tensor, picture: Tensor, *, cut_off: bool = False) -> Memory:
+        """What a step leaves; cut_off: for a step that is to send no gradient back."""
+        if cut_off:
+            state, picture = state.detach(), picture.detach()
+        return cls(state, picture.clamp(-SHOWN_LIMIT, SHOWN_LIMIT))
 
 
 @dataclass(frozen=True)
@@ -129,109 +135,152 @@ class Tokenizer(nn.Module):
     def predict(self, video: Tensor) -> Tensor:
         """Log of the error that coding `video` at rate 1 would leave, float32 `[B, t, h, w]`.
 
-        video: `[B, T, H, W, 3]` in [-1, 1], any T, H, W >= 1. The error is the mean absolute one of each
-        position's 4x8x8 pixels. Of the source alone, so that a whole group can be routed before any is coded.
+        video: `[B, T, H, W, 3]`, uint8 or in [-1, 1], any T, H, W >= 1. The error is the mean absolute one of
+        each position's 4x8x8 pixels. Of the source alone, so that a whole group can be routed before any is
+        coded.
         """
-        log_error: Tensor = self.head(pad_video(video, PATCH))
+        log_error: Tensor = self.head(video)
         return log_error
+
+    def encode(self, video: Tensor, keep: Tensor, refine: int = 0) -> tuple[Tensor, Tensor]:
+        """All ids `[B, t, h, w]` and pictures `[B, 4t, 8h, 8w, 3]` of `encode_steps`."""
+        ids, pictures = zip(*self.encode_steps(video, keep, refine), strict=True)
+        return torch.stack(ids, dim=1), torch.cat(pictures, dim=1)
 
     def tokens(self, video: Tensor, keep: Tensor, refine: int = 0) -> Tensor:
         """The ids of `encode` alone, without the picture of the last step."""
-        return torch.stack(self._steps(video, keep, refine, last_picture=False)[0], dim=1)
+        steps = self.encode_steps(video, keep, refine, last_picture=False)
+        return torch.stack([ids for ids, _ in steps], dim=1)
 
-    def encode(self, video: Tensor, keep: Tensor, refine: int = 0) -> tuple[Tensor, Tensor]:
-        """Run the loop over `video` `[B, T, H, W, 3]` in [-1, 1] for a keep map, bool `[B, t, h, w]`.
+    def encode_steps(
+        self, video: Tensor, keep: Tensor, refine: int = 0, *, last_picture: bool = True
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Run the loop: ids and picture of one latent step after the other.
 
+        video: `[B, T, H, W, 3]`, uint8 or in [-1, 1]. keep: bool `[B, t, h, w]`.
         refine: moves by which each step's codes are improved, 0 for none; see `refine_codes`.
+        last_picture: whether the last step is shown at all; an empty tensor stands for it if not.
 
-        Returns ids `[B, t, h, w]` int64 (meaningless where nothing is kept) and what is shown,
-        `[B, 4t, 8h, 8w, 3]`, about [-1, 1], not clamped.
+        Ids are `[B, h, w]` int64, meaningless where nothing is kept; pictures `[B, 4, 8h, 8w, 3]`, about
+        [-1, 1], not clamped, the caller's to overwrite.
         """
-        ids, shown = self._steps(video, keep, refine, last_picture=True)
-        return torch.stack(ids, dim=1), torch.cat(shown, dim=1)
-
-    def _steps(
-        self, video: Tensor, keep: Tensor, refine: int, *, last_picture: bool
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Ids and pictures of each step of the loop."""
-        steps = torch.split(pad_video(video, PATCH), PATCH[0], dim=1)
         ranks, counts = kept_places(keep)
         memory: Memory | None = None
-        all_ids: list[Tensor] = []
-        shown: list[Tensor] = []
-        for t, source in enumerate(steps):
+        for t, source in enumerate(torch.split(video, PATCH[0], dim=1)):
             context = self.context(memory, keep[:, t])
             place = (keep[:, t], ranks[:, t], counts[:, t])
             codes, ids = self.compress(source, context, *place[1:])
             if refine:
                 # By what is shown alone: padding does not count.
-                real = video[:, t * PATCH[0] : (t + 1) * PATCH[0]]
+                real = to_signal(source)
                 _, frames, height, width, _ = real.shape
                 codes = refine_codes(
                     lambda codes: self.show(codes, context, *place)[0][:, :frames, :height, :width],  # noqa: B023
                     real, codes, keep[:, t], levels=self.config.levels, moves=refine,
                 )  # fmt: skip
                 ids = codes_to_ids(codes, self.config.levels)
-            if not last_picture and t == len(steps) - 1:
-                all_ids.append(ids)
-                break
-            picture, memory = self.show(codes, context, *place)
-            if (t + 1) % GRADIENT_STEPS == 0:
-                memory = memory.cut_off()
-            all_ids.append(ids)
-            shown.append(picture)
-        return all_ids, shown
+            more = t + 1 < keep.shape[1]
+            if not (more or last_picture):
+                yield ids, context.base.new_empty(0)
+                return
+            picture, state = self.show(codes, context, *place)
+            if more:
+                memory = Memory.of(state, picture, cut_off=(t + 1) % GRADIENT_STEPS == 0)
+            yield ids, picture
 
     def decode(self, ids: Tensor, keep: Tensor) -> Tensor:
         """What a segment's tokens show, `[B, 4t, 8h, 8w, 3]`, not clamped; arguments as in `decode_steps`."""
         return torch.cat(list(self.decode_steps(ids, keep)), dim=1)
 
-    def decode_steps(self, ids: Tensor, keep: Tensor) -> Iterator[Tensor]:
-        """Pictures `[B, 4, 8h, 8w, 3]`, not clamped, one latent step after the other.
+    def decode_steps(self, ids: Tensor, keep: Tensor, frames: int | None = None) -> Iterator[Tensor]:
+        """Pictures `[B, 4, 8h, 8w, 3]`, one latent step after the other, as in `encode_steps`.
 
         ids: int64 `[B, t, h, w]`, those of positions without a token do not count. keep: bool `[B, t, h, w]`.
+        frames: how many to make, for a last picture of fewer than four; None for all.
         """
+        steps = keep.shape[1]
         ranks, counts = kept_places(keep)
         memory = None
-        for t in range(keep.shape[1]):
+        for t in range(steps):
             context = self.context(memory, keep[:, t])
             codes = ids_to_codes(ids[:, t], self.config.levels)
-            picture, memory = self.show(codes, context, keep[:, t], ranks[:, t], counts[:, t])
+            wanted = PATCH[0] if frames is None or t + 1 < steps else frames - t * PATCH[0]
+            picture, state = self.show(codes, context, keep[:, t], ranks[:, t], counts[:, t], frames=wanted)
+            if t + 1 < steps:
+                memory = Memory.of(state, picture)
             yield picture
 
     def context(self, memory: Memory | None, like: Tensor) -> Context:
         """Context of a step after `memory`, None for a segment's first; like: any tensor `[B, h, w]`."""
         batch, h, w = like.shape
         if memory is None:
-            base = self.first.new_zeros(batch, 1, h * PATCH[1], w * PATCH[2], 3)
+            base = self.first.new_zeros(1).expand(batch, 1, h * PATCH[1], w * PATCH[2], 3)
             hidden = self.first.expand(batch, h, w, -1)
             gain = self.first_gain.float().exp().expand(batch, h, w, -1)
             return Context(base, hidden, gain)
-        base = memory.shown[:, -1:]
-        hidden = self.state_in(self.state_norm(memory.state))
-        hidden = hidden + self.shown_in(patchify(memory.shown)[:, 0]) + self.around_in(around(base[:, 0]))
-        gain = self.gain(hidden).float().exp()
-        return Context(base, hidden, gain)
+        state, shown = memory.state, memory.shown
+
+        def recalled(band: slice) -> Tensor:
+            hidden = self.state_in(self.state_norm(state[:, band]))
+            hidden = hidden + self.shown_in(patchify(shown[:, :, pixel_rows(band)])[:, 0])
+            told: Tensor = hidden + self.around_in(around(shown[:, -1], band))
+            return told
+
+        hidden = by_bands(recalled, row_bands((batch, 1, h, w), state.device), axis=1)
+        return Context(shown[:, -1:], hidden, self.gain(hidden).float().exp())
 
     def compress(
         self, source: Tensor, context: Context, ranks: Tensor, counts: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Codes `[B, h, w, C]` in [-1, 1] and ids `[B, h, w]` of one step `source` `[B, 4, 8h, 8w, 3]`."""
-        residual = patchify(source - context.base)[:, 0]
-        hidden = self.residual_in(residual) + context.hidden + self.rank_in(ranks) + self.count_in(counts)
+        """Codes `[B, h, w, C]` in [-1, 1] and ids `[B, h, w]` of one step of at most four frames.
+
+        source: `[B, T, H, W, 3]`, uint8 or in [-1, 1]. ranks, counts: `[B, h, w]`, see `kept_places`.
+        """
+
+        def embedded(band: slice) -> Tensor:
+            rows = pixel_rows(band)
+            residual = pad_video(to_signal(source[:, :, rows]), PATCH) - context.base[:, :, rows]
+            hidden = self.residual_in(patchify(residual)[:, 0])
+            told = context.hidden[:, band] + self.rank_in(ranks[:, band]) + self.count_in(counts[:, band])
+            # Under autocast a sum with float32 would carry float32 through all blocks.
+            added: Tensor = hidden + told.to(hidden.dtype)
+            return added
+
+        batch, h, w = ranks.shape
+        hidden = by_bands(embedded, row_bands((batch, 1, h, w), ranks.device), axis=1)
         hidden = self.compressor(hidden[:, None])[:, 0]
         return fsq_encode(hidden, self.to_code.weight, self.to_code.bias, self.config.levels, context.gain)
 
     def show(
-        self, codes: Tensor, context: Context, keep: Tensor, ranks: Tensor, counts: Tensor
-    ) -> tuple[Tensor, Memory]:
-        """Picture `[B, 4, 8h, 8w, 3]` of one step's codes `[B, h, w, C]`, and what the next step may know."""
-        taken = self.code_in(codes * context.gain)
-        hidden = torch.where(keep[..., None], taken, self.mask.to(taken.dtype))
-        hidden = hidden + context.hidden + self.rank_out(ranks) + self.count_out(counts)
-        state = self.decoder(hidden[:, None])
-        picture = context.base + unpatchify(self.patch_out(state), self.config.overlap).float()
-        return picture, Memory(state[:, 0], picture.clamp(-SHOWN_LIMIT, SHOWN_LIMIT))
+        self,
+        codes: Tensor,
+        context: Context,
+        keep: Tensor,
+        ranks: Tensor,
+        counts: Tensor,
+        *,
+        frames: int = PATCH[0],
+    ) -> tuple[Tensor, Tensor]:
+        """Picture `[B, frames, 8h, 8w, 3]` of a step's codes `[B, h, w, C]`, and the state `[B, h, w, D]`."""
+
+        def filled(band: slice) -> Tensor:
+            taken = self.code_in(codes[:, band] * context.gain[:, band])
+            hidden = torch.where(keep[:, band, :, None], taken, self.mask.to(taken.dtype))
+            told = context.hidden[:, band] + self.rank_out(ranks[:, band]) + self.count_out(counts[:, band])
+            added: Tensor = hidden + told.to(hidden.dtype)
+            return added
+
+        def pictured(band: slice) -> Tensor:
+            # The patches next to it reach into it.
+            wide = slice(max(0, band.start - 1), min(h, band.stop + 1))
+            added = unpatchify(self.patch_out(state[:, None, wide]), self.config.overlap)[:, :frames]
+            rows = pixel_rows(slice(band.start - wide.start, band.stop - wide.start))
+            return context.base[:, :, pixel_rows(band)] + added[:, :, rows].float()
+
+        batch, h, w = ranks.shape
+        bands = row_bands((batch, 1, h, w), ranks.device)
+        state = self.decoder(by_bands(filled, bands, axis=1)[:, None])[:, 0]
+        return by_bands(pictured, bands, axis=2), state
 
 
 class ErrorHead(nn.Module):
@@ -249,11 +298,32 @@ class ErrorHead(nn.Module):
         self.out = nn.Linear(width, 1)
 
     def forward(self, video: Tensor) -> Tensor:
-        """Log errors `[B, t, h, w]` of `video` `[B, 4t, 8h, 8w, 3]`."""
-        last = video[:, PATCH[0] - 1 :: PATCH[0]][:, :-1].repeat_interleave(PATCH[0], dim=1)
-        residual = torch.cat([video[:, : PATCH[0]], video[:, PATCH[0] :] - last], dim=1)
-        hidden = self.patch_in(patchify(video)) + self.residual_in(patchify(residual))
-        hidden = torch.cat([hidden[:, :1] + self.first.to(hidden.dtype), hidden[:, 1:]], dim=1)
+        """Log errors `[B, t, h, w]` of `video` `[B, T, H, W, 3]`, uint8 or in [-1, 1]."""
+        grid = token_grid(*video.shape[1:4])
+        runs = step_runs((len(video), *grid), video.device)
+        return torch.cat([self._of_steps(video, steps, grid) for steps in runs], dim=1)
+
+    def _of_steps(self, video: Tensor, steps: slice, grid: Grid) -> Tensor:
+        """Log errors of some of the latent steps."""
+
+        first, end = steps.start * PATCH[0], steps.stop * PATCH[0]
+        opens = 1 if first == 0 else 0
+
+        def embedded(band: slice) -> Tensor:
+            rows = pixel_rows(band)
+            now = pad_video(to_signal(video[:, first:end, rows]), PATCH)
+            # The last frame before each step, [B, t, 8 rows, 8w, 3]; grey before the first one.
+            before = video[:, PATCH[0] - 1 if opens else first - 1 : end - 1 : PATCH[0], rows]
+            before = pad_video(to_signal(before), (1, *PATCH[1:]))
+            before = F.pad(before, (0, 0) * 3 + (opens, 0))
+            residual = now - before.repeat_interleave(PATCH[0], dim=1)
+            hidden: Tensor = self.patch_in(patchify(now)) + self.residual_in(patchify(residual))
+            if not opens:
+                return hidden
+            return torch.cat([hidden[:, :1] + self.first.to(hidden.dtype), hidden[:, 1:]], dim=1)
+
+        size = (len(video), steps.stop - steps.start, *grid[1:])
+        hidden = by_bands(embedded, row_bands(size, video.device), axis=2)
         # Steps do not look at each other: [B, t, h, w, D] to [B t, 1, h, w, D] and back
         mixed = self.stack(hidden.flatten(0, 1)[:, None]).view(hidden.shape)
         log_error: Tensor = self.out(F.gelu(self.norm(mixed))).float()[..., 0]

@@ -69,8 +69,8 @@ def through(
     values = F.linear(hidden[0][:, 0].float(), model.to_code.weight, model.to_code.bias) / context.gain
     # The picture is that of codes which both backends are given, whatever they found themselves.
     shown = codes_of(codes.shape, model.config.levels, source.device, seed=t)
-    picture, memory = model.show(shown, context, keep[:, t], ranks[:, t], counts[:, t])
-    return Step(ids, values, codes, picture, memory)
+    picture, state = model.show(shown, context, keep[:, t], ranks[:, t], counts[:, t])
+    return Step(ids, values, codes, picture, Memory.of(state, picture))
 
 
 def codes_of(shape: torch.Size, levels: tuple[int, ...], device: torch.device, seed: int) -> Tensor:

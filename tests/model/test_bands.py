@@ -7,7 +7,7 @@ import torch
 
 from infotok_cli.config import ModelConfig
 from infotok_cli.model import bands
-from infotok_cli.model.bands import row_bands
+from infotok_cli.model.bands import row_bands, step_runs
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_kernels import window_attention
 
@@ -15,7 +15,9 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("overlap", [0, 2])
-@pytest.mark.parametrize("size", [(1, 333, 90), (6, 200, 40)], ids=["picture", "odd-steps"])
+@pytest.mark.parametrize(
+    "size", [(1, 333, 90), (6, 200, 40), (23, 24, 40)], ids=["picture", "odd-steps", "many-steps"]
+)
 def test_as_the_whole_grid(size: tuple[int, int, int], overlap: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to the last bit: a matrix product may add up in another order when it has fewer rows."""
     config = ModelConfig(
@@ -47,6 +49,16 @@ def test_bands_cover_all_rows_at_borders_of_windows(monkeypatch: pytest.MonkeyPa
         shifted = row_bands((1, 1, 50, 10), CPU, unit=8, first=4)
     assert [(band.start, band.stop) for band in aligned] == [(0, 16), (16, 32), (32, 48), (48, 50)]
     assert [(band.start, band.stop) for band in shifted] == [(0, 20), (20, 36), (36, 50)]
+
+
+def test_runs_of_steps_cover_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bands, "BAND_POSITIONS", 100)
+    size = (1, 7, 8, 8)
+    assert step_runs(size, CPU) == [slice(0, 7)], "gradients"
+    with torch.no_grad():
+        assert step_runs(size, CPU) == [slice(0, 3), slice(3, 6), slice(6, 7)]
+        assert step_runs((1, 3, 20, 20), CPU) == [slice(0, 1), slice(1, 2), slice(2, 3)]
+        assert step_runs(size, torch.device("meta")) == [slice(0, 7)]
 
 
 def test_small_grids_gradients_and_devices_take_one_band(monkeypatch: pytest.MonkeyPatch) -> None:

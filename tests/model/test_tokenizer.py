@@ -27,7 +27,8 @@ from infotok_cli.model.grid import (
     to_blocks,
     unpatchify,
 )
-from infotok_cli.model.tokenizer import GRADIENT_STEPS, SHOWN_LIMIT, Tokenizer
+from infotok_cli.model.pixels import to_signal
+from infotok_cli.model.tokenizer import GRADIENT_STEPS, SHOWN_LIMIT, Memory, Tokenizer
 from infotok_cli.model.weights import (
     CALIBRATION_KEY,
     TRAINING_KEY,
@@ -217,13 +218,33 @@ def test_what_predicts_the_next_step_is_the_shown_picture_within_limits() -> Non
     codes = torch.rand(1, 3, 3, 6) * 2 - 1
     context = model.context(None, keep[:, 0])
     assert not context.base.any(), "grey"
-    picture, memory = model.show(codes, context, keep[:, 0], places[0][:, 0], places[1][:, 0])
+    picture, state = model.show(codes, context, keep[:, 0], places[0][:, 0], places[1][:, 0])
+    memory = Memory.of(state, picture)
     assert float(picture.max()) > 2
     assert float(memory.shown.max()) <= SHOWN_LIMIT
     assert torch.equal(memory.shown, picture.clamp(-SHOWN_LIMIT, SHOWN_LIMIT))
     following = model.context(memory, keep[:, 1])
     assert torch.equal(following.base, memory.shown[:, 3:])
     assert (following.gain > 0).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("frames", [1, 7, 8])
+def test_pixels_are_taken_as_they_are_read(frames: int, fresh_seed: int) -> None:
+    """uint8 as well as what it stands for; and no more frames than wanted are made."""
+    torch.manual_seed(fresh_seed)
+    model = small_model()
+    pixels = torch.randint(0, 256, (2, frames, 21, 30, 3), dtype=torch.uint8)
+    keep = torch.rand(2, -(-frames // 4), 3, 4) < 0.7
+    signal = to_signal(pixels)
+    assert torch.equal(model.predict(pixels), model.predict(signal))
+    ids, shown = model.encode(pixels, keep)
+    assert all(
+        torch.equal(one, other) for one, other in zip((ids, shown), model.encode(signal, keep), strict=True)
+    )
+    assert torch.equal(model.tokens(pixels, keep), ids)
+    pictures = list(model.decode_steps(ids, keep, frames))
+    assert torch.equal(torch.cat(pictures, dim=1), model.decode(ids, keep)[:, :frames])
 
 
 @torch.no_grad()
@@ -322,7 +343,12 @@ def test_places_tell_rank_and_tokens_of_the_block(
 def test_around_is_a_patch_with_its_eight_neighbours(size: tuple[int, int], fresh_seed: int) -> None:
     height, width = size
     frame = np.random.default_rng(fresh_seed).random((2, height, width, 3)).astype(np.float32)
-    found = around(torch.from_numpy(frame)).numpy()
+    whole = slice(0, height // 8)
+    found = around(torch.from_numpy(frame), whole).numpy()
+    for row in range(height // 8):
+        assert np.array_equal(
+            around(torch.from_numpy(frame), slice(row, row + 1)).numpy()[:, 0], found[:, row]
+        )
     assert found.shape == (2, height // 8, width // 8, AROUND_VALUES)
     for each, y, x in np.ndindex(*found.shape[:3]):
         expected = [
