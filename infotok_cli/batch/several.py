@@ -25,7 +25,7 @@ FILES_AT_ONCE = 8
 segments of 32x256x456 pixels, so that clips of one segment fill it."""
 
 FILE_BYTES = 2 << 30
-"""Memory of a CUDA device for each of them: a long video holds the analyses of a group there."""
+"""Memory of a CUDA device for each of them: at most a batch of its own in the network. No GPU has measured it."""
 
 Encoded = tuple[Item, Row, float]
 """An item, what became of it, and the seconds it took."""

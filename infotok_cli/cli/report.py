@@ -77,12 +77,15 @@ def report(
 
     from infotok_cli.cli.progress import progress
     from infotok_cli.container.reader import ItkReader
+    from infotok_cli.itk.cut_segment import show_cut_segment
     from infotok_cli.view.report import Report, make_report
 
     wish = Report(files=files, source=source, results=results, skip_bad=skip_bad)
     with ItkReader(files[0], recover=skip_bad) as reader:
+        engine = run.engine()
+        if skip_bad:
+            show_cut_segment(reader, engine.loaded.token_net)
         frames = reader.total_frames * len(files)
-    engine = run.engine()
     with progress() as bar:
         bar.started(frames)
         bar.describe("decoding")

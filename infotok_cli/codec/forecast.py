@@ -23,16 +23,18 @@ from infotok_cli.model.engine import Engine
 BASE_BYTES = 400_000_000
 """Memory of the program and the packaged model, whatever is encoded."""
 
-POSITION_BYTES = 25_000
-"""Memory for each token-grid position that goes through the network at once, in float32 on a CPU."""
+POSITION_BYTES = 30_000
+"""Memory for each position of a latent step that goes through the network at once, in float32 on a CPU."""
 
 FURTHER_BYTES = 2_000
-"""Memory for each position beyond those of one such pass, as larger grids go through it in bands of rows.
+"""Memory for each position of a step beyond those, as large steps go through the network in bands of rows.
 
-Measured (peak resident memory, one thread): 0.42 GB at 64x48, 0.85 GB at 456x256 and 1.4 GB at 1276x720, 32
-frames each, 1.2 GB for a picture of 4000x3000. Many segments take more: 2.0 GB for ten of them at 456x256.
-Half of it is counted in bfloat16.
+Measured (peak resident memory, one thread): 0.38 GB at 64x48, 0.59 GB at 456x256 and 1.14 GB at 1276x720, 32
+frames each, 1.04 GB for a picture of 4000x3000. Half of both is counted in bfloat16.
 """
+
+PIXEL_COPIES = 2
+"""Copies of a segment's pixels: as it was read, and as it waits for its tokens."""
 
 LARGE_BYTES = 2_000_000_000
 """Memory of an encode that is told before it starts."""
@@ -164,6 +166,8 @@ def memory_bytes(job: EncodeJob, frames: int | None) -> int | None:
         return None
     longest = header.segment_frames if frames is None else min(frames, header.segment_frames)
     share = 2 if engine.runtime.precision == "bf16" else 1
-    positions = header.positions(longest)
-    at_once = min(positions, 2 * BAND_POSITIONS)
-    return BASE_BYTES + (POSITION_BYTES * at_once + FURTHER_BYTES * (positions - at_once)) // share
+    step = header.positions(1)
+    at_once = step if step <= 2 * BAND_POSITIONS else BAND_POSITIONS
+    pixels = 3 * longest * header.height * header.width
+    network = (POSITION_BYTES * at_once + FURTHER_BYTES * (step - at_once)) // share
+    return BASE_BYTES + PIXEL_COPIES * pixels + network

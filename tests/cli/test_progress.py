@@ -85,14 +85,14 @@ def test_a_large_input_is_told_with_its_way_out(clip: Path, capsys: pytest.Captu
     large = forecast_file(clip, engine, EncodeOptions(short_side=3240))
     assert (small.is_large, large.is_large) == (False, True)
     assert replace(small, positions=1 << 22).is_large
-    beyond = 5 * 405 * 486 - 16_384
-    assert large.memory_bytes == 400_000_000 + 25_000 * 16_384 + 2_000 * beyond
+    pixels, beyond = 20 * 3240 * 3888 * 3, 405 * 486 - 8192
+    assert large.memory_bytes == 400_000_000 + 2 * pixels + 30_000 * 8192 + 2_000 * beyond
     told = (
         f"{clip} has 3888x3240 pixels and 20 frames: encoding it takes about 4 minutes and at least about "
-        "2.75 GB of memory, less with --short-side"
+        "2.53 GB of memory, less with --short-side"
     )
     assert large_input(replace(large, seconds=240.0)) == told
-    assert "takes at least about 2.75 GB of memory" in large_input(large)
+    assert "takes at least about 2.53 GB of memory" in large_input(large)
     assert large_input(replace(large, memory_bytes=None)) == ""
     tried = []
     voice.reset(as_json=False)
