@@ -155,7 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
     step_ids = 1 + rows * columns
     network, known = train(given.out / "clips", steps * step_ids, given.steps, given.batch)
     (item,) = TokenDataset(unseen, steps * step_ids, marks=["step"])
-    ids = continued(network, known, item["ids"], keep=steps // 2 * step_ids)
+    ids = continued(network, known, item["ids"], keep=(steps + 1) // 2 * step_ids)
     write_video(model, unseen, ids, given.out / "continued.mp4")
     print(f"wrote {given.out / 'continued.mp4'}: half of an unseen clip, then what was sampled")
 

@@ -1,8 +1,11 @@
 """Geometry shared by allocation, keep-map coding and the model: grids, 2x2x2 blocks, prefixes.
 
-A token grid is `[t, h, w]`. A block is 2x2x2 neighbouring positions; at odd edges it is cut, so a
-block holds 1, 2, 4 or 8 positions. Its level is the number of tokens it gets: a power of two, at
-least 1, at most its positions. A level keeps the first positions of `SPREAD_ORDER` that exist.
+A token grid is `[t, h, w]`. Its first latent step is the segment's lead: the first frame as a still, which
+gives the loop something to begin with and is not shown. Each other step is four frames.
+
+A block is 2x2x2 neighbouring positions; at odd edges it is cut, so a block holds 1, 2, 4 or 8 positions.
+Its level is the number of tokens it gets: a power of two, at least 1, at most its positions. A level keeps
+the first positions of `SPREAD_ORDER` that exist.
 """
 
 from __future__ import annotations
@@ -22,9 +25,34 @@ SPREAD_ORDER: tuple[Grid, ...] = (
 """Positions (t, y, x) inside a block in the order they are kept: far corners first, nested."""
 
 
+LEAD_STEPS = 1
+"""Latent steps at the start of a segment that show nothing."""
+
+LEAD_FRAMES = LEAD_STEPS * PATCH[0]
+"""Frames that the model is given of a segment's lead."""
+
+
 def token_grid(frames: int, height: int, width: int) -> Grid:
     """Grid `[t, h, w]` of a segment of `frames` frames of `height` x `width` pixels."""
-    return (-(-frames // PATCH[0]), -(-height // PATCH[1]), -(-width // PATCH[2]))
+    return (LEAD_STEPS + -(-frames // PATCH[0]), -(-height // PATCH[1]), -(-width // PATCH[2]))
+
+
+def frames_of_steps(steps: int) -> int:
+    """Most frames that the first `steps` latent steps of a segment show."""
+    return max(0, steps - LEAD_STEPS) * PATCH[0]
+
+
+def whole_block_frames(frames: int) -> int:
+    """The most frames, up to `frames` but 4 at least, whose latent steps fill blocks."""
+    pair = BLOCK[0] * PATCH[0]
+    return max(
+        pair - LEAD_STEPS * PATCH[0], (frames + LEAD_STEPS * PATCH[0]) // pair * pair - LEAD_STEPS * PATCH[0]
+    )
+
+
+def step_of_frame(frames: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Latent steps that show these frames of a segment, counted from its first coded one."""
+    return LEAD_STEPS + frames // PATCH[0]
 
 
 def block_grid(grid: Grid) -> Grid:

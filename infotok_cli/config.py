@@ -30,6 +30,9 @@ MIN_RATE = 1 / 8
 
 MAX_SEGMENT_FRAMES = 64
 
+SEGMENT_FRAMES = 60
+"""Frames of a segment, unless a model or a user says otherwise: with its lead it fills whole blocks."""
+
 
 def is_model_name(text: str) -> bool:
     """Whether a model can carry this name: 1 to `MAX_NAME_BYTES` bytes of printable text."""
@@ -54,7 +57,7 @@ class ModelConfig:
     """Side, in positions, of an attention window; each latent step has windows of its own."""
     levels: tuple[int, ...] = (8, 8, 8, 5, 5, 5)
     """FSQ levels of one token."""
-    segment_frames: int = 32
+    segment_frames: int = SEGMENT_FRAMES
     """Default segment length in frames."""
     overlap: int = 0
     """Pixels by which the picture of a position reaches over its neighbours, where both are added up."""

@@ -106,12 +106,13 @@ def bits_per_pixel(size_bytes: int, frames: int, height: int, width: int) -> flo
     return 8 * size_bytes / _positive(frames * height * width, "pixels")
 
 
-def bpp16(kept_tokens: int, positions: int) -> float:
-    """Nominal rate as the InfoTok paper counts it: token rate plus 1/16 for a raw one-bit map.
+def bpp16(kept_tokens: int, positions: int, shown: int) -> float:
+    """Nominal rate as the InfoTok paper counts it: tokens, and 1/16 of one for each bit of a raw map.
 
-    1 + 1/16 when every position is kept.
+    For each of the `shown` positions, which are those of 4x8x8 pixels of the video; a code may have more.
+    1 + 1/16 when every position is shown and kept.
     """
-    return kept_tokens / _positive(positions, "positions") + 1 / 16
+    return (kept_tokens + positions / 16) / _positive(shown, "positions")
 
 
 def luma(picture: Pixels) -> NDArray[np.float32]:

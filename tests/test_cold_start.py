@@ -80,11 +80,11 @@ def small_file(tmp_path: Path) -> Path:
         levels=(8, 8, 8, 5, 5, 5), router="fast", allocation="position", target_rate_ppm=500_000,
         model_name="none", model_sha256=bytes(32), encoder="test",
     )  # fmt: skip
-    keep = np.ones((2, 2, 3), np.bool_)
+    keep = np.ones((3, 2, 3), np.bool_)
     keep[0, 0, 0] = False
     stream = io.BytesIO()
     writer = ItkWriter(stream, header)
-    writer.write_segment(frames=8, tokens=11, map_payload=encode_positions(keep), token_payload=bytes(22))
+    writer.write_segment(frames=8, tokens=17, map_payload=encode_positions(keep), token_payload=bytes(34))
     writer.finish()
     path = tmp_path / "small.itk"
     path.write_bytes(stream.getvalue())
@@ -94,7 +94,7 @@ def small_file(tmp_path: Path) -> Path:
 def test_reports_load_no_torch(small_file: Path) -> None:
     lines = [["inspect"], ["inspect", "--json"], ["stats"], ["stats", "--csv"]]
     printed = probe("torch,av,safetensors,infotok_kernels", [[*line, small_file] for line in lines])
-    assert all("11" in text for text in printed)
+    assert all("17" in text for text in printed)
 
 
 def test_commands_on_itk_files_load_no_torch(small_file: Path) -> None:

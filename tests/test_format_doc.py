@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from infotok_cli import colour
-from infotok_cli.blocks import BLOCK, SPREAD_ORDER, token_grid
+from infotok_cli.blocks import BLOCK, LEAD_STEPS, SPREAD_ORDER, token_grid
 from infotok_cli.config import PATCH
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
@@ -118,8 +118,8 @@ def test_values_named_in_the_header_table() -> None:
         assert meaning[name] == ", ".join(f"{code} = {word}" for word, code in codes.items())
     assert meaning["colour_range"] == "0 = unspecified, 1 = limited, 2 = full"
     assert (colour.RANGE_UNSPECIFIED, colour.RANGE_LIMITED, colour.RANGE_FULL) == (0, 1, 2)
-    sides = zip(("F", "height", "width"), PATCH, strict=True)
-    assert f"[{', '.join(f'ceil({side} / {patch})' for side, patch in sides)}]" in TEXT
+    lengths = [f"ceil({side} / {patch})" for side, patch in zip(("F", "height", "width"), PATCH, strict=True)]
+    assert f"[{LEAD_STEPS} + {', '.join(lengths)}]" in TEXT
     assert f"A *block* is {' x '.join(map(str, BLOCK))} neighbouring positions" in TEXT
 
 
@@ -271,7 +271,7 @@ def test_flat_ids() -> None:
     assert max(last for *_, last in stated.values()) == 65_535
     example = re.search(r"of the file in section 9 is `([0-9 ]+)`", TEXT)
     assert example is not None
-    keep = np.zeros((1, 2, 2), np.bool_)
+    keep = np.zeros((2, 2, 2), np.bool_)
     keep[0, 0, 0] = True
     assert keep.shape == token_grid(1, 12, 16)
     flat = flat_ids.flatten(flat_ids.FlatSegment(1, 0, 0, (keep, np.array([4660], np.uint16))))

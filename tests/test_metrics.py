@@ -252,8 +252,9 @@ def test_luma_is_bt601() -> None:
 
 def test_rates() -> None:
     assert bits_per_pixel(1000, frames=10, height=20, width=40) == 1.0
-    assert bpp16(8, 16) == 0.5625
-    assert bpp16(16, 16) == 1.0625
+    assert bpp16(8, 16, 16) == 0.5625
+    assert bpp16(16, 16, 16) == 1.0625
+    assert bpp16(8, 32, 16) == 0.625
 
 
 @pytest.mark.parametrize(
@@ -275,4 +276,4 @@ def test_rates_of_nothing() -> None:
     with pytest.raises(ValueError, match="pixels"):
         bits_per_pixel(10, 0, 1, 1)
     with pytest.raises(ValueError, match="positions"):
-        bpp16(0, 0)
+        bpp16(0, 0, 0)

@@ -39,7 +39,7 @@ from infotok_cli.video.timed_frames import TimedFrame
 from infotok_cli.video.video_info import VideoInfo, scaled_size
 
 PART_GROUPS = 8
-"""Groups in a part: 5 minutes at 456x256 and 30 frames per second."""
+"""Groups in a part: 4.5 minutes at 456x256 and 30 frames per second."""
 
 HIGHEST_RATE = 240
 """Frames per second up to which a time between two frames tells them apart, whatever the clock."""

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 FILES_AT_ONCE = 8
 """Files that are encoded at once where their segments go through the network together: as many as a batch has
-segments of 32x256x456 pixels, so that clips of one segment fill it."""
+segments of 60x256x456 pixels, so that clips of one segment fill it."""
 
 FILE_BYTES = 2 << 30
-"""Memory of a CUDA device for each of them: at most a batch of its own in the network. No GPU has measured it."""
+"""Memory of a CUDA device for each of them: at most a batch of its own in the network (not measured)."""
 
 Encoded = tuple[Item, Row, float]
 """An item, what became of it, and the seconds it took."""

@@ -20,7 +20,9 @@ from torch import Tensor
 
 import infotok_weights
 from infotok_cli.bench.ways import WAYS, way_name
+from infotok_cli.blocks import token_grid
 from infotok_cli.model.compiling import compile_blocks, forget_compiled
+from infotok_cli.model.grid import with_lead
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import load_model
 from infotok_kernels import select_backend
@@ -68,7 +70,8 @@ def main() -> None:
         return
     torch.manual_seed(0)
     video = torch.rand(SEGMENTS, FRAMES, HEIGHT, WIDTH, 3, device="cuda") * 2 - 1
-    keep = torch.rand(SEGMENTS, FRAMES // 4, HEIGHT // 8, WIDTH // 8, device="cuda") < 0.5
+    video = with_lead(video)
+    keep = torch.rand(SEGMENTS, *token_grid(FRAMES, HEIGHT, WIDTH), device="cuda") < 0.5
     facts = this_run()
     for backend, compiled in WAYS:
         forget_compiled()

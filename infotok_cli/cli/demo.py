@@ -57,9 +57,10 @@ def demo(
       infotok demo
       infotok demo trial/ --rate 0.25
     """
+    from infotok_cli.codec.demo_clip import PHASE_FRAMES
     from infotok_cli.codec.options import EncodeOptions
 
-    wanted = EncodeOptions(rate=rate)
+    wanted = EncodeOptions(rate=rate, segment_frames=PHASE_FRAMES)
     sample, tokens, decoded = (folder / name for name in (SAMPLE, TOKENS, DECODED))
     _make_folder(folder)
     for target in (sample, tokens, decoded):

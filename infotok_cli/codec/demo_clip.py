@@ -19,7 +19,7 @@ SIDE = 256
 
 FRAME_RATE = Fraction(30)
 PHASE_FRAMES = 32
-"""Frames of each of the three phases: one segment of the default length."""
+"""Frames of each of the three phases, a segment each in the demo."""
 
 PHASES = ("still", "moving", "busy")
 FRAMES = PHASE_FRAMES * len(PHASES)

@@ -108,7 +108,11 @@ class EncodeReport(RunReport):
             tokens=written.tokens,
             token_rate=written.tokens / written.positions,
             bpp=bits_per_pixel(size_bytes - writer.audio_bytes, writer.frames, header.height, header.width),
-            bpp16_nominal=bpp16(written.tokens, written.positions),
+            bpp16_nominal=bpp16(
+                written.tokens,
+                written.positions,
+                written.positions - writer.segments * header.lead_positions(),
+            ),
             size_bytes=size_bytes,
             map_bytes=written.map_bytes,
             token_bytes=written.token_bytes,

@@ -33,8 +33,8 @@ Measured (peak resident memory, one thread): 0.38 GB at 64x48, 0.59 GB at 456x25
 frames each, 1.04 GB for a picture of 4000x3000. Half of both is counted in bfloat16.
 """
 
-PIXEL_COPIES = 2
-"""Copies of a segment's pixels: as it was read, and as it waits for its tokens."""
+PIXEL_COPIES = 3
+"""Copies of a segment's pixels: as it was read, as it waits for its tokens, and behind its lead."""
 
 LARGE_BYTES = 2_000_000_000
 """Memory of an encode that is told before it starts."""
@@ -166,7 +166,8 @@ def memory_bytes(job: EncodeJob, frames: int | None) -> int | None:
         return None
     longest = header.segment_frames if frames is None else min(frames, header.segment_frames)
     share = 2 if engine.runtime.precision == "bf16" else 1
-    step = header.positions(1)
+    _, rows, columns = header.grid()
+    step = rows * columns
     at_once = step if step <= 2 * BAND_POSITIONS else BAND_POSITIONS
     pixels = 3 * longest * header.height * header.width
     network = (POSITION_BYTES * at_once + FURTHER_BYTES * (step - at_once)) // share

@@ -1,6 +1,6 @@
 """Reading a video as groups of routed segments, the unit over which tokens are shared out.
 
-A group is as many segments as a fixed number of positions allows (about 30 seconds at 256 rows), so
+A group is as many segments as a fixed number of positions allows (about 35 seconds at 256 rows), so
 memory does not grow with length, and a still second pays for a busy one nearby. In a stream, where somebody
 waits for the first bytes, it is the segments of 2 seconds, or one if that is longer.
 """
@@ -33,8 +33,8 @@ from infotok_cli.sound import AudioPacket
 from infotok_cli.video.segments import TimedSegment
 from infotok_cli.video.video_info import Frame
 
-GROUP_POSITIONS = 3 << 17
-"""Token-grid positions whose pixels are held at once: 302 MB."""
+GROUP_POSITIONS = 1 << 19
+"""Token-grid positions whose pixels are held at once: 378 MB with segments of 60 frames."""
 
 STREAM_GROUP_SECONDS = 2
 """Video that is held back in a stream to share its tokens out."""
@@ -90,7 +90,7 @@ def group_size(job: EncodeJob) -> int:
     size = file_group_size(header.segment_frames, header.height, header.width)
     if job.is_live:
         alone = options.budget is not None and options.budget.planner.alone
-        shared = int(STREAM_GROUP_SECONDS * header.frame_rate / header.segment_frames)
+        shared = round(STREAM_GROUP_SECONDS * header.frame_rate / header.segment_frames)
         size = 1 if alone else max(1, min(size, shared))
     return size
 

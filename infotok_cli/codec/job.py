@@ -65,4 +65,4 @@ def _header(video: VideoReader, engine: Engine, options: EncodeOptions) -> Heade
             audio=audio,
         )
     except InputError as error:
-        raise error.at(str(info.path), way_out="try a smaller `short_side`") from error
+        raise error.at(str(info.path), way_out="try a smaller `short_side` or `segment_frames`") from error

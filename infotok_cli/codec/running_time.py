@@ -11,8 +11,9 @@ from fractions import Fraction
 from typing import Any
 
 from infotok_cli.allocation.budgets import Budget
-from infotok_cli.blocks import token_grid
+from infotok_cli.blocks import LEAD_STEPS
 from infotok_cli.codec.endpoints import FileInput, StreamOutput
+from infotok_cli.codec.forecast import total_positions
 from infotok_cli.codec.groups import group_size
 from infotok_cli.codec.job import EncodeJob
 from infotok_cli.codec.options import EncodeOptions
@@ -55,7 +56,8 @@ class _Sample:
     def of(cls, job: EncodeJob, wanted: int, frames: int) -> _Sample:
         """About `wanted` positions of a job that has so many frames."""
         info, four = job.video.info, job.header.positions(4)
-        count, side = min(frames, max(4, wanted // four * 4)), job.options.short_side
+        steps = wanted // (four // (1 + LEAD_STEPS)) - LEAD_STEPS
+        count, side = min(frames, max(4, steps * 4)), job.options.short_side
         if four > wanted:
             shorter = min(job.header.width, job.header.height)
             side = max(_SMALLEST_SIDE, math.floor(shorter * math.sqrt(wanted / four)))
@@ -63,7 +65,7 @@ class _Sample:
         options = replace(
             job.options, frames=count, short_side=side, start_seconds=None, end_seconds=None, audio=False
         )
-        return cls(count, options, math.prod(token_grid(count, height, width)))
+        return cls(count, options, total_positions(replace(job.header, width=width, height=height), count))
 
 
 def expected_seconds(given: FileInput, job: EncodeJob, encode: Encode) -> float | None:
@@ -86,7 +88,7 @@ def expected_seconds(given: FileInput, job: EncodeJob, encode: Encode) -> float 
 
 def _seconds_by_trials(given: FileInput, job: EncodeJob, encode: Encode, frames: int) -> float:
     """`expected_seconds` of a job of this many frames."""
-    positions = math.prod(token_grid(frames, job.header.height, job.header.width))
+    positions = total_positions(job.header, frames)
     start = _Start(given.path, given.fps, given.skip_bad)
     for number, wanted in enumerate(_TRIALS):
         sample = _Sample.of(job, wanted, frames)

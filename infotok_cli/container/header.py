@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import get_args
 
-from infotok_cli.blocks import Grid, token_grid
+from infotok_cli.blocks import LEAD_STEPS, Grid, token_grid
 from infotok_cli.colour import RANGE_FULL, RANGE_UNSPECIFIED, UNTAGGED, Colour
 from infotok_cli.config import PATCH
 from infotok_cli.container import checks, layout
@@ -106,6 +106,11 @@ class Header:
     def positions(self, frames: int | None = None) -> int:
         """Positions of that grid."""
         return math.prod(self.grid(frames))
+
+    def lead_positions(self) -> int:
+        """Those of them in a segment's lead, which shows nothing."""
+        _, rows, columns = self.grid()
+        return LEAD_STEPS * rows * columns
 
     def seconds(self, frames: int, ticks: int) -> Fraction:
         """How long shown frames last: this many ticks in a file with frame times, else this many frames."""

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from infotok_cli.config import PATCH
+from infotok_cli.blocks import step_of_frame
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header, counts_fault
 from infotok_cli.container.layout import Counts, IndexEntry
@@ -79,7 +79,7 @@ class SegmentIndex(Sequence[IndexEntry]):
     def positions(self, header: Header) -> NDArray[np.int64]:
         """`[n]` positions of the token grid of each segment."""
         _, height, width = header.grid()
-        return -(-self.column("frames") // PATCH[0]) * (height * width)
+        return (step_of_frame(self.column("frames") - 1) + 1) * (height * width)
 
     def holding(self, frame: int) -> int:
         """Number of the segment that shows frame `frame`, 0..total-1."""

@@ -13,20 +13,22 @@ from typing import Any, NamedTuple
 
 from infotok_cli.allocation.budgets import Budget
 from infotok_cli.codec.options import EncodeOptions
+from infotok_cli.config import SEGMENT_FRAMES
 from infotok_cli.errors import InputError
 from infotok_cli.evaluate.seams import SeamReport
 from infotok_cli.routers import AllocationName
 
 SCHEMA = "infotok-eval"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """Rises when a field changes its meaning or goes; new fields may appear within a version."""
 
-READABLE_VERSIONS = (1, 2, 3)
+READABLE_VERSIONS = (1, 2, 3, 4)
 """Version 1 had, in `options`, a rate and a router that were not those measured; version 2 a `vmaf_model` in
-place of `metrics`. Their rows still hold."""
+place of `metrics`; version 3 segments without leads, so its BPP16 is token rate + 1/16. Their rows still
+hold."""
 
-DEFAULT_SEGMENT_FRAMES = 32
-"""What rows had that do not say it, unless their file does; names of curves leave it out."""
+OLDER_SEGMENT_FRAMES = 32
+"""What rows had that do not say it, unless their file does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,7 @@ class ClipResult:
     """Whether the rate asked for is that of footage at large."""
     refine: int = 0
     """Steps in which tokens were improved."""
-    segment_frames: int = DEFAULT_SEGMENT_FRAMES
+    segment_frames: int = SEGMENT_FRAMES
     """Frames per segment; an anchor's seams were measured where this would put them."""
     lpips_vgg: float | None = None
     lpips_alex: float | None = None
@@ -147,7 +149,7 @@ class ClipResult:
         return (*curve_key(self), self.rate, self.crf)
 
     @classmethod
-    def from_json(cls, values: dict[str, Any], segment_frames: int = DEFAULT_SEGMENT_FRAMES) -> ClipResult:
+    def from_json(cls, values: dict[str, Any], segment_frames: int = OLDER_SEGMENT_FRAMES) -> ClipResult:
         """Rebuild a row; raises ValueError when fields are missing. Unknown fields are ignored.
 
         segment_frames: for a row without it.
@@ -197,7 +199,7 @@ def _segment_frames(document: dict[str, Any]) -> int:
     """Segment length of a file's rows that do not say theirs: the one its run asked for, or the default."""
     options = document.get("options")
     asked = options.get("segment_frames") if isinstance(options, dict) else None
-    return asked if isinstance(asked, int) else DEFAULT_SEGMENT_FRAMES
+    return asked if isinstance(asked, int) else OLDER_SEGMENT_FRAMES
 
 
 def as_csv(results: Sequence[ClipResult]) -> str:
@@ -247,7 +249,7 @@ def curve_names(results: Iterable[ClipResult]) -> dict[CurveKey, str]:
             parts.append("calibrated")
         if key.refine:
             parts.append(f"refine {key.refine}")
-        if key.segment_frames != DEFAULT_SEGMENT_FRAMES:
+        if key.segment_frames != SEGMENT_FRAMES:
             parts.append(f"segments of {key.segment_frames}")
         names[key] = " ".join(filter(None, parts))
     return names

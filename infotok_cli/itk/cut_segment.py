@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from infotok_cli.config import PATCH
+from infotok_cli.blocks import frames_of_steps
 from infotok_cli.container.layout import Segment
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.scan import nominal_ticks
@@ -57,5 +57,5 @@ def _whole_steps(stored: Stored, cut: Segment, net: TokenNet | None) -> Segment 
         return cut
     ends = np.cumsum(keep.sum(axis=(1, 2)))
     steps = int((ends <= len(first_ids(stored.header, cut, keep, net))).sum())
-    end = min(cut.frames - cut.trim_end, steps * PATCH[0])
+    end = min(cut.frames - cut.trim_end, frames_of_steps(steps))
     return replace(cut, trim_end=cut.frames - end) if end > cut.trim_start else None

@@ -50,7 +50,7 @@ class FileReport:
     bpp: float
     """Bits of the file, without its sound, per pixel."""
     bpp16_nominal: float
-    """Token rate + 1/16, as the paper counts."""
+    """As the paper counts, for each position that is shown: see `metrics.bpp16`."""
     size_bytes: int
     bytes: ByteCounts
     lost_frames: int
@@ -88,7 +88,8 @@ class StatsReport:
     step_rates: NDArray[np.float64]
     """`[steps]` share of its positions that each latent step keeps, 0..1."""
     step_ends: NDArray[np.float64]
-    """`[steps]` when each step ends, in seconds, rising; frames count as evenly spread over their segment."""
+    """`[steps]` when each step ends, in seconds, never falling: leads take no time, frames count as evenly
+    spread over their segment."""
 
 
 def report_file(path: Source) -> FileReport:
@@ -187,7 +188,7 @@ def stats_of(
 
 def _step_ends(segment: Segment, start: float, end: float) -> list[float]:
     """When each latent step of a segment ends that is shown from `start` to `end`, in seconds."""
-    coded = np.minimum(np.arange(PATCH[0], segment.frames + PATCH[0], PATCH[0]), segment.frames)
+    coded = np.minimum(np.arange(0, segment.frames + PATCH[0], PATCH[0]), segment.frames)
     shown = np.clip(coded - segment.trim_start, 0, segment.counts.shown)
     ends: list[float] = (start + (end - start) * shown / segment.counts.shown).tolist()
     return ends
@@ -218,7 +219,7 @@ def _facts(path: Source, reader: ItkReader) -> FileReport:
         tokens=tokens,
         token_rate=tokens / positions,
         bpp=bits_per_pixel(reader.size_bytes - audio, reader.total_frames, header.height, header.width),
-        bpp16_nominal=bpp16(tokens, positions),
+        bpp16_nominal=bpp16(tokens, positions, positions - len(index) * header.lead_positions()),
         size_bytes=reader.size_bytes,
         bytes=ByteCounts(
             header=reader.size_bytes - map_bytes - token_bytes - index_bytes - times - audio,

@@ -47,7 +47,7 @@ class TokenSegment:
     trim_end: int
     """Coded frames after them that a cut hides."""
     token_grid: Grid
-    """`(t, h, w)` positions of all coded frames: 4 frames of 8x8 pixels each."""
+    """`(t, h, w)` positions of the lead and of all coded frames: 4 frames of 8x8 pixels each."""
     tokens: int
     """Positions that have a token."""
     size_bytes: int
@@ -149,7 +149,7 @@ class TokenFile:
 
     @property
     def token_grid(self) -> Grid:
-        """`(t, h, w)` positions of a full segment: 4 frames of 8x8 pixels each."""
+        """`(t, h, w)` positions of a full segment: its lead, then 4 frames of 8x8 pixels each."""
         return self.header.grid()
 
     @cached_property

@@ -11,17 +11,19 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import islice
 from typing import Literal, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from infotok_cli.blocks import token_grid
+from infotok_cli.blocks import LEAD_FRAMES, LEAD_STEPS, token_grid
 from infotok_cli.config import PATCH
 from infotok_cli.errors import UsageError
 from infotok_cli.model.compiling import compile_blocks, compile_errors_as_usage
 from infotok_cli.model.dynamic_batching import DynamicBatcher
+from infotok_cli.model.grid import with_lead
 from infotok_cli.model.pixels import to_pixels, to_signal
 from infotok_cli.model.transfer import download, mark, pinned, upload
 from infotok_cli.model.weights import LoadedModel
@@ -43,8 +45,8 @@ ErrorMap = NDArray[np.float32]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-BATCH_POSITIONS = 1 << 17
-"""Token-grid positions that go through the network at once on CUDA: 8 segments of 32x256x456 pixels.
+BATCH_POSITIONS = 1 << 18
+"""Token-grid positions that go through the network at once on CUDA: 8 segments of 60x256x456 pixels.
 
 A constant, not a share of the free memory, so that results do not depend on what else runs on the device;
 where it is too much, batches are halved.
@@ -268,7 +270,7 @@ class Engine:
 
         def start(some: Sequence[Video]) -> Callable[[], list[ErrorMap]]:
             with self.runtime.autocast():
-                log_error = self._model.predict(upload(some, self.runtime.device))
+                log_error = self._model.predict(with_lead(upload(some, self.runtime.device)))
             fetch = download(log_error.exp())
             return lambda: list(fetch())
 
@@ -283,10 +285,9 @@ class Engine:
         count, height, width, _ = segments[0].shape
 
         def start(some: Sequence[Video]) -> Callable[[], list[ErrorMap]]:
-            video = upload(some, self.runtime.device)
-            keep = torch.ones(
-                len(some), *token_grid(count, height, width), dtype=torch.bool, device=video.device
-            )
+            video = with_lead(upload(some, self.runtime.device))
+            grid = token_grid(count, height, width)
+            keep = torch.ones(len(some), *grid, dtype=torch.bool, device=video.device)
             with self.runtime.autocast():
                 steps = self._model.encode_steps(video, keep)
                 errors = [
@@ -315,13 +316,13 @@ class Engine:
         def start(some: Sequence[tuple[Video, Keep]]) -> Callable[[], list[Coded]]:
             keeps = [keep for _, keep in some]
             with torch.no_grad() if refine else torch.inference_mode(), self.runtime.autocast():
-                video = upload([frames for frames, _ in some], self.runtime.device)
+                video = with_lead(upload([frames for frames, _ in some], self.runtime.device))
                 steps = self._model.encode_steps(video, upload(keeps, self.runtime.device), refine)
                 ids, pictures = zip(
                     *((ids, to_pixels(picture[:, :, :height, :width])) for ids, picture in steps), strict=True
                 )
             fetch_ids = download(torch.stack(ids, dim=1))
-            fetch_shown = download(torch.cat(pictures, dim=1)[:, :count])
+            fetch_shown = download(torch.cat(pictures[LEAD_STEPS:], dim=1)[:, :count])
             return lambda: [
                 Coded(whole[keep].astype(np.uint16), frames)
                 for whole, frames, keep in zip(fetch_ids(), fetch_shown(), keeps, strict=True)
@@ -339,7 +340,7 @@ class Engine:
         def start(some: Sequence[tuple[Video, Keep]]) -> Callable[[], list[Ids]]:
             keeps = [keep for _, keep in some]
             with torch.no_grad() if refine else torch.inference_mode(), self.runtime.autocast():
-                video = upload([frames for frames, _ in some], self.runtime.device)
+                video = with_lead(upload([frames for frames, _ in some], self.runtime.device))
                 ids = self._model.tokens(video, upload(keeps, self.runtime.device), refine)
             fetch = download(ids)
             return lambda: [whole[keep].astype(np.uint16) for whole, keep in zip(fetch(), keeps, strict=True)]
@@ -356,12 +357,15 @@ class Engine:
         Holds the memory of one step, whatever the length of the segment.
         """
         whole, kept = upload([_spread(ids, keep)], self.runtime.device), upload([keep], self.runtime.device)
-        steps = self._model.decode_steps(whole, kept, frames)
-        for _ in range(0, frames, PATCH[0]):
+        steps = self._model.decode_steps(whole, kept, LEAD_FRAMES + frames)
+        for step in range(keep.shape[0]):
             # Entered anew for each step: whoever takes the frames runs in between, in the same thread.
             try:
                 with self._running(), torch.inference_mode(), self.runtime.autocast():
-                    fetch = download(to_pixels(next(steps)[0, :, :height, :width]))
+                    picture = next(steps)[0, :, :height, :width]
+                    if step < LEAD_STEPS:
+                        continue
+                    fetch = download(to_pixels(picture))
             except torch.OutOfMemoryError as error:
                 raise self._too_large() from error
             yield fetch()
@@ -379,8 +383,10 @@ class Engine:
             wholes = [_spread(ids, keep) for ids, keep in some]
             kept = upload([keep for _, keep in some], self.runtime.device)
             with self.runtime.autocast():
-                steps = self._model.decode_steps(upload(wholes, self.runtime.device), kept, frames)
-                pictures = [to_pixels(picture[:, :, :height, :width]) for picture in steps]
+                ids = upload(wholes, self.runtime.device)
+                steps = self._model.decode_steps(ids, kept, LEAD_FRAMES + frames)
+                shown = islice(steps, LEAD_STEPS, None)
+                pictures = [to_pixels(picture[:, :, :height, :width]) for picture in shown]
             fetch = download(torch.cat(pictures, dim=1))
             return lambda: list(fetch())
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from infotok_cli.blocks import SPREAD_ORDER
+from infotok_cli.blocks import LEAD_FRAMES, SPREAD_ORDER
 from infotok_cli.config import PATCH
 
 CELLS = len(SPREAD_ORDER)
@@ -25,6 +25,11 @@ def pad_video(video: Tensor, multiple: tuple[int, int, int]) -> Tensor:
             index = torch.arange(-(-size // side) * side, device=video.device).clamp_max(size - 1)
             video = video.index_select(axis, index)
     return video
+
+
+def with_lead(video: Tensor) -> Tensor:
+    """`[B, T, H, W, 3]` behind its lead: the first frame for one latent step, `[B, 4 + T, H, W, 3]`."""
+    return torch.cat([video[:, :1].expand(-1, LEAD_FRAMES, -1, -1, -1), video], dim=1)
 
 
 def patchify(video: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from infotok_cli.blocks import Grid, token_grid
+from infotok_cli.blocks import Grid
 from infotok_cli.config import PATCH, ModelConfig
 from infotok_cli.model.bands import by_bands, pixel_rows, row_bands, step_runs
 from infotok_cli.model.grid import (
@@ -42,7 +42,7 @@ SHOWN_LIMIT = 1.05
 
 
 GRADIENT_STEPS = 4
-"""Latent steps that gradients go back through in training: half a segment of 32 frames.
+"""Latent steps that gradients go back through in training, of the nine of 32 frames and their lead.
 
 A memory that later steps teach what to keep is worth 0.3 dB over one that none does (docs/LOG.md).
 """
@@ -299,7 +299,8 @@ class ErrorHead(nn.Module):
 
     def forward(self, video: Tensor) -> Tensor:
         """Log errors `[B, t, h, w]` of `video` `[B, T, H, W, 3]`, uint8 or in [-1, 1]."""
-        grid = token_grid(*video.shape[1:4])
+        t, h, w = (-(-side // patch) for side, patch in zip(video.shape[1:4], PATCH, strict=True))
+        grid = (t, h, w)
         runs = step_runs((len(video), *grid), video.device)
         return torch.cat([self._of_steps(video, steps, grid) for steps in runs], dim=1)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from infotok_cli.allocation.allocate import Allocation, allocate_blocks, block_means
 from infotok_cli.allocation.distortion import MIN_ERROR, SHARES, Distortion, shares_of
 from infotok_cli.allocation.rate_scale import RateScale
+from infotok_cli.blocks import LEAD_FRAMES
 from infotok_cli.metrics import PEAK, average_psnr, psnr
 from infotok_cli.model.engine import Engine
 from infotok_cli.routers import ROUTERS, ErrorMapKind
@@ -33,7 +34,7 @@ Measured = list[tuple[ErrorMap, Allocation, NDArray[np.float64], float]]
 def fit_distortions(engine: Engine, clips: Sequence[NDArray[np.uint8]]) -> dict[str, Distortion]:
     """Fit what quality to expect on clips `[T, H, W, 3]`, by name of the routers whose maps know errors.
 
-    T a multiple of 8, H and W of 16, so that no block is cut; ValueError for others.
+    T + 4 a multiple of 8, H and W of 16, so that no block is cut; ValueError for others.
     """
     measured: dict[ErrorMapKind, Measured] = defaultdict(list)
     for clip in clips:
@@ -49,7 +50,7 @@ def fit_distortions(engine: Engine, clips: Sequence[NDArray[np.uint8]]) -> dict[
 def fit_rate_scales(engine: Engine, clips: Sequence[NDArray[np.uint8]]) -> dict[str, RateScale]:
     """Fit what tokens must be worth on clips `[T, H, W, 3]`, by name of the routers whose maps know errors.
 
-    T a multiple of 8, H and W of 16, so that no block is cut; ValueError for others.
+    T + 4 a multiple of 8, H and W of 16, so that no block is cut; ValueError for others.
     """
     maps: dict[ErrorMapKind, list[ErrorMap]] = defaultdict(list)
     for clip in clips:
@@ -92,10 +93,15 @@ def _levels(allocation: Allocation) -> NDArray[np.uint8]:
 
 
 def _block_mse(clip: NDArray[np.uint8], shown: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Mean squared error of each block of 8x16x16 pixels, `[bt, bh, bw]`, [-1, 1] scale."""
-    steps, height, width, _ = clip.shape
-    if steps % 8 or height % 16 or width % 16:
+    """Mean squared error of each block of 8x16x16 pixels, `[bt, bh, bw]`, [-1, 1] scale.
+
+    A lead shows nothing: the block that it is in is judged by the four frames after it.
+    """
+    error = clip.astype(np.float32) - shown
+    error = np.concatenate([error[:LEAD_FRAMES], error])
+    frames, height, width, _ = error.shape
+    if frames % 8 or height % 16 or width % 16:
         raise ValueError(f"clip of {clip.shape} is not made of whole blocks")
-    square = (clip.astype(np.float32) - shown).reshape(steps // 8, 8, height // 16, 16, width // 16, 16, 3)
+    square = error.reshape(frames // 8, 8, height // 16, 16, width // 16, 16, 3)
     mse: NDArray[np.float64] = np.square(square, dtype=np.float64).mean(axis=(1, 3, 5, 6)) * (2 / PEAK) ** 2
     return mse

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from infotok_cli.blocks import whole_block_frames
 from infotok_cli.entropy.token_net import TokenNet
 from infotok_cli.model.engine import Runtime
 from infotok_cli.model.weights import LoadedModel, load_model, save_model
@@ -68,7 +69,7 @@ def fit_averages(
     model = averages.model(options.device)
     loaded = LoadedModel(tokenizer=model, config=model.config, sha256="", path=options.output)
     # Tokens of whole segments: what a token says depends on how long its segment is.
-    frames = max(8, model.config.segment_frames // 8 * 8)
+    frames = whole_block_frames(model.config.segment_frames)
     shape = CropShape(frames, max(crop.side for crop in options.crops))
     random = np.random.default_rng(options.seed)
     return fit_to_model(
@@ -83,17 +84,18 @@ def fit_averages(
 
 
 def held_out_clips(cache: FrameCache, shape: CropShape) -> Sequence[NDArray[np.uint8]]:
-    """The middles of held-out tiles, uint8 `[T, H, W, 3]` of whole blocks and at most of `shape`.
+    """The middles of held-out tiles, uint8 `[T, H, W, 3]` of whole blocks and at most of `shape`'s sides.
 
+    As long as `shape` says, since the first blocks of a segment count more: shorter tiles run forth and back.
     None where training lends its own tiles to be measured on.
     """
     if not cache.held:
         return []
     crops = []
     for tile in cache.held_tiles(shape.frames):
-        frames, side = min(shape.frames, len(tile) // 8 * 8), min(shape.side, tile.shape[1] // 16 * 16)
+        side = min(shape.side, tile.shape[1] // 16 * 16)
         if side:
-            crops.append(centre_crop(tile, CropShape(frames, side)))
+            crops.append(centre_crop(tile, CropShape(shape.frames, side)))
     return crops
 
 

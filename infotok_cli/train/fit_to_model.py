@@ -50,7 +50,7 @@ def fit_to_model(
 ) -> Fitted:
     """Fit token coder, expected quality and worths to a model, whose precision is halved.
 
-    clips: uint8 `[T, H, W, 3]`, T a multiple of 8, H and W of 16, whose tokens the coder learns. unseen:
+    clips: uint8 `[T, H, W, 3]`, T + 4 a multiple of 8, H and W of 16, whose tokens the coder learns. unseen:
     clips of such shapes that the model was not trained on, for quality and worths; where there are too
     few, `clips` serve. steps: of the token coder's training, 0 for none. start: a token coder for the same
     levels to begin with. Quality and worths are of block allocations, so weights trained with masking

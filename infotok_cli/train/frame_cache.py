@@ -35,16 +35,16 @@ class CropShape:
 
     @classmethod
     def parse(cls, text: str) -> CropShape:
-        """Shape of a text like 16x128; UsageError unless it is a multiple of 8 and one of 16."""
+        """Shape of a text like 16x128; UsageError unless it is a multiple of 4 and one of 16."""
         frames, _, side = text.partition("x")
         if not (frames.isdecimal() and side.isdecimal() and int(frames) and int(side)):
             raise UsageError(
                 f"`crop` {text!r} is not a size", way_out="give frames x pixels per side, like 16x128"
             )
-        if int(frames) % 8 or int(side) % 16:
+        if int(frames) % 4 or int(side) % 16:
             raise UsageError(
-                f"`crop` {text} does not fit whole blocks",
-                way_out="make frames a multiple of 8, and pixels per side of 16",
+                f"`crop` {text} does not fit whole latent steps and blocks",
+                way_out="make frames a multiple of 4, and pixels per side of 16",
             )
         return cls(int(frames), int(side))
 
@@ -84,11 +84,12 @@ class FrameCache:
     def held_tiles(self, frames: int) -> list[NDArray[np.uint8]]:
         """Tiles to measure on, 64 at most, from all over those held out.
 
-        Those of at least `frames` frames, where there are any. If nothing is held out, tiles of training.
+        Those of at least `frames` frames, or the longest where there are none. If nothing is held out, they
+        are tiles of training.
         """
         shards = self.held or self.shards
-        long = [shard for shard in shards if shard.shape[1] >= frames]
-        tiles = [tile for shard in long or shards for tile in shard]
+        enough = _enough(frames, shards)
+        tiles = [tile for shard in shards if shard.shape[1] >= enough for tile in shard]
         places = np.linspace(0, len(tiles) - 1, min(len(tiles), HELD_TILES)).round().astype(int)
         return [tiles[place] for place in places]
 
@@ -99,12 +100,13 @@ class FrameCache:
     def draw(self, shape: CropShape, random: np.random.Generator, *, whole: bool = False) -> CropPlace:
         """Where a random crop lies: any tile is as likely as any other, any pixel and frame may begin it.
 
-        whole: only in tiles of at least `shape.frames` frames, where there are any.
+        whole: only in tiles of at least `shape.frames` frames, or the longest where there are none.
         """
         weights = self._weights
         if whole:
-            long = weights * [shard.shape[1] >= shape.frames for shard in self.shards]
-            weights = long / long.sum() if long.any() else weights
+            enough = _enough(shape.frames, self.shards)
+            long = weights * [shard.shape[1] >= enough for shard in self.shards]
+            weights = long / long.sum()
         number = int(random.choice(len(self.shards), p=weights))
         shard = self.shards[number]
         tile = int(random.integers(len(shard)))
@@ -135,6 +137,11 @@ class FrameCache:
                 clip = clip[:, :, ::-1]
             batch[row] = clip[::-1] if place.reversed else clip
         return batch
+
+
+def _enough(frames: int, shards: list[NDArray[np.uint8]]) -> int:
+    """Frames that a tile must have to be long: `frames`, or as many as the longest has."""
+    return min(frames, max(shard.shape[1] for shard in shards))
 
 
 def _shards(folder: Path, pattern: str) -> list[NDArray[np.uint8]]:

@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from infotok_cli.blocks import LEAD_FRAMES
 from infotok_cli.metrics import psnr_of_error
 from infotok_cli.model.engine import Runtime
-from infotok_cli.model.pixels import to_pixels, to_signal
+from infotok_cli.model.grid import with_lead
+from infotok_cli.model.pixels import to_pixels
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.train.frame_cache import CropShape, centre_crop
 from infotok_cli.train.masking import keep_at_rate
@@ -32,11 +34,12 @@ class HeldOut:
         sums: dict[float, list[float]] = {rate: [] for rate in HELD_RATES}
         for part in torch.split(self.crops, 8):
             pixels = part.to(self.runtime.device)
+            video = with_lead(pixels)
             with self.runtime.autocast():
-                log_error = model.predict(to_signal(pixels))
+                log_error = model.predict(video)
                 for rate in HELD_RATES:
                     keep = keep_at_rate(log_error, rate, model.config.masking)
-                    shown = to_pixels(model.encode(to_signal(pixels), keep)[1])
+                    shown = to_pixels(model.encode(video, keep)[1])[:, LEAD_FRAMES:][:, : pixels.shape[1]]
                     error = (
                         (shown.float() - pixels.float()).square().mean(dim=(2, 3, 4)).clamp_min(LEAST_ERROR)
                     )

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from infotok_cli.config import ModelConfig
 from infotok_cli.errors import ModelError, UsageError
+from infotok_cli.model.grid import with_lead
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import (
     build_model,
@@ -127,5 +128,5 @@ def _new_model(options: TrainOptions, cache: FrameCache) -> Tokenizer:
     torch.manual_seed(options.seed)
     model = Tokenizer(config)
     clips = cache.sample(START_CLIPS, options.crops[0], np.random.default_rng(options.seed))
-    start_from_principal_axes(model, torch.from_numpy(clips))
+    start_from_principal_axes(model, with_lead(torch.from_numpy(clips)))
     return model

@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from infotok_cli.config import PATCH
 from infotok_cli.model.engine import Runtime
+from infotok_cli.model.grid import with_lead
 from infotok_cli.model.pixels import to_signal
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.train.masking import draw_keep, draw_tails
@@ -26,8 +27,8 @@ FULL_SHARE = 0.25
 """Share of a batch that keeps every token; the rest is masked, at rates up to 1."""
 
 FIRST_WEIGHT = 2.0
-"""Of a clip's first latent step, in its squared error; 1 for the others. Without it the first step, one of
-eight, is learned last and lies 1.9 dB below them (docs/LOG.md)."""
+"""Of a clip's lead, in its squared error; 1 for the other steps, which all build on it. Without it the first
+step is learned last and lies 1.9 dB below them (docs/LOG.md)."""
 
 ERROR_FLOOR = 1e-3
 """Added to errors before their log, which the head learns; an eighth of a level of 0..255."""
@@ -47,8 +48,9 @@ def training_losses(model: Tokenizer, video: Tensor, generator: torch.Generator)
     """Losses of one batch `[B, T, H, W, 3]` in [-1, 1]: the first quarter at rate 1, the rest masked.
 
     The reconstruction loss is the mean log of each sample's squared error, which is PSNR up to
-    scale. The head learns the log error of the samples at rate 1.
+    scale; their leads count as what is shown. The head learns the log error of the samples at rate 1.
     """
+    video = with_lead(video)
     log_error = model.predict(video)
     full = max(1, round(FULL_SHARE * len(video)))
     keep = torch.ones(log_error.shape, dtype=torch.bool, device=video.device)

@@ -57,15 +57,16 @@ class Timeline:
     rates: NDArray[np.float64]
     """`[steps]` share of its positions that each latent step keeps, 0..1."""
     ends: NDArray[np.float64]
-    """`[steps]` where each step ends, as a share of the whole, rising to 1."""
+    """`[steps]` where each step ends, as a share of the whole, never falling, to 1; leads take no room."""
     lost: NDArray[np.bool_]
     """`[steps]` whether the step's tokens are lost."""
     seconds: float
 
     @property
     def highest(self) -> float:
-        """Rate of the busiest step."""
-        return float(self.rates.max(initial=0.0)) or 1.0
+        """Rate of the busiest step that is drawn."""
+        drawn = np.diff(self.ends, prepend=0.0) > 0
+        return float(self.rates[drawn].max(initial=0.0)) or 1.0
 
 
 @cache

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from infotok_cli.blocks import block_capacity
+from infotok_cli.blocks import block_capacity, step_of_frame
 from infotok_cli.codec.ahead import ahead
 from infotok_cli.codec.decode_segments import decoded_segments
 from infotok_cli.codec.load_engine import check_model
 from infotok_cli.colour import BT709
-from infotok_cli.config import PATCH
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import UsageError
 from infotok_cli.evaluate.anchors import anchor_writer, check_anchor
@@ -77,7 +76,7 @@ def where_tokens_are(reader: ItkReader, damaged: Collection[int] = ()) -> Where:
     tokens = positions = 0
     for segment, keep in keep_maps(reader, damaged):
         blocks = _block_shares(keep)
-        shown = np.arange(segment.trim_start, segment.frames - segment.trim_end) // PATCH[0]
+        shown = step_of_frame(np.arange(segment.trim_start, segment.frames - segment.trim_end))
         steps.append(len(shares) + shown)
         shares += [blocks[step // 2] for step in range(len(keep))]
         rates += keep.mean(axis=(1, 2)).tolist()

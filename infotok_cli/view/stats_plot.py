@@ -80,7 +80,8 @@ def _draw_over_time(panel: Axes, report: StatsReport) -> None:
         row = segments[report.of_segment]
         panel.axvspan(row.start_seconds, row.end_seconds, color=_rgb(INK), alpha=0.2, linewidth=0)
     panel.set_xlim(0, ends[-1])
-    panel.set_ylim(0, min(1.0, 1.25 * max(float(report.step_rates.max()), 0.1)))
+    drawn = np.diff(edges) > 0
+    panel.set_ylim(0, min(1.0, 1.25 * max(float(report.step_rates[drawn].max()), 0.1)))
     panel.set_xlabel("seconds")
     panel.set_title("token rate over time", fontsize="medium")
     panel.legend(

@@ -61,17 +61,17 @@ def test_a_file_is_the_same_from_a_path_from_bytes_and_from_a_stream(
     source = ways(film_bytes, tmp_path / "film.itk")[way]
     with infotok.open(source) as file:
         assert (file.header.width, file.header.height, file.total_frames) == (24, 16, 29)
-        assert file.token_grid == (2, 2, 3)
+        assert file.token_grid == (3, 2, 3)
         assert [segment.frames for segment in file.segments] == [8, 8, 8, 5]
-        assert file.segments[3].token_grid == (2, 2, 3)
-        assert file.segments[3].positions == 12
+        assert file.segments[3].token_grid == (3, 2, 3)
+        assert file.segments[3].positions == 18
         assert (file.segments[1].start_seconds, file.segments[1].end_seconds) == (0.8, 1.6)
         assert file.times.tolist() == [n / 10 for n in range(29)]
         assert file.to_bytes() == film_bytes
         file.verify()
         for number in range(4):
             keep, ids = file.keep_map(number), file.tokens(number)
-            assert (keep.dtype, keep.shape, ids.dtype) == (np.bool_, (2, 2, 3), np.uint16)
+            assert (keep.dtype, keep.shape, ids.dtype) == (np.bool_, (3, 2, 3), np.uint16)
             assert len(ids) == keep.sum() == file.segments[number].tokens
         assert np.array_equal(file.tokens(-1), file.tokens(3))
         with pytest.raises(IndexError, match=r"there is no segment 4: those of .* are 0 to 3"):

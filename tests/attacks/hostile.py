@@ -418,15 +418,15 @@ def codebook_that_overflows() -> bytes:
 @attack("more than 0 tokens|0 tokens for")
 def map_of_nothing_that_keeps_everything() -> bytes:
     """An empty code reads as ones without end: millions of kept positions from no byte at all."""
-    header = itk_header(width=8192, height=8192, segment_frames=64, allocation="position")
-    return one_segment(header, Counts(frames=64, tokens=0, map_bytes=0, token_bytes=0), b"", b"")
+    header = itk_header(width=8192, height=8192, segment_frames=60, allocation="position")
+    return one_segment(header, Counts(frames=60, tokens=0, map_bytes=0, token_bytes=0), b"", b"")
 
 
 @attack("0 tokens for|tokens for .* blocks")
 def blocks_of_nothing() -> bytes:
     """The same with blocks."""
-    header = itk_header(width=8192, height=8192, segment_frames=64)
-    return one_segment(header, Counts(frames=64, tokens=0, map_bytes=0, token_bytes=0), b"", b"")
+    header = itk_header(width=8192, height=8192, segment_frames=60)
+    return one_segment(header, Counts(frames=60, tokens=0, map_bytes=0, token_bytes=0), b"", b"")
 
 
 @attack("range code|fewer than|more than")
@@ -441,7 +441,7 @@ def map_of_noise() -> bytes:
 def map_with_bytes_left_over() -> bytes:
     import numpy as np
 
-    keep = np.zeros((2, 2, 3), np.bool_)
+    keep = np.zeros((3, 2, 3), np.bool_)
     code = encode_positions(keep) + b"\x01\x02"
     counts = Counts(frames=8, tokens=0, map_bytes=len(code), token_bytes=0)
     return one_segment(itk_header(allocation="position"), counts, code, b"")
@@ -450,8 +450,8 @@ def map_with_bytes_left_over() -> bytes:
 @attack("has id 65535")
 def token_outside_the_codebook() -> bytes:
     code = b""
-    counts = Counts(frames=8, tokens=12, map_bytes=0, token_bytes=24)
-    return one_segment(itk_header(allocation="position"), counts, code, b"\xff" * 24)
+    counts = Counts(frames=8, tokens=18, map_bytes=0, token_bytes=36)
+    return one_segment(itk_header(allocation="position"), counts, code, b"\xff" * 36)
 
 
 @attack("differs from the index")

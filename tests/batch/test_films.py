@@ -43,7 +43,7 @@ def engine(model_file: Path) -> Engine:
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of one group of two segments."""
-    monkeypatch.setattr(groups, "GROUP_POSITIONS", GROUP_SEGMENTS * 2 * 5 * 6)
+    monkeypatch.setattr(groups, "GROUP_POSITIONS", GROUP_SEGMENTS * 3 * 5 * 6)
     monkeypatch.setattr(films, "PART_GROUPS", 1)
 
 

@@ -33,7 +33,7 @@ pytestmark = [
 
 ROOT = Path(__file__).parent.parent.parent
 Run = Callable[..., subprocess.CompletedProcess[str]]
-SMALL_GROUP = 2 * 2 * 5 * 6
+SMALL_GROUP = 2 * 3 * 5 * 6
 """Positions of two segments of 8 frames of 40x48 pixels."""
 COMMON = ("--deterministic", "--segment-frames", 8, "--rate", 0.25)
 

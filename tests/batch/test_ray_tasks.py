@@ -55,7 +55,7 @@ def _here(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def film(clips: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The largest clip, which has three parts."""
-    monkeypatch.setattr(groups, "GROUP_POSITIONS", 2 * 2 * 5 * 6)
+    monkeypatch.setattr(groups, "GROUP_POSITIONS", 2 * 3 * 5 * 6)
     monkeypatch.setattr(films, "PART_GROUPS", 1)
     path = make_video(clips / "film.mp4", moving_shapes(50, 40, 48), audio_seconds=1.5)
     monkeypatch.setattr(ray_engine, "FILM_BYTES", path.stat().st_size)

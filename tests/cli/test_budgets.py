@@ -23,7 +23,7 @@ def test_every_kind_has_an_option(kind: str, refused: Refused, clip: Path) -> No
 
 def test_a_rate_that_cannot_be_met_is_said(run: Run, clip: Path, tmp_path: Path) -> None:
     arguments = ["encode", clip, "-o", tmp_path / "a.itk", "--rate", "0.125", "--end", "0.1"]
-    told = "rate 0.125 was asked for, 0.3 is the least this video can have"
+    told = "rate 0.125 was asked for, 0.15 is the least this video can have"
     assert f"infotok: warning: --{told}\n" in run(*arguments).stderr
     result = run(*arguments, "-y", "--json")
     assert json.loads(result.stderr) == {"warning": f"--{told}"}

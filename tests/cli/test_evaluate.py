@@ -46,7 +46,7 @@ def test_one_number_or_many(run: Run, clips: Path, tmp_path: Path) -> None:
     for text in ("tiny fast", "tiny fixed", "crf 40", "MS-SSIM", "flicker at cuts", "BD-rate"):
         assert text in result.stdout
     document = read(out)
-    assert (document["schema"], document["version"]) == ("infotok-eval", 3)
+    assert (document["schema"], document["version"]) == ("infotok-eval", 4)
     assert document["model"]["name"] == "tiny"
     assert document["options"] == {
         "short_side": None, "segment_frames": 4, "refine": 0, "start_seconds": None, "end_seconds": None,
@@ -163,12 +163,12 @@ def test_segment_lengths_do_not_mix(run: Run, clips: Path, tmp_path: Path) -> No
     run("eval", clip, "--rates", "0.5", "-o", long)
     run("eval", clip, "--rates", "0.5,0.25", "--segment-frames", "4", "--with", long, "-o", both)
     assert [(row["rate"], row["segment_frames"]) for row in read(both)["clips"]] == [
-        (0.5, 4), (0.25, 4), (0.5, 32),
+        (0.5, 4), (0.25, 4), (0.5, 60),
     ]  # fmt: skip
     assert [row["curve"] for row in read(both)["summary"]] == [
         "tiny fast segments of 4", "tiny fast segments of 4", "tiny fast"
     ]  # fmt: skip
-    assert read(long)["options"]["segment_frames"] == 32
+    assert read(long)["options"]["segment_frames"] == 60
 
 
 def test_weights_that_do_not_suit_a_router_are_told_of_before_measuring(

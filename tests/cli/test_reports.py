@@ -41,7 +41,7 @@ def test_inspect_json(run: Run, encoded: Path) -> None:
     assert (report["format_version"], report["frames"], report["segments"]) == (1, 20, 5)
     assert (report["width"], report["height"], report["segment_frames"]) == (48, 40, 4)
     assert report["frame_rate"] == "30000/1001"
-    assert report["positions"] == 5 * 5 * 6
+    assert report["positions"] == 5 * 2 * 5 * 6
     assert report["size_bytes"] == encoded.stat().st_size == sum(report[f"{part}_bytes"] for part in PARTS)
     assert report["bpp"] == pytest.approx(8 * encoded.stat().st_size / (20 * 40 * 48))
     assert report["model"].keys() == {"name", "sha256"}
@@ -297,17 +297,17 @@ def test_the_map_of_a_segment(run: Run, encoded: Path) -> None:
 
 
 def test_steps_agree_with_their_segments() -> None:
-    """Also where a cut hides frames, which take no time."""
+    """Also where a cut hides frames, which take no time; nor do leads."""
     plans = [Plan(8, trim_start=5), Plan(8, rate=0.9), Plan(8, lost=True), Plan(6, trim_end=1)]
     report = report_stats(itk_bytes(plans, itk_header()))
-    assert len(report.step_rates) == len(report.step_ends) == 8
+    assert len(report.step_rates) == len(report.step_ends) == 12
     for number, row in enumerate(report.segments):
-        pair = report.step_rates[2 * number : 2 * number + 2]
-        assert pair.mean() == pytest.approx(row.token_rate)
-        assert report.step_ends[2 * number + 1] == pytest.approx(row.end_seconds)
+        steps = report.step_rates[3 * number : 3 * number + 3]
+        assert steps.mean() == pytest.approx(row.token_rate)
+        assert report.step_ends[3 * number + 2] == pytest.approx(row.end_seconds)
     assert report.step_ends[0] == report.segments[0].start_seconds == 0
     frame = 1001 / 30000
-    assert report.step_ends[1:4].tolist() == pytest.approx([3 * frame, 7 * frame, 11 * frame])
+    assert report.step_ends[2:6].tolist() == pytest.approx([3 * frame, 3 * frame, 7 * frame, 11 * frame])
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])

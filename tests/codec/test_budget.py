@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from infotok_cli.allocation.budgets import Budget
 from infotok_cli.allocation.fits import Fits
 from infotok_cli.allocation.rate_scale import RateScale
+from infotok_cli.blocks import token_grid
 from infotok_cli.codec import groups
 from infotok_cli.codec.encode import EncodeReport, encode_file
 from infotok_cli.codec.options import EncodeOptions
@@ -29,7 +31,7 @@ from make_video import make_video, moving_shapes
 from tiny_model import write_tiny_model
 
 FRAMES, HEIGHT, WIDTH = 60, 64, 80
-POSITIONS = FRAMES // 4 * (HEIGHT // 8) * (WIDTH // 8)
+POSITIONS = FRAMES // 12 * math.prod(token_grid(12, HEIGHT, WIDTH))
 GROUP_SIZES = {"one group": 1 << 19, "many groups": 3 * 4 * 8 * 10}
 
 
@@ -61,7 +63,7 @@ def group_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 
 def encode(clip: Path, folder: Path, engine: Engine, budget: Budget, **options: object) -> EncodeReport:
-    wanted = EncodeOptions(budget=budget, segment_frames=16, **options)  # type: ignore[arg-type]
+    wanted = EncodeOptions(budget=budget, segment_frames=12, **options)  # type: ignore[arg-type]
     report = encode_file(clip, folder / "out.itk", engine, wanted)
     with ItkReader(folder / "out.itk") as reader:
         assert sum(segment.tokens for segment in reader.segments()) == report.tokens
@@ -130,7 +132,7 @@ def test_target_size(
 
 @pytest.fixture(scope="module")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six segments of 16 frames and one of 4."""
+    """Eight segments of 12 frames and one of 4."""
     noise = np.random.default_rng(0).normal(0, 6, (100, HEIGHT, WIDTH, 3))
     pictures = np.clip(moving_shapes(100, HEIGHT, WIDTH) + noise, 0, 255).astype(np.uint8)
     return make_video(tmp_path_factory.mktemp("long") / "clip.mkv", pictures, rate=Fraction(25))
@@ -147,7 +149,7 @@ def test_target_size_with_a_last_group_too_short_to_make_up_for_a_miss(
     monkeypatch.setattr(groups, "GROUP_POSITIONS", GROUP_SIZES["many groups"])
 
     def size(**options: object) -> int:
-        wanted = EncodeOptions(segment_frames=16, allocation=allocation, **options)  # type: ignore[arg-type]
+        wanted = EncodeOptions(segment_frames=12, allocation=allocation, **options)  # type: ignore[arg-type]
         return encode_file(long_clip, tmp_path / "out.itk", engine, wanted, overwrite=True).size_bytes
 
     def floor_size() -> int:
@@ -215,10 +217,10 @@ def test_a_bitrate_below_the_floor_is_refused(clip: Path, engine: Engine, tmp_pa
 
 
 def test_what_cannot_be_had_is_warned_of(clip: Path, engine: Engine, tmp_path: Path) -> None:
-    """A second of ten frames: three latent steps, the last of them in blocks that are cut."""
+    """Eight frames: three latent steps with the lead, the last of them in blocks that are cut."""
 
     def warned(**options: object) -> tuple[str, ...]:
-        wanted = EncodeOptions(end_seconds=0.4, **options)  # type: ignore[arg-type]
+        wanted = EncodeOptions(end_seconds=0.32, **options)  # type: ignore[arg-type]
         report = encode_file(clip, tmp_path / "out.itk", engine, wanted, overwrite=True)
         return tuple(map(str, report.warnings))
 
@@ -232,7 +234,7 @@ def test_what_cannot_be_had_is_warned_of(clip: Path, engine: Engine, tmp_path: P
 
 def test_a_bitrate_that_sound_alone_exceeds_is_refused(engine: Engine, tmp_path: Path) -> None:
     source = make_media(tmp_path / "clip.mkv", frames=FRAMES, size=(HEIGHT, WIDTH))
-    wanted = EncodeOptions(budget=Budget("bitrate", 8000), segment_frames=16, audio=True)
+    wanted = EncodeOptions(budget=Budget("bitrate", 8000), segment_frames=12, audio=True)
     with pytest.raises(
         UsageError, match=r"bitrate 8000 is below the least of about 13\d{4} .*sound out \(audio\)"
     ):
@@ -246,7 +248,7 @@ def test_into_a_pipe_a_bitrate_below_the_floor_is_warned_of(
     clip: Path, engine: Engine, tmp_path: Path
 ) -> None:
     stream = io.BytesIO()
-    wanted = EncodeOptions(budget=Budget("bitrate", 1500), segment_frames=16)
+    wanted = EncodeOptions(budget=Budget("bitrate", 1500), segment_frames=12)
     report = encode_file(clip, stream, engine, wanted)
     (warning,) = report.warnings
     assert "bitrate 1500 is below the least of about" in str(warning)
@@ -328,7 +330,7 @@ def test_what_is_spread_over_time_is_spread_over_the_times_of_frames(
             sound=None,
         )
     )
-    wanted = EncodeOptions(budget=Budget(kind, value), segment_frames=16)
+    wanted = EncodeOptions(budget=Budget(kind, value), segment_frames=12)
     with path.open("rb") as file:
         report = encode_file(file if piped else path, tmp_path / "out.itk", engine, wanted)
     assert report.duration_seconds == pytest.approx(sum(steps) / 1000, abs=0.1)

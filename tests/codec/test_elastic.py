@@ -36,7 +36,7 @@ def test_files_hold_prefixes_and_decode(engine: Engine, video: Path, tmp_path: P
     options = EncodeOptions(rate=0.4, router="elastic", segment_frames=8)
     assert options.allocation_kind == "position"
     report = encode_file(video, tmp_path / "a.itk", engine, options)
-    assert (report.segments, report.positions) == (3, 2 * 2 * 30 + 30)
+    assert (report.segments, report.positions) == (3, 2 * 3 * 30 + 2 * 30)
     assert report.tokens == int(0.4 * report.positions + 0.5)
     with ItkReader(tmp_path / "a.itk") as reader:
         assert (reader.header.router, reader.header.allocation) == ("elastic", "position")
@@ -52,12 +52,12 @@ def test_files_hold_prefixes_and_decode(engine: Engine, video: Path, tmp_path: P
 def test_errors_are_those_of_the_decoded_picture(engine: Engine) -> None:
     frames = moving_shapes(6, 20, 24)
     errors = PrefixErrors(engine, frames)
-    keep = np.arange(2 * 3 * 3).reshape(2, 3, 3) < 7
+    keep = np.arange(3 * 3 * 3).reshape(3, 3, 3) < 7
     shown = engine.decode(engine.encode(frames, keep).ids, keep, 6, 20, 24)
-    assert errors.grid == (2, 3, 3)
+    assert errors.grid == (3, 3, 3)
     expected = np.mean((shown.astype(np.float64) - frames) ** 2)
     assert errors.error(7) == pytest.approx(expected)
-    assert errors.error(18) != pytest.approx(expected)
+    assert errors.error(27) != pytest.approx(expected)
 
 
 def test_routers_and_weights_must_fit(engine: Engine, video: Path, tmp_path: Path) -> None:

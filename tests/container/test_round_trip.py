@@ -141,7 +141,7 @@ def test_full_disk_is_an_output_error(make_header: Callable[..., Header]) -> Non
 
 @pytest.mark.parametrize(
     ("frames", "tokens", "map_bytes", "token_bytes"),
-    [(0, 1, 0, 2), (9, 1, 0, 2), (4, 16, 0, 32), (8, 1, 0, 4), (8, 1, 10_000, 2)],
+    [(0, 1, 0, 2), (9, 1, 0, 2), (4, 99, 0, 198), (8, 1, 0, 4), (8, 1, 10_000, 2)],
 )
 def test_contradicting_counts_are_not_written(
     make_header: Callable[..., Header], frames: int, tokens: int, map_bytes: int, token_bytes: int

@@ -83,15 +83,15 @@ def test_resumes_anywhere(source: Path) -> None:
     whole = TokenDataset(source, LENGTH, endless=True)
     steps: Iterator[Any] = iter(whole)
     states, seen = [copy.deepcopy(whole.state_dict())], []
-    for _ in range(70):  # more than two epochs
+    for _ in range(110):  # more than two epochs
         seen.append(next(steps)["ids"].tolist())
         states.append(json.loads(json.dumps(whole.state_dict())))
     assert states[-1]["positions"]["0"][0] >= 2
-    for at in range(0, 69, 5):
+    for at in range(0, 109, 5):
         again = TokenDataset(source, LENGTH, endless=True)
         again.load_state_dict(states[at])
         rest = iter(again)
-        assert [next(rest)["ids"].tolist() for _ in range(min(8, 70 - at))] == seen[at : at + 8]
+        assert [next(rest)["ids"].tolist() for _ in range(min(8, 110 - at))] == seen[at : at + 8]
 
 
 def test_resumes_with_workers(source: Path) -> None:

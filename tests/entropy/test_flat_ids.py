@@ -91,11 +91,11 @@ def test_runs_of_any_length(gap: int) -> None:
         ([64_000, 64_067, 64_193, 64_129, 64_001, 1], "latent steps"),
         ([64_000, 64_067, 64_002, 1], "1 ids after LOST"),
         ([64_000, 64_067, 1], "latent steps"),
-        ([64_000, 64_067, 64_001], "0 positions instead of 1"),
-        ([64_000, 64_067, 64_001, 1, 2], "2 positions instead of 1"),
-        ([64_000, 64_067, 64_001, 65_535], "1024 positions instead of 1"),
-        ([64_000, 64_067, 64_001, 64_300], "id 64300 is neither"),
-        ([64_000, 64_068, 64_001, 1], "1 latent steps, 5 frames have 2"),
+        ([64_000, 64_067, 64_001, 64_001, 1], "0 positions instead of 1"),
+        ([64_000, 64_067, 64_001, 1, 2, 64_001, 1], "2 positions instead of 1"),
+        ([64_000, 64_067, 64_001, 65_535, 64_001, 1], "1024 positions instead of 1"),
+        ([64_000, 64_067, 64_001, 64_300, 64_001, 1], "id 64300 is neither"),
+        ([64_000, 64_068, 64_001, 1], "1 latent steps, 5 frames have 3"),
     ],
 )
 def test_what_breaks_the_grammar_is_refused(flat: list[int], message: str) -> None:
@@ -105,7 +105,7 @@ def test_what_breaks_the_grammar_is_refused(flat: list[int], message: str) -> No
 
 def test_runs_must_be_as_long_as_they_can() -> None:
     with pytest.raises(InputError, match="shorter than 1024"):
-        unflatten(np.array([64_000, 64_067, 64_001, 64_512, 64_512], np.uint16), 8, 16)
+        unflatten(np.array([64_000, 64_067, 64_001, 64_512, 64_512, 64_001, 1, 1], np.uint16), 8, 16)
 
 
 def test_ids_must_fit() -> None:

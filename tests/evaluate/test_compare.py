@@ -226,7 +226,7 @@ def test_rows_come_back_from_json(tmp_path: Path) -> None:
         ('{"clips": []}', "made with output"),
         (
             '{"schema": "infotok-eval", "version": 7, "clips": []}',
-            "version 7, and this infotok reads 1 to 3",
+            "version 7, and this infotok reads 1 to 4",
         ),
         ('{"schema": "infotok-eval", "version": 1}', "does not contain (whole )?results"),
         ('{"schema": "infotok-eval", "version": 1, "clips": [{"clip": "a"}]}', "a row lacks 'clip_sha256'"),

@@ -18,8 +18,8 @@ from infotok_cli.itk.token_file import TokenFile
 from infotok_cli.itk.tokens import Tokens, unpack_tokens
 from make_itk import Plan, itk_bytes, itk_header
 
-HEADER = itk_header()
-PLANS = [Plan(8), Plan(8, trim_start=5, rate=1), Plan(7, rate=1)]
+HEADER = itk_header(allocation="position")
+PLANS = [Plan(8, rate=1), Plan(8, trim_start=5, rate=1), Plan(7, rate=1)]
 WHOLE = itk_bytes(PLANS, HEADER)
 POSITIONS = 2 * 3
 """Of a latent step."""
@@ -39,10 +39,11 @@ def cut_at(number: int, tokens: int) -> bytes:
 @pytest.mark.parametrize(
     ("number", "tokens", "shown"),
     [
-        (2, POSITIONS, 4),
-        (2, POSITIONS - 1, 0),
-        (2, 2 * POSITIONS - 1, 4),
-        (1, POSITIONS, 0),  # the first 5 frames are not shown
+        (2, 2 * POSITIONS, 4),
+        (2, 2 * POSITIONS - 1, 0),
+        (2, POSITIONS, 0),  # the lead alone
+        (2, 3 * POSITIONS - 1, 4),
+        (1, 2 * POSITIONS, 0),  # the first 5 frames are not shown
         (0, 0, 0),
     ],
 )
@@ -66,7 +67,7 @@ def test_whole_steps_are_shown(number: int, tokens: int, shown: int) -> None:
             assert f"is cut short: {shown} frames of it are shown" in notes[1]
             keep, ids = tokens_of(reader, number)
             assert np.array_equal(keep, expected[0])
-            steps = -(-(PLANS[number].trim_start + shown) // 4)
+            steps = 1 + -(-(PLANS[number].trim_start + shown) // 4)
             whole = int(keep[:steps].sum())
             assert np.array_equal(ids[:whole], expected[1][:whole])
 
@@ -74,7 +75,7 @@ def test_whole_steps_are_shown(number: int, tokens: int, shown: int) -> None:
 def test_a_stream_shows_them_before_it_fails() -> None:
     with ItkReader(WHOLE) as reader:
         expected = list(reader.segments())
-    data = cut_at(2, POSITIONS)
+    data = cut_at(2, 2 * POSITIONS)
     stream = ItkStream(io.BytesIO(data), "pipe")
     segments = segments_and_cut(stream, None)
     found = [next(segments).segment for _ in range(3)]
@@ -82,7 +83,7 @@ def test_a_stream_shows_them_before_it_fails() -> None:
         next(segments)
     assert found[:2] == expected[:2]
     assert (found[2].number, found[2].trim_end) == (2, 3)
-    assert len(unpack_tokens(stream, found[2], None)[1]) == 2 * POSITIONS
+    assert len(unpack_tokens(stream, found[2], None)[1]) == 3 * POSITIONS
 
 
 def test_a_changed_byte_in_a_stream_is_not_taken_for_its_end() -> None:
@@ -97,7 +98,7 @@ def test_a_changed_byte_in_a_stream_is_not_taken_for_its_end() -> None:
 
 
 def test_a_report_counts_what_is_there() -> None:
-    data = cut_at(2, POSITIONS)
+    data = cut_at(2, 2 * POSITIONS)
     with ItkReader(data, recover=True) as reader:
         show_cut_segment(reader, None)
         sizes = stats_of("cut.itk", reader).file.bytes

@@ -195,9 +195,9 @@ def test_ids_that_contradict_the_header(itk: Path) -> None:
     assert "is not segment 0" in attempt("ids")
     assert "segment 0: a latent step has" in attempt([*good[0], 1])
     # Dropping a block's only token is nothing that blocks can do.
-    dropped = [64_000, 64_067, 64_001, 64_511 + 6]
+    dropped = [64_000, 64_067, *([64_001, 64_511 + 6] * 2)]
     assert "does not match any block levels" in attempt(dropped)
-    nine_frames = [64_000, 64_064 + 8, *([64_001, 1, 1, 1, 1, 1, 1] * 3)]
+    nine_frames = [64_000, 64_064 + 8, *([64_001, 1, 1, 1, 1, 1, 1] * 4)]
     assert "9 frames, allowed are 1..8" in attempt(nine_frames)
     path.write_text("\n".join([first, rows[1]]))
     assert "is not segment 0" in refused(path)

@@ -73,8 +73,8 @@ def test_megatron_documents_are_videos(videos: Path, tmp_path: Path) -> None:
     assert [row["lost_segments"] for row in rows] == [0, 1, 0]
     assert rows[0]["model_sha256"] == hashlib.sha256(b"made").hexdigest()
     assert rows[0]["frames"] == 14
-    assert rows[0]["grid"] == [2, 2, 3]
-    assert rows[2]["rate"] == rows[2]["tokens"] / 12
+    assert rows[0]["grid"] == [3, 2, 3]
+    assert rows[2]["rate"] == rows[2]["tokens"] / 18
     assert (report.videos, report.segments, report.lost_segments) == (3, 5, 1)
     assert report.tokens == sum(map(len, found))
     assert report.size_bytes == sum(path.stat().st_size for path in (tmp_path / "out").iterdir())

@@ -97,7 +97,7 @@ def check_model(device: str) -> None:
         other = through(model, source, keep, t, before, "triton")
         scaled = (one.values.clamp(-1, 1) + 1) * steps / 2
         near = ((scaled - scaled.floor() - 0.5).abs() < NEAR_TIE).any(dim=-1)
-        assert near.float().mean() < 0.1, "most positions must count"
+        assert near.float().mean() < 0.2, "most positions must count"
         kept = keep[:, t]
         assert bool(((one.ids == other.ids) | near)[kept].all())
         torch.testing.assert_close(other.codes[~near], one.codes[~near])
@@ -148,8 +148,8 @@ def test_an_engine_says_what_runs() -> None:
     assert engine(64, None).runtime.backend == "reference"
     chosen = engine(32, "triton")
     assert chosen.runtime.backend == "triton"
-    assert chosen.predicted_errors([frames])[0].shape == (1, 2, 2)
-    assert chosen.encode(frames, np.ones((1, 2, 2), np.bool_)).shown.shape == frames.shape
+    assert chosen.predicted_errors([frames])[0].shape == (2, 2, 2)
+    assert chosen.encode(frames, np.ones((2, 2, 2), np.bool_)).shown.shape == frames.shape
 
 
 def test_an_engine_refuses_a_model_its_kernels_cannot_run() -> None:

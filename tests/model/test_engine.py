@@ -45,23 +45,24 @@ def test_exact_error_is_that_of_the_decoded_picture(engine: Engine, shape: tuple
     shown = engine.decode(engine.encode(frames, keep).ids, keep, *shape)
     assert shown.shape == frames.shape
     difference = np.abs(frames.astype(float) - shown).mean(axis=-1) / 127.5
-    for t, y, x in np.ndindex(*error.shape):
+    assert error.shape == token_grid(*shape)
+    for t, y, x in np.ndindex(*error[1:].shape):
         cell = difference[4 * t : 4 * t + 4, 8 * y : 8 * y + 8, 8 * x : 8 * x + 8]
         # Pictures are rounded to whole levels and clipped; the map is not.
-        assert error[t, y, x] == pytest.approx(cell.mean(), abs=0.01)
+        assert error[1 + t, y, x] == pytest.approx(cell.mean(), abs=0.01)
 
 
 def test_predicted_error_is_positive_and_has_the_grid(engine: Engine) -> None:
     frames = np.zeros((6, 20, 20, 3), np.uint8)
     (error,) = engine.predicted_errors([frames])
-    assert error.shape == (2, 3, 3)
+    assert error.shape == (3, 3, 3)
     assert error.dtype == np.float32
     assert (error > 0).all()
 
 
 def test_same_input_same_ids(engine: Engine) -> None:
     frames = np.random.default_rng(2).integers(0, 256, (8, 24, 24, 3), dtype=np.uint8)
-    keep = np.random.default_rng(3).random((2, 3, 3)) < 0.5
+    keep = np.random.default_rng(3).random((3, 3, 3)) < 0.5
     first = engine.encode(frames, keep)
     again = engine.encode(frames, keep)
     assert np.array_equal(first.ids, again.ids)
@@ -105,9 +106,9 @@ def test_steps_are_those_of_the_whole(
 def test_a_step_needs_no_later_one(engine: Engine) -> None:
     """The first steps come before, and without, the tokens of the rest being decoded."""
     one = Engine(lively(engine), Runtime(torch.device("cpu"), "fp32"))
-    keep = np.ones((4, 2, 3), np.bool_)
-    ids = np.arange(24, dtype=np.uint16) * 999
-    other = np.concatenate([ids[:12], ids[:11:-1]])
+    keep = np.ones((5, 2, 3), np.bool_)
+    ids = np.arange(30, dtype=np.uint16) * 999
+    other = np.concatenate([ids[:18], ids[:17:-1]])
     first, second = (one.decode_steps(tokens, keep, 16, 16, 24) for tokens in (ids, other))
     for step in range(4):
         assert np.array_equal(next(first), next(second)) == (step < 2)
@@ -133,10 +134,10 @@ def test_compiled_blocks_give_the_same(
     compiled = Engine(load_model(engine.loaded.path), Runtime(torch.device("cpu"), "fp32", compiled=True))
     frames = np.random.default_rng(fresh_seed).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
     before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-    keep = np.ones((1, 2, 2), np.bool_)
-    ids = np.random.default_rng(fresh_seed).integers(0, 64000, 4).astype(np.uint16)
+    keep = np.ones((2, 2, 2), np.bool_)
+    ids = np.random.default_rng(fresh_seed).integers(0, 64000, 8).astype(np.uint16)
     for one in (compiled, engine):
-        assert len(one.encode(frames, keep).ids) == 4
+        assert len(one.encode(frames, keep).ids) == 8
     (found,), (wanted,) = compiled.predicted_errors([frames]), engine.predicted_errors([frames])
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > before
     np.testing.assert_allclose(found, wanted, atol=1e-5, rtol=1e-5)
@@ -153,7 +154,7 @@ def check_batches(device: str, precision: Literal["bf16", "fp32"], path: Path) -
     random = np.random.default_rng(4)
     segments = [engine.pinned(random.integers(0, 256, (5, 17, 20, 3), dtype=np.uint8)) for _ in range(3)]
     predicted, exact = engine.predicted_errors(segments), engine.exact_errors(segments)
-    keeps = [random.random((2, 3, 3)) < 0.6 for _ in range(3)]
+    keeps = [random.random((3, 3, 3)) < 0.6 for _ in range(3)]
     together = engine.start_encode(list(zip(segments, keeps, strict=True)))()
     ids = [coded.ids for coded in together]
     shown = engine.start_decode(list(zip(ids, keeps, strict=True)), 5, 17, 20)()
@@ -192,7 +193,7 @@ def test_a_gpu_takes_several_segments_and_a_cpu_one(engine: Engine) -> None:
     # Where nothing is computed, no device is needed.
     on_gpu = copy.copy(engine)
     on_gpu.runtime = Runtime(torch.device("cuda"), "bf16")
-    assert (on_gpu.batch(14592), on_gpu.batch(1 << 20)) == (8, 1)
+    assert (on_gpu.batch(29184), on_gpu.batch(1 << 20)) == (8, 1)
     on_gpu.runtime = Runtime(torch.device("cuda"), "fp32", deterministic=True)
     assert on_gpu.batch(14592) == 1
 

@@ -43,7 +43,7 @@ def _shown(engine: Engine, coded: Coded, keep: NDArray[np.bool_]) -> NDArray[np.
 @pytest.mark.parametrize("rate", [1.0, 0.4])
 def test_refined_ids_show_a_closer_picture(engine: Engine, rate: float) -> None:
     random = np.random.default_rng(5)
-    keep = random.random((2, 3, 5)) < rate
+    keep = random.random((3, 3, 5)) < rate
     goal = random.integers(0, 64000, int(keep.sum())).astype(np.uint16)
     frames = engine.decode(goal, keep, *SHAPE)
     plain, refined = engine.encode(frames, keep), engine.encode(frames, keep, 12)
@@ -59,9 +59,9 @@ def test_refined_ids_show_a_closer_picture(engine: Engine, rate: float) -> None:
 def test_every_step_is_refined_on_what_the_ones_before_show(engine: Engine) -> None:
     random = np.random.default_rng(9)
     frames = random.integers(0, 256, (16, 24, 40, 3), dtype=np.uint8)
-    keep = np.ones((4, 3, 5), np.bool_)
+    keep = np.ones((5, 3, 5), np.bool_)
     plain, refined = engine.encode(frames, keep), engine.encode(frames, keep, 6)
-    changed = (plain.ids != refined.ids).reshape(4, 15).any(axis=1)
+    changed = (plain.ids != refined.ids).reshape(5, 15).any(axis=1)
     assert changed.all()
     for step in range(4):
         part = slice(4 * step, 4 * step + 4)
@@ -72,7 +72,7 @@ def test_every_step_is_refined_on_what_the_ones_before_show(engine: Engine) -> N
 
 def test_no_moves_change_nothing(engine: Engine) -> None:
     random = np.random.default_rng(6)
-    keep = random.random((2, 3, 5)) < 0.5
+    keep = random.random((3, 3, 5)) < 0.5
     frames = random.integers(0, 256, (*SHAPE, 3), dtype=np.uint8)
     plain, unmoved = engine.encode(frames, keep), engine.encode(frames, keep, 0)
     assert np.array_equal(plain.ids, unmoved.ids)
@@ -94,7 +94,7 @@ def test_a_segment_may_have_any_size(engine: Engine, shape: tuple[int, int, int]
 def test_segments_refined_together_are_what_each_alone_is(engine: Engine) -> None:
     random = np.random.default_rng(8)
     pairs = [
-        (random.integers(0, 256, (*SHAPE, 3), dtype=np.uint8), random.random((2, 3, 5)) < share)
+        (random.integers(0, 256, (*SHAPE, 3), dtype=np.uint8), random.random((3, 3, 5)) < share)
         for share in (0.9, 0.3)
     ]
     for coded, (frames, keep) in zip(engine.start_encode(pairs, 5)(), pairs, strict=True):
@@ -114,7 +114,7 @@ def test_refined_in_half_precision_decodes_to_what_was_shown(engine: Engine) -> 
             parameter.add_(torch.randn_like(parameter) * 0.05)
     half = Engine(loaded, Runtime(torch.device("cpu"), "bf16"))
     frames = np.random.default_rng(4).integers(0, 256, (32, 24, 40, 3), dtype=np.uint8)
-    keep = np.ones((8, 3, 5), np.bool_)
+    keep = np.ones((9, 3, 5), np.bool_)
     _shown(half, half.encode(frames, keep, 2), keep)
 
 
@@ -123,11 +123,11 @@ def test_too_little_memory_is_told_in_a_line(engine: Engine, monkeypatch: pytest
         raise torch.OutOfMemoryError
 
     monkeypatch.setattr("infotok_cli.model.tokenizer.refine_codes", too_much)
-    frames, keep = np.zeros((*SHAPE, 3), np.uint8), np.ones((2, 3, 5), np.bool_)
+    frames, keep = np.zeros((*SHAPE, 3), np.uint8), np.ones((3, 3, 5), np.bool_)
     own = Engine(engine.loaded, dataclasses.replace(engine.runtime))
     with pytest.raises(UsageError, match=r"too little memory for one segment: .* without refine"):
         own.encode(frames, keep, 1)
-    assert len(own.encode(frames, keep).ids) == 30
+    assert len(own.encode(frames, keep).ids) == 45
 
 
 class Linear:

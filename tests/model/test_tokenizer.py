@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 
 from infotok_cli.allocation.fits import Fits
 from infotok_cli.blocks import SPREAD_ORDER, token_grid
-from infotok_cli.config import CONFIG_KEY, ModelConfig
+from infotok_cli.config import CONFIG_KEY, PATCH, ModelConfig
 from infotok_cli.errors import ModelError
 from infotok_cli.model.grid import (
     AROUND_VALUES,
@@ -71,7 +71,7 @@ def test_any_size_through_ids(size: tuple[int, int, int], fresh_seed: int) -> No
     model = small_model()
     torch.manual_seed(fresh_seed)
     video = torch.rand(1, *size, 3) * 2 - 1
-    grid = token_grid(*size)
+    grid = tuple(-(-side // patch) for side, patch in zip(size, PATCH, strict=True))
     log_error = model.predict(video)
     assert log_error.shape == (1, *grid)
     assert log_error.dtype == torch.float32

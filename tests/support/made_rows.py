@@ -20,7 +20,7 @@ def our_row(
     router: str = "fast",
     allocation: str = "block",
     weights: str = "0" * 64,
-    segment_frames: int = 32,
+    segment_frames: int = 60,
 ) -> ClipResult:
     """A row of ours; SSIM and MS-SSIM rise with PSNR."""
     return ClipResult(

@@ -1,4 +1,4 @@
-"""Write the golden .itk files and the integers they hold; files that are there stay as they are for ever.
+"""Write the golden .itk files and the integers they hold; once released they stay as they are for ever.
 
 The files are made without a model: what they pin down is the container, the keep-map code and the
 token code. Run from the repository root: python tests/support/make_golden.py

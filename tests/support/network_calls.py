@@ -11,13 +11,13 @@ from infotok_cli.model.tokenizer import Tokenizer
 
 
 def counted_calls(monkeypatch: pytest.MonkeyPatch, *, seconds: float = 0.0) -> dict[str, list[int]]:
-    """Segments in each later call of the network, by what it does: `tokens` encodes.
+    """Segments in each later call of the network, by what it does.
 
     seconds: what each call takes longer, as on a device that is busy.
     """
-    calls: dict[str, list[int]] = {"predict": [], "encode": [], "decode": []}
-    for name in (*calls, "tokens"):
-        plain, sizes = getattr(Tokenizer, name), calls["encode" if name == "tokens" else name]
+    calls: dict[str, list[int]] = {"predict": [], "encode_steps": [], "decode_steps": []}
+    for name, sizes in calls.items():
+        plain = getattr(Tokenizer, name)
 
         def counted(
             self: Tokenizer, *given: Any, plain: Any = plain, sizes: list[int] = sizes, **named: Any
@@ -27,4 +27,4 @@ def counted_calls(monkeypatch: pytest.MonkeyPatch, *, seconds: float = 0.0) -> d
             return plain(self, *given, **named)
 
         monkeypatch.setattr(Tokenizer, name, counted)
-    return calls
+    return {name.removesuffix("_steps"): sizes for name, sizes in calls.items()}

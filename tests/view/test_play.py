@@ -131,7 +131,7 @@ def slow(engine: Engine, seconds: float, monkeypatch: pytest.MonkeyPatch) -> lis
     def steps(ids: Any, keep: Any, *size: int) -> Iterator[Any]:
         decoded.append(1)
         for frames in plain(ids, keep, *size):
-            time.sleep(seconds / len(keep))
+            time.sleep(seconds / (len(keep) - 1))
             yield frames
 
     monkeypatch.setattr(engine, "decode_steps", steps)

@@ -50,9 +50,9 @@ def test_tokens_are_counted_as_the_index_does(folder: Path) -> None:
         assert where.tokens == int(reader.index.column("tokens").sum())
         assert where.positions == int(reader.index.positions(reader.header).sum())
         assert len(where.step_of_frame) == reader.total_frames == 20
-        assert where.step_of_frame.tolist() == [frame // 4 for frame in range(20)]
+        assert where.step_of_frame.tolist() == [3 * (frame // 8) + 1 + frame % 8 // 4 for frame in range(20)]
         timeline = where.timeline(2.0)
-    assert timeline.ends.tolist() == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert timeline.ends.tolist() == pytest.approx([0, 0.2, 0.4, 0.4, 0.6, 0.8, 0.8, 1.0])
 
 
 def test_the_telling_frame_is_that_of_the_most_uneven_step(folder: Path) -> None:

@@ -401,7 +401,8 @@
     steps.width = whole - CHART.left - CHART.right;
     steps.floor = high - CHART.bottom;
     const svg = element("svg", { viewBox: `0 0 ${whole} ${high}`, "aria-hidden": "true" });
-    const top = Math.max(...file().rates) || 1;
+    // Leads show nothing and are not drawn.
+    const top = Math.max(0, ...file().rates.filter((rate, place) => steps.ends[place] > (steps.ends[place - 1] ?? 0))) || 1;
     let line = `M${CHART.left} ${steps.floor}`, x = CHART.left;
     steps.ends.forEach((end, place) => {
       const y = steps.floor - (steps.floor - CHART.top) * file().rates[place] / top;
