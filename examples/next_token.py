@@ -4,7 +4,7 @@
 
 It makes clips of a square that moves on a ground, encodes them with a token at every position, trains for
 `--steps` steps on their tokens, and then continues a clip that it has not seen: the first half is kept, the
-second is sampled. `continued.mp4` in the folder shows both.
+second is sampled, but for its motion, which stays that of the clip. `continued.mp4` in the folder shows both.
 """
 
 from __future__ import annotations
@@ -126,14 +126,15 @@ def continued(network: NextToken, known: Tensor, ids: Tensor, keep: int) -> Tens
 
 
 def write_video(model: infotok.Model, clip: Path, ids: Tensor, target: Path) -> None:
-    """A video of `ids` `[T]`, in the places of those of `clip`."""
+    """A video of the tokens among `ids` `[T]`, in the places of those of `clip`, whose motion it keeps."""
     lines = clip.with_suffix(".jsonl")
     infotok.export(clip, lines, overwrite=True)
     first, row = lines.read_text().splitlines()
     values = json.loads(row)
     del values["crc32"]  # the ids are changed on purpose
     start = values["ids"].index(STEP_MARK)
-    values["ids"][start:] = ids.tolist()
+    tokens = iter(ids[ids < STEP_MARK].tolist())
+    values["ids"][start:] = [next(tokens) if one < STEP_MARK else one for one in values["ids"][start:]]
     lines.write_text(f"{first}\n{json.dumps(values)}\n")
     infotok.import_(lines, target.with_suffix(".itk"), overwrite=True)
     infotok.decode(target.with_suffix(".itk"), target, model, overwrite=True)

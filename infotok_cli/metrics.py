@@ -107,12 +107,13 @@ def bits_per_pixel(size_bytes: int, frames: int, height: int, width: int) -> flo
 
 
 def bpp16(kept_tokens: int, positions: int, shown: int) -> float:
-    """Nominal rate as the InfoTok paper counts it: tokens, and 1/16 of one for each bit of a raw map.
+    """Nominal rate, counted as the InfoTok paper does: tokens, and 1/16 of one for each bit of raw maps.
 
     For each of the `shown` positions, which are those of 4x8x8 pixels of the video; a code may have more.
-    1 + 1/16 when every position is shown and kept.
+    The keep map has a bit for each position, the motion map a byte for every four that are shown, so it is
+    1 + 1/16 + 1/8 when every position is shown and kept.
     """
-    return (kept_tokens + positions / 16) / _positive(shown, "positions")
+    return (kept_tokens + positions / 16) / _positive(shown, "positions") + 1 / 8
 
 
 def luma(picture: Pixels) -> NDArray[np.float32]:

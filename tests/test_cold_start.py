@@ -126,7 +126,7 @@ for path in sorted(Path(sys.argv[1]).rglob("*.itk")):
         for segment, row in zip(reader.segments(), expected, strict=True):
             if segment.lost:
                 continue
-            _, ids = unpack_tokens(reader, segment, None)
+            ids = unpack_tokens(reader, segment, None).ids
             assert hashlib.sha256(ids.astype("<u2").tobytes()).hexdigest() == row["ids_sha256"]
             print(path.stem, len(ids))
 """

@@ -6,6 +6,7 @@ import math
 import re
 from fractions import Fraction
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 
 import google_crc32c
@@ -13,17 +14,20 @@ import numpy as np
 import pytest
 
 from infotok_cli import colour
-from infotok_cli.blocks import BLOCK, LEAD_STEPS, SPREAD_ORDER, token_grid
+from infotok_cli.blocks import BLOCK, LEAD_STEPS, SPREAD_ORDER, keep_from_levels, token_grid
 from infotok_cli.config import PATCH
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.sections import Frame
 from infotok_cli.container.writer import ItkWriter
-from infotok_cli.entropy import flat_ids, keep_map, range_coder, token_net
+from infotok_cli.entropy import flat_ids, keep_map, motion_map, range_coder, token_net
 from infotok_cli.entropy.keep_map import encode_levels, encode_positions
+from infotok_cli.entropy.motion_map import pack_motion, unpack_motion
 from infotok_cli.entropy.token_ids import pack_raw, unpack_raw
+from infotok_cli.motion import DISPLACEMENTS, MOTION_SIDE, STILL, VECTORS, motion_grid, no_motion
 from infotok_cli.routers import ROUTERS
+from infotok_cli.segment_tokens import Tokens
 from infotok_cli.token_codings import TOKEN_CODINGS
 
 TEXT = (Path(__file__).parents[1] / "docs" / "FORMAT.md").read_text(encoding="utf-8")
@@ -80,7 +84,7 @@ def test_sizes_named_in_the_text() -> None:
     assert f"frame of {layout.SECTION_STRUCT.size} bytes" in TEXT
     assert f"| footer | {layout.FOOTER_STRUCT.size} bytes |" in TEXT
     assert f"At byte {layout.HEAD_STRUCT.size} of the payload" in TEXT
-    assert f"{layout.SEGMENT_BYTES} + map_bytes + token_bytes" in TEXT
+    assert f"{layout.SEGMENT_BYTES} + map_bytes + motion_bytes + token_bytes" in TEXT
     sizes = sorted(
         layout.layout_of(layout.index_fields(times, sound)).size
         for times in (False, True)
@@ -178,6 +182,36 @@ def test_initial_probabilities_of_positions() -> None:
     assert tuple(columns) == keep_map.POSITION_START
 
 
+def test_displacements_and_vectors() -> None:
+    numbers = [str(number) for number in range(len(DISPLACEMENTS))]
+    (((name, *pixels),),) = tables("number", *numbers)
+    assert name == "pixels"
+    assert tuple(map(int, pixels)) == DISPLACEMENTS
+    assert f"*displacement* is one of {len(DISPLACEMENTS)} numbers of pixels" in TEXT
+    assert f"a number from 0 to {VECTORS - 1}: vector `{len(DISPLACEMENTS)} * d + r`" in TEXT
+    assert f"Vector {STILL} is *still*" in TEXT
+    assert [DISPLACEMENTS[number] for number in divmod(STILL, len(DISPLACEMENTS))] == [0, 0]
+    sides = f"{MOTION_SIDE * PATCH[1]} x {MOTION_SIDE * PATCH[2]} pixels"
+    block = f"{MOTION_SIDE} x {MOTION_SIDE} neighbouring positions of one latent step"
+    assert f"A *motion block* is {block}, cut at odd edges: {sides}" in TEXT
+    assert "`[t, ceil(h / 2), ceil(w / 2)]`" in TEXT
+    assert motion_grid((5, 7, 6)) == (5, 4, 3)
+
+
+def test_initial_probabilities_of_vectors() -> None:
+    for head, start in (
+        (("expected vector", *(f"n = {n}" for n in range(1, 5))), motion_map.EXPECTED_START),
+        (("tried vector", "first", "second"), motion_map.OTHER_START),
+    ):
+        (rows,) = tables(*head)
+        assert [row[0] for row in rows] == ["moves", "still"]
+        assert tuple(tuple(map(int, row[1:])) for row in rows) == start
+    (rows,) = tables("axis", "expected", *map(str, range(1, 16)))
+    signs = ["negative", "0", "positive"]
+    assert [row[:2] for row in rows] == [[axis, sign] for axis in ("down", "right") for sign in signs]
+    assert tuple(tuple(map(int, row[2:])) for row in rows) == motion_map.TREE_START
+
+
 def test_adaptation() -> None:
     assert "rate = 65536 / min(12 + n, 60)" in TEXT
     expected = [65536 // min(12 + seen, 60) for seen in range(len(range_coder.RATES))]
@@ -186,7 +220,7 @@ def test_adaptation() -> None:
 
 
 def test_coding_examples() -> None:
-    """The three short examples of sections 5 and 6."""
+    """The short examples of sections 5, 6 and 7."""
     coder = re.search(r"initial probabilities 32768 and 6400, contexts 0 1 0 1 0 0 1 1, "
                       r"bits 1 0 0 1 1 1 0 1 give `([0-9a-f ]+)`", TEXT)  # fmt: skip
     assert coder is not None
@@ -198,16 +232,29 @@ def test_coding_examples() -> None:
     keep = re.search(r"grid \[1, 2, 3\], map 1 0 0 / 1 1 0 gives `([0-9a-f ]+)`", TEXT)
     assert keep is not None
     assert encode_positions(np.array([[[1, 0, 0], [1, 1, 0]]], np.bool_)).hex(" ") == keep[1]
+    motion = re.search(r"grid \[3, 4, 3\], vectors ([0-9 /]+) of the lead, then ([0-9 /]+), "
+                       r"then ([0-9 /]+) give `([0-9a-f ]+)`", TEXT)  # fmt: skip
+    assert motion is not None
+    steps = [[row.split() for row in motion[step].split("/")] for step in (1, 2, 3)]
+    vectors = np.array(steps, np.uint8)
+    assert vectors.shape == motion_grid((3, 4, 3))
+    assert pack_motion(vectors).hex(" ") == motion[4]
+    assert np.array_equal(unpack_motion(bytes.fromhex(motion[4]), (3, 4, 3)), vectors)
 
 
 def dumped() -> bytes:
-    """Bytes of the hex dump of section 9."""
+    """Bytes of the hex dump of section 10."""
     data = bytearray()
     for offset, line in re.findall(r"^([0-9a-f]{8})  ([0-9a-f ]+)$", TEXT, re.MULTILINE):
         assert int(offset, 16) == len(data)
         data += bytes.fromhex(line)
     assert f"A file of {len(data)} bytes." in TEXT
     return bytes(data)
+
+
+MOVING = no_motion((2, 2, 2))
+"""Motion map of the first segment of section 10: its one motion block moves."""
+MOVING[1, 0, 0] = 129
 
 
 def test_the_example_file_is_what_the_writer_writes() -> None:
@@ -227,13 +274,17 @@ def test_the_example_file_is_what_the_writer_writes() -> None:
     )
     stream = BytesIO()
     writer = ItkWriter(stream, header)
-    for frames, level, ids in ((4, 4, [0, 1, 256, 63_999]), (1, 1, [4660])):
+    for frames, level, motion, ids in (
+        (4, 4, MOVING, [0, 1, 256, 63_999]),
+        (1, 1, no_motion((2, 2, 2)), [4660]),
+    ):
         grid = token_grid(frames, header.height, header.width)
         assert header.grid(frames) == grid
         writer.write_segment(
             frames=frames,
             tokens=len(ids),
             map_payload=encode_levels(np.array([[[level]]], np.uint8), grid),
+            motion_payload=pack_motion(motion),
             token_payload=pack_raw(np.array(ids), header.levels),
         )
     writer.finish()
@@ -253,10 +304,12 @@ def test_the_example_file_reads_as_described(tmp_path: Path) -> None:
             63_999,
         ]
         assert unpack_raw(second.token_payload, second.tokens, reader.header.levels).tolist() == [4660]
+        assert np.array_equal(unpack_motion(first.motion_payload, (2, 2, 2)), MOVING)
+        assert second.motion_payload == b""
 
 
 def test_flat_ids() -> None:
-    """Section 8: the table of ids, and the example."""
+    """Section 9: the table of ids, and the examples."""
     (rows,) = tables("id", "name", "meaning")
     stated = {name: tuple(map(int, ids.split(".."))) for ids, name, _ in rows}
     assert stated == {
@@ -267,12 +320,23 @@ def test_flat_ids() -> None:
         "TRIM_END": (flat_ids.TRIM_END + 1, flat_ids.TRIM_END + flat_ids.LONGEST_SEGMENT - 1),
         "BYTE": (flat_ids.BYTE, flat_ids.BYTE + 255),
         "SKIP": (flat_ids.SKIP, flat_ids.SKIP + flat_ids.LONGEST_SKIP - 1),
+        "VECTOR": (flat_ids.VECTOR, flat_ids.VECTOR + VECTORS - 1),
+        "STILL_RUN": (flat_ids.STILL_RUN, flat_ids.STILL_RUN + flat_ids.LONGEST_STILL_RUN - 1),
     }
     assert max(last for *_, last in stated.values()) == 65_535
-    example = re.search(r"of the file in section 9 is `([0-9 ]+)`", TEXT)
-    assert example is not None
-    keep = np.zeros((2, 2, 2), np.bool_)
-    keep[0, 0, 0] = True
-    assert keep.shape == token_grid(1, 12, 16)
-    flat = flat_ids.flatten(flat_ids.FlatSegment(1, 0, 0, (keep, np.array([4660], np.uint16))))
-    assert flat.tolist() == [int(word) for word in example[1].split()]
+    ends = sorted((span[0], span[-1]) for span in stated.values())
+    assert all(end < start for (_, end), (start, _) in pairwise(ends))
+    longest = f"{flat_ids.LONGEST_SKIP} positions, {flat_ids.LONGEST_STILL_RUN} motion blocks"
+    assert f"as long as it can be: {longest}" in TEXT
+    examples = re.search(r"segment of the file in section 10 is `([0-9 ]+)`, the second `([0-9 ]+)`", TEXT)
+    assert examples is not None
+    grid = token_grid(1, 12, 16)
+    assert grid == token_grid(4, 12, 16) == (2, 2, 2)
+    four = keep_from_levels(np.array([[[4]]], np.uint8), grid)
+    one = keep_from_levels(np.array([[[1]]], np.uint8), grid)
+    for example, frames, tokens in (
+        (examples[1], 4, Tokens(four, MOVING, np.array([0, 1, 256, 63_999], np.uint16))),
+        (examples[2], 1, Tokens(one, no_motion(grid), np.array([4660], np.uint16))),
+    ):
+        flat = flat_ids.flatten(flat_ids.FlatSegment(frames, 0, 0, tokens))
+        assert flat.tolist() == [int(word) for word in example.split()]

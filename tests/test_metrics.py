@@ -252,9 +252,9 @@ def test_luma_is_bt601() -> None:
 
 def test_rates() -> None:
     assert bits_per_pixel(1000, frames=10, height=20, width=40) == 1.0
-    assert bpp16(8, 16, 16) == 0.5625
-    assert bpp16(16, 16, 16) == 1.0625
-    assert bpp16(8, 32, 16) == 0.625
+    assert bpp16(8, 16, 16) == 0.6875
+    assert bpp16(16, 16, 16) == 1.1875
+    assert bpp16(8, 32, 16) == 0.75
 
 
 @pytest.mark.parametrize(

@@ -38,17 +38,17 @@ class ByteFit:
         self.kind = header.allocation
         self.bytes_per_token = packed_bytes(1 << 16, header.levels) / (1 << 16)
         self.bytes_per_token *= TOKEN_CODINGS[header.token_coding].expected_share
-        self.map_bytes_per_position = 0.0
+        self.maps_bytes_per_position = 0.0
         self.learned = False
         self._memory: tuple[float, ...] = (0.0,) * 4
 
     def tokens_for(self, size_bytes: int, positions: int) -> int:
         """Tokens that fit into `size_bytes` with the maps of that many positions, segment overhead aside."""
-        return int((size_bytes - positions * self.map_bytes_per_position) / self.bytes_per_token)
+        return int((size_bytes - positions * self.maps_bytes_per_position) / self.bytes_per_token)
 
     def bytes_for(self, tokens: int, positions: int) -> int:
         """Bytes of `tokens` tokens with the maps of `positions` positions, segment overhead aside."""
-        return math.ceil(positions * self.map_bytes_per_position + tokens * self.bytes_per_token)
+        return math.ceil(positions * self.maps_bytes_per_position + tokens * self.bytes_per_token)
 
     def allocate(self, group: Group, size_bytes: int, measure: Measure) -> tuple[list[Allocation], int]:
         """The most tokens, to within a tolerance, with which the group's segments fit into `size_bytes`.
@@ -113,9 +113,10 @@ class ByteFit:
         A token is taken to cost what it did on average or in this group, whichever is more: bytes that are
         left over can still be spent on later groups, bytes that are missing cannot be had back.
         """
-        news = (written.token_bytes, written.tokens, written.map_bytes, written.positions)
+        maps = written.map_bytes + written.motion_bytes
+        news = (written.token_bytes, written.tokens, maps, written.positions)
         self._memory = tuple(new + old / 2 for new, old in zip(news, self._memory, strict=True))
         token_bytes, tokens, map_bytes, positions = self._memory
         self.bytes_per_token = max(1e-3, token_bytes / tokens, written.token_bytes / written.tokens)
-        self.map_bytes_per_position = map_bytes / positions
+        self.maps_bytes_per_position = map_bytes / positions
         self.learned = True

@@ -77,13 +77,14 @@ class Written:
     tokens: int
     map_bytes: int
     token_bytes: int
+    motion_bytes: int = 0
 
     def __add__(self, other: Written) -> Written:
         return Written(*(mine + more for mine, more in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def size_bytes(self) -> int:
-        return self.map_bytes + self.token_bytes + self.segments * SEGMENT_OVERHEAD
+        return self.map_bytes + self.motion_bytes + self.token_bytes + self.segments * SEGMENT_OVERHEAD
 
 
 NOTHING = Written(segments=0, positions=0, tokens=0, map_bytes=0, token_bytes=0)

@@ -38,6 +38,7 @@ class Row:
     tokens: int | None = None
     token_bits: int | None = None
     map_bits: int | None = None
+    motion_bits: int | None = None
     time_bits: int | None = None
     audio_bits: int | None = None
     other_bits: int | None = None
@@ -62,7 +63,8 @@ def row_of(path: Path, run: RunSettings, *, id: str, source: str, output: str, s
         frames=report.frames, seconds=float(report.duration_seconds), fps=float(header.frame_rate),
         width=header.width, height=header.height, grid=header.grid(), segments=report.segments,
         positions=report.positions, tokens=report.tokens, token_bits=8 * split.tokens, map_bits=8 * split.map,
-        time_bits=8 * split.times, audio_bits=8 * split.audio, other_bits=8 * (split.header + split.index),
+        motion_bits=8 * split.motion, time_bits=8 * split.times, audio_bits=8 * split.audio,
+        other_bits=8 * (split.header + split.index),
     )  # fmt: skip
 
 

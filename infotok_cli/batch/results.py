@@ -76,8 +76,8 @@ def _schema(arrow: Any) -> Any:
         "id": text, "source": text, "output": text, "status": text, "sha256": text, "size_bytes": whole,
         "frames": whole, "seconds": real, "fps": real, "width": whole, "height": whole,
         "grid": arrow.list_(arrow.int32()), "segments": whole, "positions": whole, "tokens": whole,
-        "token_bits": whole, "map_bits": whole, "time_bits": whole, "audio_bits": whole, "other_bits": whole,
-        "psnr_db": real, "ms": real, "error": text,
+        "token_bits": whole, "map_bits": whole, "motion_bits": whole, "time_bits": whole, "audio_bits": whole,
+        "other_bits": whole, "psnr_db": real, "ms": real, "error": text,
     }  # fmt: skip
     return arrow.schema(list(kinds.items()))
 

@@ -23,6 +23,7 @@ from infotok_cli.bench.ways import WAYS, way_name
 from infotok_cli.blocks import token_grid
 from infotok_cli.model.compiling import compile_blocks, forget_compiled
 from infotok_cli.model.grid import with_lead
+from infotok_cli.model.motion import estimate_motion
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.model.weights import load_model
 from infotok_kernels import select_backend
@@ -45,14 +46,16 @@ def passes(model: Tokenizer, video: Tensor, keep: Tensor) -> Iterator[tuple[str,
 
     def encode() -> Tensor:
         with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16):
-            model.predict(video)
-            return model.encode(video, keep)[0]
+            moves = estimate_motion(video)
+            model.predict(video, moves)
+            return model.encode(video, keep, moves)[0]
 
-    ids = encode()
+    with torch.inference_mode():
+        ids, motion = encode(), estimate_motion(video)
 
     def decode() -> Tensor:
         with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16):
-            return model.decode(ids, keep)
+            return model.decode(ids, keep, motion)
 
     yield "model encode", encode
     yield "model decode", decode

@@ -46,6 +46,7 @@ def file_values(report: FileReport) -> dict[str, Any]:
         "size_bytes": report.size_bytes,
         "header_bytes": report.bytes.header,
         "map_bytes": report.bytes.map,
+        "motion_bytes": report.bytes.motion,
         "token_bytes": report.bytes.tokens,
         "index_bytes": report.bytes.index,
         "times_bytes": report.bytes.times,
@@ -109,7 +110,13 @@ def inspect_table(report: FileReport, *, verified: bool = False) -> str:
 def _size_rows(report: FileReport) -> dict[str, str]:
     """The size of the file, and how much of it each kind of content takes."""
     parts, total = report.bytes, report.size_bytes
-    counts = {"header": parts.header, "keep maps": parts.map, "tokens": parts.tokens, "index": parts.index}
+    counts = {
+        "header": parts.header,
+        "keep maps": parts.map,
+        "motion": parts.motion,
+        "tokens": parts.tokens,
+        "index": parts.index,
+    }
     if report.header.has_times:
         counts["frame times"] = parts.times
     if report.header.audio is not None:
@@ -136,7 +143,7 @@ def _special_rows(report: FileReport) -> dict[str, str]:
 
 SEGMENT_COLUMNS = (
     "segment", "start_seconds", "end_seconds", "frames", "positions", "tokens", "token_rate", "map_bytes",
-    "token_bytes",
+    "motion_bytes", "token_bytes",
 )  # fmt: skip
 
 

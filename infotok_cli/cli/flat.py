@@ -75,7 +75,7 @@ def export(
         typer.Option(
             "--marks",
             metavar="A,B",
-            help="Marks to put between tokens: any of step, skip, segment-end and video-end.",
+            help="Marks to put between tokens: any of step, motion, skip, segment-end and video-end.",
             show_default="none",
             rich_help_panel=SEQUENCES_PANEL,
         ),
@@ -122,8 +122,8 @@ def export(
 ) -> None:
     """Write the tokens for other programs: flat ids of a file, or training data of many.
 
-    Flat ids are one sequence of uint16 per segment: ids below 64,000 are tokens, those above are runs of
-    dropped positions and marks (docs/FORMAT.md). 'infotok import' makes the same .itk file again, byte for
+    Flat ids are one sequence of uint16 per segment: ids below 64,000 are tokens, those above are motion, runs
+    of dropped positions and marks (docs/FORMAT.md). 'infotok import' makes the same .itk file again, byte for
     byte, except for sound and frame times, which are left out.
 
     Training data (docs/TRAINING_DATA.md) holds many files, with where each is from; it is not imported again.

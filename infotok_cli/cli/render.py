@@ -98,12 +98,14 @@ def decode_line(report: DecodeReport) -> str:
 
 def encode_details(report: EncodeReport) -> str:
     """What ran in an encode, and where its bytes went: lines for --verbose."""
-    rest = report.size_bytes - report.map_bytes - report.token_bytes - report.audio_bytes
+    maps = report.map_bytes + report.motion_bytes
+    rest = report.size_bytes - maps - report.token_bytes - report.audio_bytes
     return "\n".join(
         [
             _ran(report),
-            f"bytes: {report.token_bytes:,} tokens, {report.map_bytes:,} keep maps, {report.audio_bytes:,} "
-            f"sound, {rest:,} else; {counted(report.segments, 'segment')}, {report.positions:,} positions",
+            f"bytes: {report.token_bytes:,} tokens, {report.map_bytes:,} keep maps, {report.motion_bytes:,} "
+            f"motion, {report.audio_bytes:,} sound, {rest:,} else; {counted(report.segments, 'segment')}, "
+            f"{report.positions:,} positions",
             f"router {report.router}, {report.allocation} allocation, refined in {report.refine} steps; the "
             f"video was read {counted(report.passes, 'time')}",
             _took(report),

@@ -17,7 +17,7 @@ from infotok_cli.wording import counted, size_in_words
 
 _FEWEST_ROWS = 8
 LONGEST_BAR = 40
-HEADINGS = ("segment", "start s", "end s", "positions", "tokens", "rate", "map B", "token B")
+HEADINGS = ("segment", "start s", "end s", "positions", "tokens", "rate", "map B", "motion B", "token B")
 NARROW = ("segment", "start s", "end s", "tokens", "rate")
 """Columns of a terminal that has no room for all."""
 
@@ -153,6 +153,7 @@ def _count_cells(row: SegmentReport) -> list[str]:
         f"{row.tokens:,}",
         f"{row.token_rate:.3f}",
         f"{row.map_bytes:,}",
+        f"{row.motion_bytes:,}",
         f"{row.token_bytes:,}",
     ]
 
@@ -170,6 +171,7 @@ def _merged(segments: Sequence[SegmentReport]) -> Merged:
         tokens=tokens,
         token_rate=tokens / positions,
         map_bytes=sum(row.map_bytes for row in segments),
+        motion_bytes=sum(row.motion_bytes for row in segments),
         token_bytes=sum(row.token_bytes for row in segments),
     )
     return whole, last.number

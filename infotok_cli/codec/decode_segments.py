@@ -13,8 +13,9 @@ from infotok_cli.container.header import Header
 from infotok_cli.container.layout import Segment
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import InputError
-from infotok_cli.itk.tokens import Stored, Tokens, unpack_tokens
+from infotok_cli.itk.tokens import Stored, unpack_tokens
 from infotok_cli.model.engine import Engine
+from infotok_cli.segment_tokens import Tokens
 from infotok_cli.video.video_info import Frame
 from infotok_cli.wording import counted
 
@@ -74,7 +75,7 @@ class _Unpacked:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return (self.segment.frames, *self.tokens[0].shape)
+        return (self.segment.frames, *self.tokens.keep.shape)
 
 
 _Given = _Unpacked | InputError | None
@@ -109,7 +110,7 @@ def _each_decoded(reader: ItkReader, numbers: range, engine: Engine, late: Late 
         whole = [one for one in batch if isinstance(one, _Unpacked)]
         if not whole:
             return lambda: list(batch)  # type: ignore[arg-type]
-        given = [(ids, keep) for keep, ids in (one.tokens for one in whole)]
+        given = [one.tokens for one in whole]
         fetch = engine.start_decode(given, whole[0].segment.frames, header.height, header.width)
         return lambda: [[_shown(one.segment, frames)] for one, frames in zip(whole, fetch(), strict=True)]
 
@@ -122,10 +123,10 @@ def _each_decoded(reader: ItkReader, numbers: range, engine: Engine, late: Late 
 
 def _by_step(one: _Unpacked, header: Header, engine: Engine) -> Iterator[Frame]:
     """What a segment shows, step by step, without what a cut left beside it."""
-    segment, (keep, ids) = one.segment, one.tokens
+    segment = one.segment
     end = segment.frames - segment.trim_end
     at = 0
-    for frames in engine.decode_steps(ids, keep, segment.frames, header.height, header.width):
+    for frames in engine.decode_steps(one.tokens, segment.frames, header.height, header.width):
         shown = frames[max(0, segment.trim_start - at) : end - at]
         at += len(frames)
         if len(shown):

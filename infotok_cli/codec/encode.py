@@ -71,6 +71,7 @@ class EncodeReport(RunReport):
     bpp16_nominal: float
     size_bytes: int
     map_bytes: int
+    motion_bytes: int
     token_bytes: int
     format_version: int
     audio_bytes: int
@@ -115,6 +116,7 @@ class EncodeReport(RunReport):
             ),
             size_bytes=size_bytes,
             map_bytes=written.map_bytes,
+            motion_bytes=written.motion_bytes,
             token_bytes=written.token_bytes,
             format_version=header.format_version,
             audio_bytes=writer.audio_bytes,

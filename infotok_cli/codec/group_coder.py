@@ -11,11 +11,8 @@ from infotok_cli.codec.groups import Pending, batch_size, group_view
 from infotok_cli.codec.job import EncodeJob
 from infotok_cli.codec.progress import Tally
 from infotok_cli.container.writer import ItkWriter
-from infotok_cli.itk.tokens import pack_tokens
-from infotok_cli.model.engine import Ids
-
-Payloads = tuple[bytes, bytes]
-"""Keep map and tokens of a segment, coded."""
+from infotok_cli.itk.tokens import Payloads, pack_tokens
+from infotok_cli.segment_tokens import Tokens
 
 
 class GroupCoder:
@@ -55,12 +52,12 @@ class GroupCoder:
         """Write the segments and empty the group; returns what they took."""
         total = NOTHING
         for pending, chosen, payloads in self._for_good(allocations):
-            keep_payload, token_payload = payloads
             writer.write_segment(
                 frames=pending.frames,
                 tokens=chosen.tokens,
-                map_payload=keep_payload,
-                token_payload=token_payload,
+                map_payload=payloads.keep,
+                motion_payload=payloads.motion,
+                token_payload=payloads.ids,
                 durations=pending.durations,
                 packets=pending.packets,
             )
@@ -86,11 +83,11 @@ class GroupCoder:
         engine, header = self._job.engine, self._job.header
         together = batches(pairs, batch_size(self._job), lambda pair: (pair[0].frames, pair[1].keep.shape))
         early = engine.runtime.device.type == "cuda"
-        for (pending, chosen), ids in started_early(together, self._start, early=early):
-            yield pending, chosen, pack_tokens(chosen.keep, ids, header, engine.loaded.token_net)
+        for (pending, chosen), tokens in started_early(together, self._start, early=early):
+            yield pending, chosen, pack_tokens(tokens, header, engine.loaded.token_net)
 
-    def _start(self, pairs: list[tuple[Pending, Allocation]]) -> Callable[[], list[Ids]]:
-        segments = [(pending.pixels, chosen.keep) for pending, chosen in pairs]
+    def _start(self, pairs: list[tuple[Pending, Allocation]]) -> Callable[[], list[Tokens]]:
+        segments = [(pending.footage, chosen.keep) for pending, chosen in pairs]
         return self._job.engine.start_tokens(segments, self._job.options.refine)
 
 
@@ -99,11 +96,11 @@ def _key(allocations: list[Allocation]) -> tuple[bytes, ...]:
 
 
 def _counted(chosen: Allocation, payloads: Payloads) -> Written:
-    keep_payload, token_payload = payloads
     return Written(
         segments=1,
         positions=chosen.keep.size,
         tokens=chosen.tokens,
-        map_bytes=len(keep_payload),
-        token_bytes=len(token_payload),
+        map_bytes=len(payloads.keep),
+        motion_bytes=len(payloads.motion),
+        token_bytes=len(payloads.ids),
     )

@@ -27,7 +27,7 @@ from infotok_cli.codec.trials import PrefixErrors, Trial, is_trial, may_be_trial
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
 from infotok_cli.container.tracks import audio_bytes, times_bytes
-from infotok_cli.model.engine import Engine
+from infotok_cli.model.engine import Engine, Footage
 from infotok_cli.routers import ROUTERS
 from infotok_cli.sound import AudioPacket
 from infotok_cli.video.segments import TimedSegment
@@ -44,8 +44,7 @@ STREAM_GROUP_SECONDS = 2
 class Pending:
     """A segment that waits for its allocation."""
 
-    pixels: Frame
-    """uint8 `[T, H, W, 3]`"""
+    footage: Footage
     error_map: NDArray[np.float32]
     """`[t, h, w]`, as the router sees it."""
     prefixes: PrefixErrors | None
@@ -59,7 +58,7 @@ class Pending:
 
     @property
     def frames(self) -> int:
-        return len(self.pixels)
+        return len(self.footage.frames)
 
 
 @dataclass(frozen=True)
@@ -128,17 +127,20 @@ def read_groups(
 def _routed(job: EncodeJob, together: Sequence[_Ready], *, first: int) -> Iterator[Pending]:
     """Segments of one shape with their error maps; `first` is the place of the first one in its group."""
     engine, options = job.engine, job.options
-    error_maps = _error_maps([segment.frames for segment in together], engine, options)
+    frames = [segment.frames for segment in together]
+    footages = [Footage(*pair) for pair in zip(frames, engine.motion(frames), strict=True)]
+    error_maps = _error_maps(footages, engine, options)
     searched = ROUTERS[options.router].error_map == "searched"
     tried = takes_trials(options)
-    for place, (segment, error_map) in enumerate(zip(together, error_maps, strict=True), first):
-        frames, heard = segment.frames, segment.heard
+    given = zip(together, footages, error_maps, strict=True)
+    for place, (segment, footage, error_map) in enumerate(given, first):
+        heard = segment.heard
         may_be = tried and may_be_trial(place)
         yield Pending(
-            pixels=frames,
+            footage=footage,
             error_map=error_map,
-            prefixes=PrefixErrors(engine, frames) if searched else None,
-            trial=Trial(engine, frames, options.refine) if may_be else None,
+            prefixes=PrefixErrors(engine, footage) if searched else None,
+            trial=Trial(engine, footage, options.refine) if may_be else None,
             durations=heard.shown.durations,
             packets=heard.packets,
         )
@@ -177,14 +179,14 @@ def _side_bytes(pending: Pending, header: Header) -> int:
 
 
 def _error_maps(
-    segments: Sequence[Frame], engine: Engine, options: EncodeOptions
+    segments: Sequence[Footage], engine: Engine, options: EncodeOptions
 ) -> list[NDArray[np.float32]]:
     """Error maps of segments of one shape, as the router sees them."""
     everything = options.budget is None and options.rate == 1
     match "even" if everything else ROUTERS[options.router].error_map:
         case "even":
             kind = options.allocation_kind
-            return [even_map(token_grid(*frames.shape[:3]), kind) for frames in segments]
+            return [even_map(token_grid(*one.frames.shape[:3]), kind) for one in segments]
         case "exact":
             return engine.exact_errors(segments)
         case "predicted" | "searched":

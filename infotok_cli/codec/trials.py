@@ -8,8 +8,7 @@ from infotok_cli.allocation.allocate import Allocation
 from infotok_cli.blocks import keep_from_prefix, token_grid
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.metrics import average_psnr, psnr
-from infotok_cli.model.engine import Engine
-from infotok_cli.video.video_info import Frame
+from infotok_cli.model.engine import Engine, Footage
 
 TRIAL_EVERY = 4
 """One segment in this many of a group is a trial; all are in a group of no more than these."""
@@ -28,28 +27,28 @@ def is_trial(number: int, segments: int) -> bool:
 class Trial:
     """One segment, coded when asked for."""
 
-    def __init__(self, engine: Engine, frames: Frame, refine: int = 0) -> None:
-        self._engine, self._frames, self._refine = engine, frames, refine
+    def __init__(self, engine: Engine, footage: Footage, refine: int = 0) -> None:
+        self._engine, self._footage, self._refine = engine, footage, refine
 
     def psnr_db(self, allocation: Allocation) -> float:
         """Mean over frames of PSNR, dB, of what a decoder would show."""
-        shown = self._engine.encode(self._frames, allocation.keep, self._refine).shown
-        return average_psnr(psnr(self._frames, shown))
+        shown = self._engine.encode(self._footage, allocation.keep, self._refine).shown
+        return average_psnr(psnr(self._footage.frames, shown))
 
 
 class PrefixErrors:
     """Errors as the decoder would make them, measured when asked for; holds the segment's pixels."""
 
-    def __init__(self, engine: Engine, frames: Frame) -> None:
-        self.grid = token_grid(*frames.shape[:3])
+    def __init__(self, engine: Engine, footage: Footage) -> None:
+        self.grid = token_grid(*footage.frames.shape[:3])
         self._engine = engine
-        self._frames = frames
+        self._footage = footage
 
     def error(self, tokens: int) -> float:
         """Mean squared error, pixels in 0..255, of the picture from the first `tokens` positions."""
         keep = keep_from_prefix(tokens, self.grid)
-        shown = self._engine.encode(self._frames, keep).shown
-        return float(np.square(shown.astype(np.float32) - self._frames).mean(dtype=np.float64))
+        shown = self._engine.encode(self._footage, keep).shown
+        return float(np.square(shown.astype(np.float32) - self._footage.frames).mean(dtype=np.float64))
 
 
 def takes_trials(options: EncodeOptions) -> bool:

@@ -6,7 +6,7 @@ from infotok_cli.container import layout
 from infotok_cli.container.header import Header, counts_fault
 from infotok_cli.container.index import SegmentIndex
 from infotok_cli.container.input_file import InputFile
-from infotok_cli.container.layout import Segment, unpack_segment_start
+from infotok_cli.container.layout import Segment, split_payload, unpack_segment_start
 from infotok_cli.container.sections import FRAME_BYTES, unpack_frame
 
 
@@ -15,7 +15,7 @@ def segment_cut_short(
 ) -> Segment | None:
     """The segment whose SEGM payload of `length` bytes begins with `payload` and misses some token ids.
 
-    number, first_frame: its place in the file. None where not even its keep map is whole, or its start says
+    number, first_frame: its place in the file. None where not even its maps are whole, or its start says
     what that of the segment at this place cannot say. The checksum is of the whole payload, so nothing tells
     whether these bytes are right.
     """
@@ -23,16 +23,16 @@ def segment_cut_short(
     if found is None or found[0] != first_frame or counts_fault(header, found[1]) is not None:
         return None
     counts = found[1]
-    start = layout.SEGMENT_STRUCT.size
-    middle = start + counts.map_bytes
-    if len(payload) < middle:
+    parts = split_payload(payload, counts)
+    if parts is None:
         return None
     return Segment(
         number=number,
         frames=counts.frames,
         tokens=counts.tokens,
-        map_payload=payload[start:middle],
-        token_payload=payload[middle:],
+        map_payload=parts[0],
+        motion_payload=parts[1],
+        token_payload=parts[2],
         trim_start=counts.trim_start,
         trim_end=counts.trim_end,
         missing_bytes=length - len(payload),

@@ -212,7 +212,7 @@ def counts_fault(header: Header, counts: Counts) -> str | None:
         return f"{counts.frames} frames, allowed are 1..{header.segment_frames}"
     if counts.shown < 1 or min(counts.trim_start, counts.trim_end) < 0:
         return f"{counts.frames} frames less {counts.trim_start} and {counts.trim_end} leave none to show"
-    if counts.lost and (counts.tokens or counts.map_bytes or counts.token_bytes):
+    if counts.lost and (counts.tokens or counts.map_bytes or counts.motion_bytes or counts.token_bytes):
         return "tokens in a lost segment"
     return _payload_fault(header, counts)
 
@@ -222,8 +222,9 @@ def _payload_fault(header: Header, counts: Counts) -> str | None:
     limit = layout.max_coded_bytes(positions)
     if counts.tokens > positions:
         return f"{counts.tokens} tokens for {positions} positions"
-    if counts.map_bytes > limit or counts.token_bytes > limit:
-        return f"payloads of {counts.map_bytes} and {counts.token_bytes} bytes, allowed are {limit} each"
+    payloads = (counts.map_bytes, counts.motion_bytes, counts.token_bytes)
+    if max(payloads) > limit:
+        return f"payloads of {payloads[0]}, {payloads[1]} and {payloads[2]} bytes, allowed are {limit} each"
     packed = 2 * counts.tokens
     shortens = TOKEN_CODINGS[header.token_coding].shortens
     if counts.token_bytes > packed or (counts.token_bytes < packed and not shortens):

@@ -110,6 +110,7 @@ _COUNT_FIELDS: Fields = (
     ("flags", "B"),
     ("tokens", "I"),
     ("map_bytes", "I"),
+    ("motion_bytes", "I"),
 )
 SEGMENT_FIELDS: Fields = (("first_frame", "I"), *_COUNT_FIELDS)
 TIME_FIELDS: Fields = (("first_frame", "I"), ("first_tick", "Q"))
@@ -146,15 +147,15 @@ INDEX_ENTRY_STRUCT = layout_of(INDEX_ENTRY_FIELDS)
 FOOTER_STRUCT = layout_of(FOOTER_FIELDS)
 
 SEGMENT_BYTES = SECTION_STRUCT.size + SEGMENT_STRUCT.size
-"""Of a SEGM section, besides its keep map and token ids."""
+"""Of a SEGM section, besides its keep map, motion map and token ids."""
 
 
 def max_coded_bytes(positions: int) -> int:
-    """Most bytes that the keep map, or the tokens, of a segment of `positions` positions may take."""
+    """Most bytes that the keep map, the motion map or the tokens of a segment may each take."""
     return 2 * positions + 16
 
 
-MAX_SEGMENT_BYTES = SEGMENT_STRUCT.size + 2 * max_coded_bytes(MAX_POSITIONS_PER_SEGMENT)
+MAX_SEGMENT_BYTES = SEGMENT_STRUCT.size + 3 * max_coded_bytes(MAX_POSITIONS_PER_SEGMENT)
 MAX_TIME_BYTES = TIME_STRUCT.size + MAX_FRAMES_PER_SEGMENT * MAX_VARINT_BYTES
 MAX_INDEX_BYTES = MAX_SEGMENTS * layout_of(ALL_INDEX_FIELDS).size
 MAX_TAGS_BYTES = 4 + MAX_TITLE_BYTES + MAX_DATE_BYTES
@@ -189,14 +190,21 @@ class Segment:
     """Coded keep map."""
     token_payload: bytes
     """Coded token ids."""
+    motion_payload: bytes = b""
+    """Coded motion map; empty where nothing moves."""
     trim_start: int = 0
     """Coded frames at the start that are not shown."""
     trim_end: int = 0
     """Coded frames at the end that are not shown."""
     lost: bool = False
-    """The tokens were lost: there are none, and both payloads are empty."""
+    """The tokens were lost: there are none, and all payloads are empty."""
     missing_bytes: int = 0
     """Bytes at the end of the coded token ids that a file which was cut short no longer has."""
+
+    @property
+    def payloads(self) -> tuple[bytes, bytes, bytes]:
+        """Keep map, motion map and token ids as coded, in the order of the file."""
+        return self.map_payload, self.motion_payload, self.token_payload
 
     @property
     def counts(self) -> Counts:
@@ -204,6 +212,7 @@ class Segment:
             frames=self.frames,
             tokens=self.tokens,
             map_bytes=len(self.map_payload),
+            motion_bytes=len(self.motion_payload),
             token_bytes=len(self.token_payload) + self.missing_bytes,
             trim_start=self.trim_start,
             trim_end=self.trim_end,
@@ -219,6 +228,7 @@ class Counts:
     tokens: int
     map_bytes: int
     token_bytes: int
+    motion_bytes: int = 0
     trim_start: int = 0
     trim_end: int = 0
     lost: bool = False
@@ -231,7 +241,7 @@ class Counts:
     @property
     def section_bytes(self) -> int:
         """Length of the whole SEGM section."""
-        return SEGMENT_BYTES + self.map_bytes + self.token_bytes
+        return SEGMENT_BYTES + self.map_bytes + self.motion_bytes + self.token_bytes
 
     def pack(self, first_frame: int) -> bytes:
         """Start of the SEGM payload of a segment before which `first_frame` frames are shown."""
@@ -282,6 +292,7 @@ def _count_values(counts: Counts) -> dict[str, int]:
         "flags": LOST_FLAG * counts.lost,
         "tokens": counts.tokens,
         "map_bytes": counts.map_bytes,
+        "motion_bytes": counts.motion_bytes,
     }
 
 
@@ -299,16 +310,28 @@ def unpack_segment_start(payload: bytes, payload_length: int) -> tuple[int, Coun
         return None
     names = [name for name, _ in SEGMENT_FIELDS]
     value = dict(zip(names, SEGMENT_STRUCT.unpack_from(payload), strict=True))
-    token_bytes = payload_length - SEGMENT_STRUCT.size - value["map_bytes"]
+    token_bytes = payload_length - SEGMENT_STRUCT.size - value["map_bytes"] - value["motion_bytes"]
     if token_bytes < 0 or value["flags"] & ~LOST_FLAG:
         return None
     counts = Counts(
         frames=value["frames"],
         tokens=value["tokens"],
         map_bytes=value["map_bytes"],
+        motion_bytes=value["motion_bytes"],
         token_bytes=token_bytes,
         trim_start=value["trim_start"],
         trim_end=value["trim_end"],
         lost=bool(value["flags"]),
     )
     return value["first_frame"], counts
+
+
+def split_payload(payload: bytes, counts: Counts) -> tuple[bytes, bytes, bytes] | None:
+    """Keep map, motion map and token ids of a SEGM payload, which may miss bytes at its end.
+
+    None where not even both maps are whole.
+    """
+    start = SEGMENT_STRUCT.size
+    middle = start + counts.map_bytes
+    end = middle + counts.motion_bytes
+    return None if len(payload) < end else (payload[start:middle], payload[middle:end], payload[end:])

@@ -138,13 +138,15 @@ class ItkReader:
         if payload is None:
             raise self.damaged(number, "checksum differs")
         self._check_start(number, payload)
-        at = layout.SEGMENT_STRUCT.size
+        parts = layout.split_payload(payload, counts)
+        assert parts is not None  # the index and the start of the payload agree
         return Segment(
             number=number,
             frames=counts.frames,
             tokens=counts.tokens,
-            map_payload=payload[at : at + counts.map_bytes],
-            token_payload=payload[at + counts.map_bytes :],
+            map_payload=parts[0],
+            motion_payload=parts[1],
+            token_payload=parts[2],
             trim_start=counts.trim_start,
             trim_end=counts.trim_end,
             lost=counts.lost,

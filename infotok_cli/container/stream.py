@@ -123,12 +123,19 @@ class ItkStream:
             fault = "there are too many"
         if fault is not None:
             raise self._broken(fault)
-        start = layout.SEGMENT_STRUCT.size
-        middle = start + counts.map_bytes
+        parts = layout.split_payload(payload, counts)
+        assert parts is not None  # its length is what `unpack_segment_start` counted from
         segment = Segment(
-            self._number, counts.frames, counts.tokens, payload[start:middle], payload[middle:],
-            counts.trim_start, counts.trim_end, counts.lost,
-        )  # fmt: skip
+            number=self._number,
+            frames=counts.frames,
+            tokens=counts.tokens,
+            map_payload=parts[0],
+            motion_payload=parts[1],
+            token_payload=parts[2],
+            trim_start=counts.trim_start,
+            trim_end=counts.trim_end,
+            lost=counts.lost,
+        )
         durations: list[int] = []
         try:
             durations, time_length = self._times(counts.frames)

@@ -1,4 +1,4 @@
-"""Writes an .itk file in one pass to any stream; with 20 to 34 bytes of memory per segment."""
+"""Writes an .itk file in one pass to any stream; with 24 to 38 bytes of memory per segment."""
 
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ class ItkWriter:
         tokens: int,
         map_payload: bytes,
         token_payload: bytes,
+        motion_payload: bytes = b"",
         trim_start: int = 0,
         trim_end: int = 0,
         lost: bool = False,
@@ -73,7 +74,15 @@ class ItkWriter:
             OutputError: the stream cannot be written to.
         """
         segment = Segment(
-            self.segments, frames, tokens, map_payload, token_payload, trim_start, trim_end, lost
+            number=self.segments,
+            frames=frames,
+            tokens=tokens,
+            map_payload=map_payload,
+            motion_payload=motion_payload,
+            token_payload=token_payload,
+            trim_start=trim_start,
+            trim_end=trim_end,
+            lost=lost,
         )
         self.write(segment, durations, packets)
 
@@ -108,9 +117,7 @@ class ItkWriter:
         """Write a segment and what follows it; returns its index entry."""
         header, counts, offset = self.header, segment.counts, self.size_bytes
         start = counts.pack(self.frames)
-        length = self._write_section(
-            layout.SEGM, b"".join((start, segment.map_payload, segment.token_payload))
-        )
+        length = self._write_section(layout.SEGM, b"".join((start, *segment.payloads)))
         time_length = audio_length = 0
         if header.has_times:
             time_length = self._write_section(layout.TIME, pack_times(self.frames, self.ticks, durations))

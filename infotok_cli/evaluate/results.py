@@ -24,8 +24,8 @@ SCHEMA_VERSION = 4
 
 READABLE_VERSIONS = (1, 2, 3, 4)
 """Version 1 had, in `options`, a rate and a router that were not those measured; version 2 a `vmaf_model` in
-place of `metrics`; version 3 segments without leads, so its BPP16 is token rate + 1/16. Their rows still
-hold."""
+place of `metrics`; version 3 segments without leads or motion, so its BPP16 is token rate + 1/16. Their rows
+still hold."""
 
 OLDER_SEGMENT_FRAMES = 32
 """What rows had that do not say it, unless their file does."""
@@ -118,6 +118,8 @@ class ClipResult:
     token_rate: float | None
     size_bytes: int
     map_bytes: int | None
+    motion_bytes: int | None = None
+    """None for what has none, and in files older than it."""
     token_bytes: int | None
     tokens: int | None
     positions: int | None

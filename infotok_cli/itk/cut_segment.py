@@ -13,9 +13,11 @@ from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.scan import nominal_ticks
 from infotok_cli.container.stream import ItkStream, StreamedSegment
 from infotok_cli.container.tracks import spread_evenly
+from infotok_cli.entropy.keep_map import unpack_keep
+from infotok_cli.entropy.motion_map import unpack_motion
 from infotok_cli.entropy.token_net import TokenNet
 from infotok_cli.errors import InputError
-from infotok_cli.itk.tokens import Stored, first_ids, unpack_keep_map
+from infotok_cli.itk.tokens import Stored, first_ids
 
 
 def show_cut_segment(reader: ItkReader, net: TokenNet | None) -> None:
@@ -49,13 +51,18 @@ def segments_and_cut(stream: ItkStream, net: TokenNet | None) -> Iterator[Stream
 
 def _whole_steps(stored: Stored, cut: Segment, net: TokenNet | None) -> Segment | None:
     """A segment that was cut short, trimmed to its whole latent steps; None where they show nothing."""
+    header = stored.header
+    grid = header.grid(cut.frames)
+    if cut.lost:
+        return None
     try:
-        keep = unpack_keep_map(stored, cut)
+        keep = unpack_keep(cut.map_payload, header.allocation, grid, cut.tokens)
+        unpack_motion(cut.motion_payload, grid)
     except InputError:
         return None
     if not cut.missing_bytes:
         return cut
     ends = np.cumsum(keep.sum(axis=(1, 2)))
-    steps = int((ends <= len(first_ids(stored.header, cut, keep, net))).sum())
+    steps = int((ends <= len(first_ids(header, cut, keep, net))).sum())
     end = min(cut.frames - cut.trim_end, frames_of_steps(steps))
     return replace(cut, trim_end=cut.frames - end) if end > cut.trim_start else None

@@ -202,11 +202,11 @@ def _rejoined(one: _Piece, other: _Piece) -> _Piece | None:
     """One piece for two that show neighbouring parts of the same segment, or None."""
     a, b = one.counts, other.counts
     meets = a.frames == b.frames and a.frames - a.trim_end == b.trim_start and not a.lost
-    if not meets or (a.tokens, a.map_bytes, a.token_bytes) != (b.tokens, b.map_bytes, b.token_bytes):
+    if not meets or a.tokens != b.tokens or a.section_bytes != b.section_bytes:
         return None
     with one.reader.opened():
         first, second = one.segment(), other.segment()
-        if (first.map_payload, first.token_payload) != (second.map_payload, second.token_payload):
+        if first.payloads != second.payloads:
             return None
         if (one.durations(), one.packets()) != (other.durations(), other.packets()):
             return None

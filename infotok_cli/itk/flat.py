@@ -24,7 +24,7 @@ from infotok_cli.errors import InputError, OutputError
 from infotok_cli.files import write_all
 from infotok_cli.itk.find_weights import token_net_for
 from infotok_cli.itk.flat_files import DEFAULT_FORMAT, FORMATS, flat_format, format_of
-from infotok_cli.itk.tokens import pack_tokens, unpack_tokens
+from infotok_cli.itk.tokens import Payloads, pack_tokens, unpack_tokens
 from infotok_cli.places import Output, PathName, Place, Source, Spooled, output_of, source_name
 
 _COPIED_BYTES = 1 << 20
@@ -40,7 +40,7 @@ class FlatReport:
     segments: int
     tokens: int
     ids: int
-    """Flat ids of all segments: tokens, runs and marks."""
+    """Flat ids of all segments: tokens, motion, runs and marks."""
     size_bytes: int
     left_out: tuple[str, ...] = ()
     """An export: what the file holds that flat ids do not, see `left_out`."""
@@ -208,16 +208,17 @@ def _write_segment(writer: ItkWriter, flat: Flat, net: TokenNet | None) -> int:
     header = writer.header
     try:
         segment = unflatten(flat, header.height, header.width)
-        coded_map = coded_ids = b""
+        coded = Payloads(b"", b"", b"")
         count = 0
         if segment.tokens is not None:
-            coded_map, coded_ids = pack_tokens(*segment.tokens, header, net)
-            count = len(segment.tokens[1])
+            coded = pack_tokens(segment.tokens, header, net)
+            count = len(segment.tokens.ids)
         writer.write_segment(
             frames=segment.frames,
             tokens=count,
-            map_payload=coded_map,
-            token_payload=coded_ids,
+            map_payload=coded.keep,
+            motion_payload=coded.motion,
+            token_payload=coded.ids,
             trim_start=segment.trim_start,
             trim_end=segment.trim_end,
             lost=segment.tokens is None,

@@ -27,6 +27,7 @@ class ByteCounts:
     header: int
     """Magic, header section, the framing of all segments, and sections that are not known here."""
     map: int
+    motion: int
     tokens: int
     index: int
     times: int
@@ -72,6 +73,7 @@ class SegmentReport:
     tokens: int
     token_rate: float
     map_bytes: int
+    motion_bytes: int
     token_bytes: int
 
 
@@ -104,7 +106,7 @@ NAMED_AT_MOST = 5
 
 
 def verify_file(path: Source, model: str | None = None) -> None:
-    """Decode the token layer of every segment of `path`: keep maps, counts and ids.
+    """Decode the token layer of every segment of `path`: keep maps, motion maps, counts and ids.
 
     Needs no network, but where tokens are coded the weights file that holds their token net (`model`: its
     name or path, unless it is a packaged one). Lost segments of a repaired file are passed over.
@@ -173,6 +175,7 @@ def stats_of(
                 tokens=segment.tokens,
                 token_rate=segment.tokens / keep.size,
                 map_bytes=len(segment.map_payload),
+                motion_bytes=len(segment.motion_payload),
                 token_bytes=len(segment.token_payload),
             )
         )
@@ -197,8 +200,8 @@ def _step_ends(segment: Segment, start: float, end: float) -> list[float]:
 def _facts(path: Source, reader: ItkReader) -> FileReport:
     header, index = reader.header, reader.index
     positions = int(index.positions(header).sum())
-    tokens, map_bytes, token_bytes = (
-        int(index.column(name).sum()) for name in ("tokens", "map_bytes", "token_bytes")
+    tokens, map_bytes, motion_bytes, token_bytes = (
+        int(index.column(name).sum()) for name in ("tokens", "map_bytes", "motion_bytes", "token_bytes")
     )
     if reader.cut is not None and reader.cut.number < len(index):
         token_bytes -= reader.cut.missing_bytes
@@ -222,8 +225,9 @@ def _facts(path: Source, reader: ItkReader) -> FileReport:
         bpp16_nominal=bpp16(tokens, positions, positions - len(index) * header.lead_positions()),
         size_bytes=reader.size_bytes,
         bytes=ByteCounts(
-            header=reader.size_bytes - map_bytes - token_bytes - index_bytes - times - audio,
+            header=reader.size_bytes - map_bytes - motion_bytes - token_bytes - index_bytes - times - audio,
             map=map_bytes,
+            motion=motion_bytes,
             tokens=token_bytes,
             index=index_bytes,
             times=times,

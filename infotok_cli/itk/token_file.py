@@ -23,8 +23,10 @@ from infotok_cli.files import write_all
 from infotok_cli.itk.edit import cut_file
 from infotok_cli.itk.find_weights import token_net_for
 from infotok_cli.itk.frame_times import shown_ticks
-from infotok_cli.itk.tokens import unpack_keep_map, unpack_tokens
+from infotok_cli.itk.tokens import unpack_keep_map, unpack_motion_map, unpack_tokens
+from infotok_cli.motion import Motion
 from infotok_cli.places import PathName, Place, Source, check_target, output_of, spool
+from infotok_cli.segment_tokens import Tokens
 from infotok_cli.wording import counted
 
 COPY_BYTES = 1 << 20
@@ -51,7 +53,7 @@ class TokenSegment:
     tokens: int
     """Positions that have a token."""
     size_bytes: int
-    """Bytes of its keep map and ids as coded."""
+    """Bytes of its keep map, motion map and ids as coded."""
     lost: bool
     """Whether its tokens were lost before the file was repaired."""
 
@@ -169,7 +171,7 @@ class TokenFile:
             trim_end=counts.trim_end,
             token_grid=self.header.grid(counts.frames),
             tokens=counts.tokens,
-            size_bytes=counts.map_bytes + counts.token_bytes,
+            size_bytes=counts.map_bytes + counts.motion_bytes + counts.token_bytes,
             lost=counts.lost,
         )
 
@@ -190,6 +192,15 @@ class TokenFile:
         """
         return unpack_keep_map(self._reader, self._reader.read_segment(self._number(number)))
 
+    def motion_map(self, number: int) -> Motion:
+        """`[t, ceil(h / 2), ceil(w / 2)]` how the blocks of segment `number` move, as vectors of `motion`.
+
+        Vector v moves a block by `DISPLACEMENTS[v // 15]` pixels down and `DISPLACEMENTS[v % 15]` to the
+        right within four frames (`infotok_cli.motion`). Raises IndexError, and InputError when the segment
+        is damaged or lost.
+        """
+        return unpack_motion_map(self._reader, self._reader.read_segment(self._number(number)))
+
     def tokens(self, number: int) -> NDArray[np.uint16]:
         """`[n]` ids of the kept positions of segment `number`, in the order of `keep_map(number)`.
 
@@ -197,8 +208,12 @@ class TokenFile:
         Raises IndexError, InputError when the segment is damaged or lost, and ModelError when the ids are
         coded with a token net that is not to be had.
         """
+        return self.token_layer(number).ids
+
+    def token_layer(self, number: int) -> Tokens:
+        """Keep map, motion map and ids of segment `number` in one; raises as `tokens`."""
         segment = self._reader.read_segment(self._number(number))
-        return unpack_tokens(self._reader, segment, self._token_net())[1]
+        return unpack_tokens(self._reader, segment, self._token_net())
 
     def _number(self, number: int) -> int:
         count = len(self.index)

@@ -36,12 +36,12 @@ def row_bands(size: Size, device: torch.device, *, unit: int = 1, first: int = 0
     return [slice(*pair) for pair in pairwise(edges)]
 
 
-def step_runs(size: Size, device: torch.device) -> list[slice]:
-    """Runs of latent steps to work on one after the other, where steps do not look at each other."""
+def step_runs(size: Size, device: torch.device, *, first: int = 0) -> list[slice]:
+    """Runs of latent steps, from `first` on, to work on in turn, where steps do not look at each other."""
     batch, steps, rows, columns = size
     step = batch * rows * columns
     length = steps if _at_once(device) else max(1, 2 * BAND_POSITIONS // step)
-    return [slice(start, min(steps, start + length)) for start in range(0, steps, length)]
+    return [slice(start, min(steps, start + length)) for start in range(first, steps, length)]
 
 
 def pixel_rows(band: slice) -> slice:

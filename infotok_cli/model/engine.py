@@ -12,11 +12,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache, partial
 from itertools import islice
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from infotok_cli.blocks import LEAD_FRAMES, LEAD_STEPS, token_grid
 from infotok_cli.config import PATCH
@@ -24,9 +25,12 @@ from infotok_cli.errors import UsageError
 from infotok_cli.model.compiling import compile_blocks, compile_errors_as_usage
 from infotok_cli.model.dynamic_batching import DynamicBatcher
 from infotok_cli.model.grid import with_lead
+from infotok_cli.model.motion import estimate_motion
 from infotok_cli.model.pixels import to_pixels, to_signal
 from infotok_cli.model.transfer import download, mark, pinned, upload
 from infotok_cli.model.weights import LoadedModel
+from infotok_cli.motion import Motion
+from infotok_cli.segment_tokens import Tokens
 from infotok_kernels import BackendError, error_map, select_backend, selected_backend
 from infotok_kernels.window_attention import TRITON_HEAD_SIZES
 
@@ -36,11 +40,17 @@ Video = NDArray[np.uint8]
 Keep = NDArray[np.bool_]
 """Keep map `[t, h, w]`."""
 
-Ids = NDArray[np.uint16]
-"""Token ids of kept positions in grid order, `[n]`."""
-
 ErrorMap = NDArray[np.float32]
 """Error of each position, `[t, h, w]`."""
+
+
+class Footage(NamedTuple):
+    """A segment that is to be coded."""
+
+    frames: Video
+    motion: Motion
+    """As `Engine.motion` finds it."""
+
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -153,12 +163,12 @@ def keep_freed_memory() -> None:
 class Coded:
     """A segment's tokens, and what a decoder shows of them."""
 
-    ids: Ids
+    tokens: Tokens
     shown: Video
 
 
 class Engine:
-    """Runs a model's three calls, each on one segment or on several of one shape.
+    """Finds motion and runs a model's three calls, each on one segment or on several of one shape.
 
     A method whose name starts with `start_` begins the work and returns a function that waits for the
     results; on a CUDA device the caller can do something else meanwhile. Every call raises UsageError when
@@ -262,34 +272,45 @@ class Engine:
         )
 
     @torch.inference_mode()
-    def predicted_errors(self, segments: Sequence[Video]) -> list[ErrorMap]:
+    def motion(self, segments: Sequence[Video]) -> list[Motion]:
+        """Motion maps `[t, bh, bw]` of segments of one shape `[T, H, W, 3]`."""
+
+        def start(some: Sequence[Video]) -> Callable[[], list[Motion]]:
+            fetch = download(estimate_motion(with_lead(upload(some, self.runtime.device))))
+            return lambda: list(fetch())
+
+        return self._start(("motion", segments[0].shape), _positions(segments[0]), start, segments)()
+
+    @torch.inference_mode()
+    def predicted_errors(self, segments: Sequence[Footage]) -> list[ErrorMap]:
         """The head's error maps `[t, h, w]` of segments of one shape, any T, H, W >= 1.
 
         Mean absolute error that coding at rate 1 would leave, pixels in [-1, 1].
         """
 
-        def start(some: Sequence[Video]) -> Callable[[], list[ErrorMap]]:
+        def start(some: Sequence[Footage]) -> Callable[[], list[ErrorMap]]:
             with self.runtime.autocast():
-                log_error = self._model.predict(with_lead(upload(some, self.runtime.device)))
+                log_error = self._model.predict(*self._given(some))
             fetch = download(log_error.exp())
             return lambda: list(fetch())
 
-        return self._start(("predict", segments[0].shape), _positions(segments[0]), start, segments)()
+        frames = segments[0].frames
+        return self._start(("predict", frames.shape), _positions(frames), start, segments)()
 
     @torch.inference_mode()
-    def exact_errors(self, segments: Sequence[Video]) -> list[ErrorMap]:
+    def exact_errors(self, segments: Sequence[Footage]) -> list[ErrorMap]:
         """The real error maps `[t, h, w]` of segments of one shape, coded at rate 1.
 
-        segments: frames `[T, H, W, 3]`. Mean absolute error, pixels in [-1, 1].
+        Mean absolute error, pixels in [-1, 1].
         """
-        count, height, width, _ = segments[0].shape
+        count, height, width, _ = segments[0].frames.shape
 
-        def start(some: Sequence[Video]) -> Callable[[], list[ErrorMap]]:
-            video = with_lead(upload(some, self.runtime.device))
+        def start(some: Sequence[Footage]) -> Callable[[], list[ErrorMap]]:
+            video, motion = self._given(some)
             grid = token_grid(count, height, width)
             keep = torch.ones(len(some), *grid, dtype=torch.bool, device=video.device)
             with self.runtime.autocast():
-                steps = self._model.encode_steps(video, keep)
+                steps = self._model.encode_steps(video, keep, motion)
                 errors = [
                     error_map(to_signal(source), picture[:, : source.shape[1], :height, :width])
                     for source, (_, picture) in zip(torch.split(video, PATCH[0], dim=1), steps, strict=True)
@@ -297,68 +318,82 @@ class Engine:
             fetch = download(torch.cat(errors, dim=1))
             return lambda: list(fetch())
 
-        return self._start(("exact", segments[0].shape), _positions(segments[0]), start, segments)()
+        frames = segments[0].frames
+        return self._start(("exact", frames.shape), _positions(frames), start, segments)()
 
-    def encode(self, frames: Video, keep: Keep, refine: int = 0) -> Coded:
+    def _given(self, segments: Sequence[Footage]) -> tuple[Tensor, Tensor]:
+        """Videos with leads, uint8 `[B, 4 + T, H, W, 3]`, and motion `[B, t, bh, bw]`, on the device."""
+        device = self.runtime.device
+        video = with_lead(upload([one.frames for one in segments], device))
+        return video, upload([one.motion for one in segments], device)
+
+    def footage(self, frames: Video) -> Footage:
+        """One segment's frames `[T, H, W, 3]` with their motion."""
+        return Footage(frames, self.motion([frames])[0])
+
+    def encode(self, footage: Footage, keep: Keep, refine: int = 0) -> Coded:
         """Tokens of one segment's kept positions, and what they show; refine: see `start_encode`."""
-        return self.start_encode([(frames, keep)], refine)()[0]
+        return self.start_encode([(footage, keep)], refine)()[0]
 
     def start_encode(
-        self, segments: Sequence[tuple[Video, Keep]], refine: int = 0
+        self, segments: Sequence[tuple[Footage, Keep]], refine: int = 0
     ) -> Callable[[], list[Coded]]:
         """Begin to code segments of one shape: the tokens of each, and what they show.
 
-        segments: frames `[T, H, W, 3]` and keep map `[t, h, w]` of each.
+        segments: footage and keep map `[t, h, w]` of each.
         refine: tries per latent step to improve its tokens, each as long as a decode and its gradient.
         """
-        count, height, width, _ = segments[0][0].shape
+        count, height, width, _ = segments[0][0].frames.shape
 
-        def start(some: Sequence[tuple[Video, Keep]]) -> Callable[[], list[Coded]]:
+        def start(some: Sequence[tuple[Footage, Keep]]) -> Callable[[], list[Coded]]:
             keeps = [keep for _, keep in some]
             with torch.no_grad() if refine else torch.inference_mode(), self.runtime.autocast():
-                video = with_lead(upload([frames for frames, _ in some], self.runtime.device))
-                steps = self._model.encode_steps(video, upload(keeps, self.runtime.device), refine)
+                video, motion = self._given([footage for footage, _ in some])
+                kept = upload(keeps, self.runtime.device)
+                steps = self._model.encode_steps(video, kept, motion, refine)
                 ids, pictures = zip(
                     *((ids, to_pixels(picture[:, :, :height, :width])) for ids, picture in steps), strict=True
                 )
             fetch_ids = download(torch.stack(ids, dim=1))
             fetch_shown = download(torch.cat(pictures[LEAD_STEPS:], dim=1)[:, :count])
             return lambda: [
-                Coded(whole[keep].astype(np.uint16), frames)
-                for whole, frames, keep in zip(fetch_ids(), fetch_shown(), keeps, strict=True)
+                Coded(Tokens(keep, footage.motion, whole[keep].astype(np.uint16)), frames)
+                for whole, frames, (footage, keep) in zip(fetch_ids(), fetch_shown(), some, strict=True)
             ]
 
-        kind = ("encode", segments[0][0].shape, refine)
+        kind = ("encode", segments[0][0].frames.shape, refine)
         return self._start(kind, segments[0][1].size, start, segments)
 
     def start_tokens(
-        self, segments: Sequence[tuple[Video, Keep]], refine: int = 0
-    ) -> Callable[[], list[Ids]]:
-        """As `start_encode`, for the ids alone: no picture is fetched, and none made of the last step."""
-        shape = segments[0][0].shape
+        self, segments: Sequence[tuple[Footage, Keep]], refine: int = 0
+    ) -> Callable[[], list[Tokens]]:
+        """As `start_encode`, for the tokens alone: no picture is fetched, and none made of the last step."""
 
-        def start(some: Sequence[tuple[Video, Keep]]) -> Callable[[], list[Ids]]:
+        def start(some: Sequence[tuple[Footage, Keep]]) -> Callable[[], list[Tokens]]:
             keeps = [keep for _, keep in some]
             with torch.no_grad() if refine else torch.inference_mode(), self.runtime.autocast():
-                video = with_lead(upload([frames for frames, _ in some], self.runtime.device))
-                ids = self._model.tokens(video, upload(keeps, self.runtime.device), refine)
+                video, motion = self._given([footage for footage, _ in some])
+                ids = self._model.tokens(video, upload(keeps, self.runtime.device), motion, refine)
             fetch = download(ids)
-            return lambda: [whole[keep].astype(np.uint16) for whole, keep in zip(fetch(), keeps, strict=True)]
+            return lambda: [
+                Tokens(keep, footage.motion, whole[keep].astype(np.uint16))
+                for whole, (footage, keep) in zip(fetch(), some, strict=True)
+            ]
 
-        return self._start(("tokens", shape, refine), segments[0][1].size, start, segments)
+        kind = ("tokens", segments[0][0].frames.shape, refine)
+        return self._start(kind, segments[0][1].size, start, segments)
 
-    def decode(self, ids: Ids, keep: Keep, frames: int, height: int, width: int) -> Video:
-        """Frames `[frames, height, width, 3]` of one segment from the ids of its kept positions."""
-        return self.start_decode([(ids, keep)], frames, height, width)()[0]
+    def decode(self, tokens: Tokens, frames: int, height: int, width: int) -> Video:
+        """Frames `[frames, height, width, 3]` of one segment."""
+        return self.start_decode([tokens], frames, height, width)()[0]
 
-    def decode_steps(self, ids: Ids, keep: Keep, frames: int, height: int, width: int) -> Iterator[Video]:
+    def decode_steps(self, tokens: Tokens, frames: int, height: int, width: int) -> Iterator[Video]:
         """The frames of `decode` as soon as each latent step is decoded: `[4, H, W, 3]`, at the end fewer.
 
         Holds the memory of one step, whatever the length of the segment.
         """
-        whole, kept = upload([_spread(ids, keep)], self.runtime.device), upload([keep], self.runtime.device)
-        steps = self._model.decode_steps(whole, kept, LEAD_FRAMES + frames)
-        for step in range(keep.shape[0]):
+        steps = self._model.decode_steps(*self._held([tokens]), LEAD_FRAMES + frames)
+        for step in range(tokens.keep.shape[0]):
             # Entered anew for each step: whoever takes the frames runs in between, in the same thread.
             try:
                 with self._running(), torch.inference_mode(), self.runtime.autocast():
@@ -372,27 +407,33 @@ class Engine:
 
     @torch.inference_mode()
     def start_decode(
-        self, segments: Sequence[tuple[Ids, Keep]], frames: int, height: int, width: int
+        self, segments: Sequence[Tokens], frames: int, height: int, width: int
     ) -> Callable[[], list[Video]]:
-        """Begin to decode segments of one shape from ids and keep maps: frames `[T, H, W, 3]` of each.
+        """Begin to decode segments of one shape: frames `[T, H, W, 3]` of each.
 
         frames, height, width: T, H, W of every segment; the grid may reach beyond them.
         """
 
-        def start(some: Sequence[tuple[Ids, Keep]]) -> Callable[[], list[Video]]:
-            wholes = [_spread(ids, keep) for ids, keep in some]
-            kept = upload([keep for _, keep in some], self.runtime.device)
+        def start(some: Sequence[Tokens]) -> Callable[[], list[Video]]:
             with self.runtime.autocast():
-                ids = upload(wholes, self.runtime.device)
-                steps = self._model.decode_steps(ids, kept, LEAD_FRAMES + frames)
+                steps = self._model.decode_steps(*self._held(some), LEAD_FRAMES + frames)
                 shown = islice(steps, LEAD_STEPS, None)
                 pictures = [to_pixels(picture[:, :, :height, :width]) for picture in shown]
             fetch = download(torch.cat(pictures, dim=1))
             return lambda: list(fetch())
 
-        keep = segments[0][1]
+        keep = segments[0].keep
         kind = ("decode", keep.shape, frames, height, width)
         return self._start(kind, keep.size, start, segments)
+
+    def _held(self, segments: Sequence[Tokens]) -> tuple[Tensor, Tensor, Tensor]:
+        """Ids `[B, t, h, w]`, keep maps and motion maps of segments, on the device."""
+        device = self.runtime.device
+        return (
+            upload([_spread(one) for one in segments], device),
+            upload([one.keep for one in segments], device),
+            upload([one.motion for one in segments], device),
+        )
 
 
 def _positions(frames: Video) -> int:
@@ -400,8 +441,8 @@ def _positions(frames: Video) -> int:
     return math.prod(token_grid(*frames.shape[:3]))
 
 
-def _spread(ids: Ids, keep: Keep) -> NDArray[np.int64]:
+def _spread(tokens: Tokens) -> NDArray[np.int64]:
     """Ids at their places on the grid, 0 where nothing is kept."""
-    whole = np.zeros(keep.shape, np.int64)
-    whole[keep] = ids
+    whole = np.zeros(tokens.keep.shape, np.int64)
+    whole[tokens.keep] = tokens.ids
     return whole

@@ -15,7 +15,7 @@ from infotok_cli.allocation.distortion import MIN_ERROR, SHARES, Distortion, sha
 from infotok_cli.allocation.rate_scale import RateScale
 from infotok_cli.blocks import LEAD_FRAMES
 from infotok_cli.metrics import PEAK, average_psnr, psnr
-from infotok_cli.model.engine import Engine
+from infotok_cli.model.engine import Engine, Footage
 from infotok_cli.routers import ROUTERS, ErrorMapKind
 
 RATES = (0.17, 0.25, 0.35, 0.5, 0.75, 1.0)
@@ -38,10 +38,11 @@ def fit_distortions(engine: Engine, clips: Sequence[NDArray[np.uint8]]) -> dict[
     """
     measured: dict[ErrorMapKind, Measured] = defaultdict(list)
     for clip in clips:
-        for kind, error in _error_maps(engine, clip).items():
+        footage = engine.footage(clip)
+        for kind, error in _error_maps(engine, footage).items():
             for rate in RATES:
                 (allocation,) = allocate_blocks([error], rate)
-                shown = engine.encode(clip, allocation.keep).shown
+                shown = engine.encode(footage, allocation.keep).shown
                 row = (error, allocation, _block_mse(clip, shown), average_psnr(psnr(clip, shown)))
                 measured[kind].append(row)
     return _by_router({kind: _fit(rows) for kind, rows in measured.items()})
@@ -54,7 +55,7 @@ def fit_rate_scales(engine: Engine, clips: Sequence[NDArray[np.uint8]]) -> dict[
     """
     maps: dict[ErrorMapKind, list[ErrorMap]] = defaultdict(list)
     for clip in clips:
-        for kind, error in _error_maps(engine, clip).items():
+        for kind, error in _error_maps(engine, engine.footage(clip)).items():
             maps[kind].append(error)
     return _by_router({kind: RateScale.fit(errors) for kind, errors in maps.items()})
 
@@ -63,10 +64,10 @@ def _by_router(fits: Mapping[ErrorMapKind, _Fit]) -> dict[str, _Fit]:
     return {name: fits[router.error_map] for name, router in ROUTERS.items() if router.knows_errors}
 
 
-def _error_maps(engine: Engine, clip: NDArray[np.uint8]) -> dict[ErrorMapKind, ErrorMap]:
+def _error_maps(engine: Engine, footage: Footage) -> dict[ErrorMapKind, ErrorMap]:
     """The clip's error maps `[t, h, w]` of all `KINDS`."""
     return {
-        kind: engine.exact_errors([clip])[0] if kind == "exact" else engine.predicted_errors([clip])[0]
+        kind: engine.exact_errors([footage])[0] if kind == "exact" else engine.predicted_errors([footage])[0]
         for kind in KINDS
     }
 

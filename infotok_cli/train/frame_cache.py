@@ -141,7 +141,7 @@ class FrameCache:
 
 def _enough(frames: int, shards: list[NDArray[np.uint8]]) -> int:
     """Frames that a tile must have to be long: `frames`, or as many as the longest has."""
-    return min(frames, max(shard.shape[1] for shard in shards))
+    return min(frames, max(int(shard.shape[1]) for shard in shards))
 
 
 def _shards(folder: Path, pattern: str) -> list[NDArray[np.uint8]]:

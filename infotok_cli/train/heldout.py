@@ -10,6 +10,7 @@ from infotok_cli.blocks import LEAD_FRAMES
 from infotok_cli.metrics import psnr_of_error
 from infotok_cli.model.engine import Runtime
 from infotok_cli.model.grid import with_lead
+from infotok_cli.model.motion import estimate_motion
 from infotok_cli.model.pixels import to_pixels
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.train.frame_cache import CropShape, centre_crop
@@ -36,10 +37,13 @@ class HeldOut:
             pixels = part.to(self.runtime.device)
             video = with_lead(pixels)
             with self.runtime.autocast():
-                log_error = model.predict(video)
+                motion = estimate_motion(video)
+                log_error = model.predict(video, motion)
                 for rate in HELD_RATES:
                     keep = keep_at_rate(log_error, rate, model.config.masking)
-                    shown = to_pixels(model.encode(video, keep)[1])[:, LEAD_FRAMES:][:, : pixels.shape[1]]
+                    shown = to_pixels(model.encode(video, keep, motion)[1])[:, LEAD_FRAMES:][
+                        :, : pixels.shape[1]
+                    ]
                     error = (
                         (shown.float() - pixels.float()).square().mean(dim=(2, 3, 4)).clamp_min(LEAST_ERROR)
                     )

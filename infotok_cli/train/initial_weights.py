@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from infotok_cli.config import PATCH, ModelConfig
 from infotok_cli.errors import UsageError
 from infotok_cli.model.grid import patch_values, patchify, widened
+from infotok_cli.model.motion import compensated, estimate_motion, frame_times
 from infotok_cli.model.pixels import to_signal
 from infotok_cli.model.tokenizer import Tokenizer
 
@@ -43,15 +44,19 @@ def with_overlap(model: Tokenizer, overlap: int) -> Tokenizer:
 def start_from_principal_axes(model: Tokenizer, clips: Tensor) -> None:
     """Make the untrained `model` a linear closed loop (DPCM) over 4x8x8 patches.
 
-    clips: uint8 `[N, T, H, W, 3]`, T a multiple of 4 and at least 8, H and W of 8. The residual stream holds
-    the leading principal components of residuals (from the repeated last frame of the step before; of
-    first steps, from grey), partly whitened; the quantizer takes the first C of them, two standard
-    deviations at the outer levels; patch embedding and un-embedding are inverse to each other.
+    clips: uint8 `[N, T, H, W, 3]`, T a multiple of 4 and at least 8, H and W of 8, as a rule with leads. The
+    residual stream holds the leading principal components of residuals (from the last frame of the step
+    before, moved; of first steps, from grey), partly whitened; the quantizer takes the first C of them, two
+    standard deviations at the outer levels; patch embedding and un-embedding are inverse to each other.
     """
-    patches = patchify(to_signal(clips))
-    frame = patches.shape[-1] // PATCH[0]
-    last = patches[:, :-1, ..., -frame:].repeat(1, 1, 1, 1, PATCH[0])
-    residuals = (patches[:, 1:] - last).flatten(0, -2)
+    video, motion = to_signal(clips), estimate_motion(clips)
+    rows = slice(0, video.shape[2])
+    predicted = [
+        compensated(video[:, PATCH[0] * step - 1], motion[:, step], frame_times(step), rows)
+        for step in range(1, motion.shape[1])
+    ]
+    patches = patchify(video)
+    residuals = (patches[:, 1:] - patchify(torch.cat(predicted, dim=1))).flatten(0, -2)
     starts = patches[:, 0].flatten(0, -2)
     mixed = torch.cat([residuals, starts])
     width, channels = model.config.width, len(model.config.levels)

@@ -13,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from infotok_cli.config import PATCH
 from infotok_cli.model.engine import Runtime
 from infotok_cli.model.grid import with_lead
+from infotok_cli.model.motion import estimate_motion
 from infotok_cli.model.pixels import to_signal
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.train.masking import draw_keep, draw_tails
@@ -51,13 +52,15 @@ def training_losses(model: Tokenizer, video: Tensor, generator: torch.Generator)
     scale; their leads count as what is shown. The head learns the log error of the samples at rate 1.
     """
     video = with_lead(video)
-    log_error = model.predict(video)
+    with torch.no_grad():
+        motion = estimate_motion(video)
+    log_error = model.predict(video, motion)
     full = max(1, round(FULL_SHARE * len(video)))
     keep = torch.ones(log_error.shape, dtype=torch.bool, device=video.device)
     if full < len(video):
         draw = draw_tails if model.config.masking == "elastic" else draw_keep
         keep[full:] = draw(log_error[full:].detach(), generator)
-    _, shown = model.encode(video, keep)
+    _, shown = model.encode(video, keep, motion)
     frames = (shown - video).square().mean(dim=(2, 3, 4))
     mse = frames.view(len(video), -1, PATCH[0]).mean(dim=2)
     weights = torch.ones(mse.shape[1], device=mse.device)

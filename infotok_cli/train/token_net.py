@@ -56,7 +56,8 @@ def collect_tokens(
     levels = engine.loaded.config.levels
     inputs, digits = [], []
     for clip in clips:
-        (error,) = engine.predicted_errors([clip])
+        footage = engine.footage(clip)
+        (error,) = engine.predicted_errors([footage])
         by_position = random.random() < POSITION_SHARE
         for rate in (1.0, random.uniform(0.5, 1.0), random.uniform(0.125, 0.5)):
             if engine.loaded.config.masking == "elastic":
@@ -64,7 +65,7 @@ def collect_tokens(
                 keep = keep_from_prefix(tokens, token_grid(*clip.shape[:3]))
             else:
                 keep = allocate([error], "position" if by_position else "block", rate)[0].keep
-            ids = engine.encode(clip, keep).ids
+            ids = engine.encode(footage, keep).tokens.ids
             for more_inputs, more_digits in _samples(ids, keep, levels):
                 inputs.append(more_inputs)
                 digits.append(more_digits)

@@ -93,6 +93,7 @@ def file_values(facts: FileFacts, psnrs: Sequence[float] | None) -> dict[str, An
                 row.tokens,
                 round(row.token_rate, 6),
                 row.map_bytes,
+                row.motion_bytes,
                 row.token_bytes,
             ]
             for row in rows
@@ -122,6 +123,7 @@ def byte_parts(report: FileReport) -> list[tuple[str, int]]:
     return [
         ("header", parts.header),
         ("map", parts.map),
+        ("motion", parts.motion),
         ("tokens", parts.tokens),
         ("sound", parts.audio),
         ("index", parts.index),

@@ -85,9 +85,11 @@ def test_a_file_is_the_same_from_a_path_from_bytes_and_from_a_stream(
 def test_tokens_are_those_of_the_reader(film: Path) -> None:
     with infotok.open(film) as file, ItkReader(film) as reader:
         for segment in reader.segments():
-            keep, ids = unpack_tokens(reader, segment, None)
-            assert np.array_equal(file.keep_map(segment.number), keep)
-            assert np.array_equal(file.tokens(segment.number), ids)
+            number, expected = segment.number, unpack_tokens(reader, segment, None)
+            found = (file.keep_map(number), file.motion_map(number), file.tokens(number))
+            for given in (found, file.token_layer(number)):
+                for one, other in zip(given, expected, strict=True):
+                    assert np.array_equal(one, other)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def look(source: Path) -> None:
         assert_type(file.header.width, int)
         assert_type(file.keep_map(0), NDArray[np.bool_])
         assert_type(file.tokens(0), NDArray[np.uint16])
+        assert_type(file.motion_map(0), NDArray[np.uint8])
         assert_type(file.times, NDArray[np.float64])
         assert_type(file.token_grid, tuple[int, int, int])
         assert_type(file[1.0:2.5], infotok.TokenFile)

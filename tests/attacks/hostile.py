@@ -15,12 +15,17 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from infotok_cli.container import layout
 from infotok_cli.container.header import Header
 from infotok_cli.container.layout import Counts, IndexEntry
 from infotok_cli.container.sections import FRAME_BYTES, pack_footer, section_crc
 from infotok_cli.container.tracks import pack_audio, pack_times
 from infotok_cli.entropy.keep_map import encode_positions
+from infotok_cli.entropy.motion_map import CONTEXTS, pack_motion
+from infotok_cli.entropy.range_coder import encode_bits
+from infotok_cli.motion import Motion, no_motion
 from infotok_cli.sound import AudioTrack
 from make_itk import Plan, itk_bytes, itk_header
 
@@ -56,8 +61,8 @@ def head(header: Header | None = None, **fields: int) -> bytes:
     return layout.MAGIC + section(layout.HEAD, bytes(payload))
 
 
-def segment(counts: Counts, coded_map: bytes = b"", coded_ids: bytes = b"") -> bytes:
-    return section(layout.SEGM, counts.pack(0) + coded_map + coded_ids)
+def segment(counts: Counts, *payloads: bytes) -> bytes:
+    return section(layout.SEGM, counts.pack(0) + b"".join(payloads))
 
 
 Row = dict[str, int]
@@ -69,9 +74,9 @@ def with_index(start: bytes, rows: Sequence[Row], offset: int | None = None) -> 
     return start + section(layout.INDX, body) + pack_footer(len(start) if offset is None else offset)
 
 
-def one_segment(header: Header, counts: Counts, coded_map: bytes, coded_ids: bytes) -> bytes:
+def one_segment(header: Header, counts: Counts, *payloads: bytes) -> bytes:
     """A whole file of one segment."""
-    start, body = head(header), segment(counts, coded_map, coded_ids)
+    start, body = head(header), segment(counts, *payloads)
     entry = IndexEntry(counts=counts, offset=len(start), length=len(body))
     index = section(layout.INDX, entry.pack(header.index_fields))
     return start + body + index + pack_footer(len(start) + len(body))
@@ -439,12 +444,96 @@ def map_of_noise() -> bytes:
 
 @attack("has some left over|fewer than")
 def map_with_bytes_left_over() -> bytes:
-    import numpy as np
-
     keep = np.zeros((3, 2, 3), np.bool_)
     code = encode_positions(keep) + b"\x01\x02"
     counts = Counts(frames=8, tokens=0, map_bytes=len(code), token_bytes=0)
     return one_segment(itk_header(allocation="position"), counts, code, b"")
+
+
+def moving(coded_motion: bytes) -> bytes:
+    """A file of one segment of 8 frames without tokens, so of a motion map `[3, 1, 2]`."""
+    code = encode_positions(np.zeros((3, 2, 3), np.bool_))
+    counts = Counts(frames=8, tokens=0, map_bytes=len(code), motion_bytes=len(coded_motion), token_bytes=0)
+    return one_segment(itk_header(allocation="position"), counts, code, coded_motion)
+
+
+def some_motion() -> Motion:
+    motion = no_motion((3, 2, 3))
+    motion[1:] = [[[3, 150]], [[150, 224]]]
+    return motion
+
+
+@attack("payloads of 0, 4294967295 and")
+def motion_of_four_gigabytes() -> bytes:
+    return changed(1, map_bytes=0, motion_bytes=0xFFFFFFFF)
+
+
+@attack(r"payloads of \d+, 53 and 0 bytes, allowed are 52 each")
+def motion_longer_than_it_may_be() -> bytes:
+    return moving(b"\xa5" * 53)
+
+
+@attack("range code of 52 bytes has some left over")
+def motion_as_long_as_it_may_be() -> bytes:
+    """A code that ends long before its bytes do."""
+    return moving(pack_motion(some_motion()).ljust(52, b"\x01"))
+
+
+@attack("range code .* has some left over")
+def motion_of_a_zero() -> bytes:
+    """It would say what no byte says: that nothing moves."""
+    return moving(b"\0")
+
+
+@attack("range code .* is damaged|has some left over|in full|does not exist")
+def motion_that_is_cut() -> bytes:
+    return moving(pack_motion(some_motion())[:-1])
+
+
+@attack("range code .* is damaged|in full|does not exist")
+def motion_of_noise() -> bytes:
+    code = bytes((37 * n + n * n // 7 + 90) % 256 for n in range(2000))
+    header = itk_header(width=512, height=512, segment_frames=64, allocation="position")
+    keep = encode_positions(np.zeros(header.grid(), np.bool_))
+    counts = Counts(frames=64, tokens=0, map_bytes=len(keep), motion_bytes=len(code), token_bytes=0)
+    return one_segment(header, counts, keep, code)
+
+
+def _in_full(down: int, across: int) -> bytes:
+    """A first block that is said not to be still, then its vector in full, of displacements 0..15."""
+    trees = len(CONTEXTS) - 6 * 15
+    bits, contexts = [0], [7]
+    for axis, number in enumerate((down, across)):
+        node = 1
+        for place in (3, 2, 1, 0):
+            bits.append(number >> place & 1)
+            contexts.append(trees + 15 * (3 * axis + 1) + node - 1)
+            node = 2 * node + bits[-1]
+    return encode_bits(bits, contexts, CONTEXTS)
+
+
+@attack("a displacement that does not exist")
+def motion_by_a_displacement_that_does_not_exist() -> bytes:
+    return moving(_in_full(15, 0))
+
+
+@attack("says in full what a shorter code says")
+def motion_that_is_none_in_full() -> bytes:
+    return moving(_in_full(7, 7))
+
+
+@attack("tokens in a lost segment")
+def a_lost_segment_that_moves() -> bytes:
+    counts = Counts(frames=8, tokens=0, map_bytes=0, motion_bytes=2, token_bytes=0, lost=True)
+    return one_segment(itk_header(), counts, b"\x01\x02")
+
+
+@attack("differs from the index")
+def motion_that_the_index_counts_to_the_keep_map() -> bytes:
+    start, rows = good_rows(GOOD)
+    rows[0]["map_bytes"] += rows[0]["motion_bytes"]
+    rows[0]["motion_bytes"] = 0
+    return with_index(start, rows)
 
 
 @attack("has id 65535")

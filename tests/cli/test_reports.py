@@ -30,7 +30,7 @@ INSPECT_KEYS = {
 }  # fmt: skip
 
 
-PARTS = ("header", "map", "token", "index", "times", "audio")
+PARTS = ("header", "map", "motion", "token", "index", "times", "audio")
 
 
 def test_inspect_json(run: Run, encoded: Path) -> None:
@@ -122,6 +122,7 @@ def test_stats_json_adds_up(run: Run, encoded: Path) -> None:
     for name, total in (("tokens", "tokens"), ("positions", "positions"), ("frames", "frames")):
         assert sum(row[name] for row in rows) == report[total]
     assert sum(row["map_bytes"] for row in rows) == report["map_bytes"]
+    assert sum(row["motion_bytes"] for row in rows) == report["motion_bytes"] > 0
     assert sum(row["token_bytes"] for row in rows) == report["token_bytes"]
     assert rows[0]["start_seconds"] == 0
     assert rows[-1]["end_seconds"] == pytest.approx(report["duration_seconds"])
@@ -164,7 +165,7 @@ def long_report(report: StatsReport, count: int) -> StatsReport:
     rows = tuple(
         SegmentReport(
             number=n, start_seconds=n, end_seconds=n + 1.0, frames=16, positions=1000, tokens=n,
-            token_rate=n / 1000, map_bytes=1, token_bytes=2 * n,
+            token_rate=n / 1000, map_bytes=1, motion_bytes=3, token_bytes=2 * n,
         )
         for n in range(count)
     )  # fmt: skip

@@ -51,9 +51,10 @@ def test_files_hold_prefixes_and_decode(engine: Engine, video: Path, tmp_path: P
 
 def test_errors_are_those_of_the_decoded_picture(engine: Engine) -> None:
     frames = moving_shapes(6, 20, 24)
-    errors = PrefixErrors(engine, frames)
+    footage = engine.footage(frames)
+    errors = PrefixErrors(engine, footage)
     keep = np.arange(3 * 3 * 3).reshape(3, 3, 3) < 7
-    shown = engine.decode(engine.encode(frames, keep).ids, keep, 6, 20, 24)
+    shown = engine.decode(engine.encode(footage, keep).tokens, 6, 20, 24)
     assert errors.grid == (3, 3, 3)
     expected = np.mean((shown.astype(np.float64) - frames) ** 2)
     assert errors.error(7) == pytest.approx(expected)

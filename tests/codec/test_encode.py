@@ -23,9 +23,12 @@ from infotok_cli.codec.group_coder import GroupCoder
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.container.tracks import audio_bytes, pack_audio, pack_times, times_bytes
+from infotok_cli.itk.token_file import TokenFile
 from infotok_cli.model.engine import Engine, choose_runtime
 from infotok_cli.model.weights import load_model
+from infotok_cli.motion import DISPLACEMENTS, STILL
 from infotok_cli.sound import AudioPacket
+from made_motion import panned
 from make_media import make_media, without_default_duration
 from make_video import make_video, moving_shapes
 from tiny_model import write_tiny_model
@@ -184,3 +187,20 @@ def test_a_source_that_is_moved_away_meanwhile(engine: Engine, tmp_path: Path) -
     with ItkReader(target) as reader:
         reader.verify()
         assert reader.total_frames == 16
+
+
+@pytest.mark.parametrize("options", [{}, {"rate": 1.0}, {"router": "exact"}, {"router": "fixed"}], ids=str)
+def test_a_file_holds_the_motion_of_its_video(
+    engine: Engine, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    video = make_video(tmp_path / "pan.mkv", panned(4, -16, steps=4)[0].numpy())
+    report = encode_file(video, tmp_path / "a.itk", engine, EncodeOptions(**options, segment_frames=8))
+    vector = len(DISPLACEMENTS) * DISPLACEMENTS.index(4) + DISPLACEMENTS.index(-16)
+    with TokenFile(tmp_path / "a.itk") as file:
+        for number in range(2):
+            motion = file.motion_map(number)
+            assert (motion[0] == STILL).all()
+            # What comes in over the edge has no motion to be found.
+            assert (motion[1:, 2:4, 2:4] == vector).all()
+        assert report.motion_bytes == sum(file.index.column("motion_bytes"))
+        assert report.motion_bytes >= 2

@@ -12,6 +12,7 @@ import pytest
 
 from infotok_cli.container.reader import ItkReader
 from infotok_cli.entropy.keep_map import unpack_keep
+from infotok_cli.entropy.motion_map import unpack_motion
 from infotok_cli.entropy.token_ids import unpack_raw
 from make_golden import GOLDEN, write_golden
 
@@ -47,6 +48,8 @@ def test_token_layer_is_the_same(name: str) -> None:
             )
             assert hashlib.sha256(np.packbits(keep).tobytes()).hexdigest() == row["keep_sha256"]
             assert hashlib.sha256(ids.astype("<u2").tobytes()).hexdigest() == row["ids_sha256"]
+            motion = unpack_motion(segment.motion_payload, header.grid(segment.frames))
+            assert hashlib.sha256(motion.tobytes()).hexdigest() == row["motion_sha256"]
             assert ids[:8].tolist() == row["first_ids"]
 
 

@@ -7,6 +7,7 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from infotok_cli.blocks import token_grid
 from infotok_cli.codec.demo_clip import PHASE_FRAMES, sample_frames
 from infotok_cli.codec.load_engine import load_engine
 from infotok_cli.config import SEGMENT_FRAMES
@@ -19,10 +20,10 @@ def test_what_the_other_precision_shows_is_as_good(encoded: str) -> None:
     frames = np.stack(list(islice(sample_frames(), PHASE_FRAMES, PHASE_FRAMES + SEGMENT_FRAMES)))
     frames = np.ascontiguousarray(frames[:, :64, :64])
     engines = {kind: load_engine("small", "cpu", precision=kind) for kind in ("bf16", "fp32")}
-    keep = np.ones(engines[encoded].predicted_errors([frames])[0].shape, np.bool_)
-    ids = engines[encoded].encode(frames, keep).ids
+    keep = np.ones(token_grid(*frames.shape[:3]), np.bool_)
+    tokens = engines[encoded].encode(engines[encoded].footage(frames), keep).tokens
     own, other = (
-        engines[kind].decode(ids, keep, *frames.shape[:3])
+        engines[kind].decode(tokens, *frames.shape[:3])
         for kind in (encoded, "fp32" if encoded == "bf16" else "bf16")
     )
     assert average_psnr(psnr(frames, own)) > 20

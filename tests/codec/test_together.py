@@ -77,7 +77,7 @@ def tokens(path: Path) -> tuple[list[NDArray[np.bool_]], NDArray[np.uint16]]:
     """Keep maps, and the ids of all segments."""
     with ItkReader(path) as reader:
         both = [unpack_tokens(reader, segment, None) for segment in reader.segments()]
-    return [keep for keep, _ in both], np.concatenate([ids for _, ids in both])
+    return [one.keep for one in both], np.concatenate([one.ids for one in both])
 
 
 def frames(path: Path, engine: Engine, wanted: range | None = None) -> NDArray[np.int64]:

@@ -25,9 +25,13 @@ def small_file(tmp_path: Path, make_header: Callable[..., Header]) -> Path:
     """Three segments, the last of 3 frames."""
     stream = io.BytesIO()
     writer = ItkWriter(stream, make_header())
-    writer.write_segment(frames=8, tokens=3, map_payload=b"map0", token_payload=bytes(6))
+    writer.write_segment(
+        frames=8, tokens=3, map_payload=b"map0", motion_payload=b"motion0", token_payload=bytes(6)
+    )
     writer.write_segment(frames=8, tokens=5, map_payload=b"", token_payload=bytes(range(10)))
-    writer.write_segment(frames=3, tokens=1, map_payload=b"m", token_payload=b"\xff\x01")
+    writer.write_segment(
+        frames=3, tokens=1, map_payload=b"m", motion_payload=b"mo", token_payload=b"\xff\x01"
+    )
     assert writer.finish() == len(stream.getvalue())
     path = tmp_path / "small.itk"
     path.write_bytes(stream.getvalue())

@@ -67,7 +67,8 @@ def test_file_round_trip(header: Header, data: st.DataObject) -> None:
             frames = data.draw(st.integers(1, frames))
         tokens = data.draw(st.integers(0, min(20, header.positions(frames))))
         token_payload = data.draw(st.binary(min_size=2 * tokens, max_size=2 * tokens))
-        segments.append(Segment(number, frames, tokens, data.draw(st.binary(max_size=18)), token_payload))
+        coded_map, coded_motion = data.draw(st.binary(max_size=18)), data.draw(st.binary(max_size=18))
+        segments.append(Segment(number, frames, tokens, coded_map, token_payload, coded_motion))
     stream = io.BytesIO()
     writer = ItkWriter(stream, header)
     for segment in segments:
@@ -90,6 +91,7 @@ def write(writer: ItkWriter, segment: Segment) -> None:
         frames=segment.frames,
         tokens=segment.tokens,
         map_payload=segment.map_payload,
+        motion_payload=segment.motion_payload,
         token_payload=segment.token_payload,
     )
 
@@ -98,7 +100,10 @@ def test_index_and_times(small_file: Path) -> None:
     with ItkReader(small_file) as reader:
         assert [entry.counts.frames for entry in reader.index] == [8, 8, 3]
         assert [entry.counts.tokens for entry in reader.index] == [3, 5, 1]
-        assert [(e.counts.map_bytes, e.counts.token_bytes) for e in reader.index] == [(4, 6), (0, 10), (1, 2)]
+        counts = [entry.counts for entry in reader.index]
+        assert [(c.map_bytes, c.motion_bytes, c.token_bytes) for c in counts] == [
+            (4, 7, 6), (0, 0, 10), (1, 2, 2),
+        ]  # fmt: skip
         assert reader.time_range_seconds(2) == pytest.approx((16 * 1001 / 30000, 19 * 1001 / 30000))
         with pytest.raises(IndexError):
             reader.read_segment(3)
@@ -140,16 +145,32 @@ def test_full_disk_is_an_output_error(make_header: Callable[..., Header]) -> Non
 
 
 @pytest.mark.parametrize(
-    ("frames", "tokens", "map_bytes", "token_bytes"),
-    [(0, 1, 0, 2), (9, 1, 0, 2), (4, 99, 0, 198), (8, 1, 0, 4), (8, 1, 10_000, 2)],
+    ("frames", "tokens", "map_bytes", "motion_bytes", "token_bytes"),
+    [
+        (0, 1, 0, 0, 2),
+        (9, 1, 0, 0, 2),
+        (4, 99, 0, 0, 198),
+        (8, 1, 0, 0, 4),
+        (8, 1, 10_000, 0, 2),
+        (8, 1, 0, 2 * 3 * 3 * 5 + 17, 2),
+    ],
 )
 def test_contradicting_counts_are_not_written(
-    make_header: Callable[..., Header], frames: int, tokens: int, map_bytes: int, token_bytes: int
+    make_header: Callable[..., Header],
+    frames: int,
+    tokens: int,
+    map_bytes: int,
+    motion_bytes: int,
+    token_bytes: int,
 ) -> None:
     writer = ItkWriter(io.BytesIO(), make_header())
     with pytest.raises(ValueError, match="segment 0"):
         writer.write_segment(
-            frames=frames, tokens=tokens, map_payload=bytes(map_bytes), token_payload=bytes(token_bytes)
+            frames=frames,
+            tokens=tokens,
+            map_payload=bytes(map_bytes),
+            motion_payload=bytes(motion_bytes),
+            token_payload=bytes(token_bytes),
         )
 
 

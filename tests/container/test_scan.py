@@ -44,8 +44,8 @@ def test_every_truncation_gives_all_whole_segments(tmp_path: Path, whole: bytes)
             assert reader.damage is not None
             assert "truncated" in reader.damage
             assert list(reader.segments()) == expected[:count]
-    map_end = places[0][0] + FRAME_BYTES + layout.SEGMENT_STRUCT.size + len(expected[0].map_payload)
-    for length in range(map_end):
+    maps = len(expected[0].map_payload) + len(expected[0].motion_payload)
+    for length in range(places[0][0] + FRAME_BYTES + layout.SEGMENT_STRUCT.size + maps):
         path.write_bytes(whole[:length])
         with pytest.raises(InputError):
             ItkReader(path, recover=True)
@@ -78,7 +78,7 @@ def test_every_truncation_inside_token_ids_gives_those_before_it(tmp_path: Path,
         assert cut is not None
         assert segment.token_payload.startswith(cut.token_payload)
         assert len(cut.token_payload) + cut.missing_bytes == len(segment.token_payload)
-        assert (cut.map_payload, cut.counts) == (segment.map_payload, segment.counts)
+        assert (cut.payloads[:2], cut.counts) == (segment.payloads[:2], segment.counts)
         found += 1
     assert found >= sum(len(segment.token_payload) for segment in expected)
 
@@ -114,11 +114,7 @@ def test_without_index_every_damaged_segment_keeps_its_place(tmp_path: Path, who
                 assert reader.total_frames == starts[-1]
             for other, segment in enumerate(expected):
                 if other != number and not segment.lost:
-                    again = found[starts[other]]
-                    assert (again.token_payload, again.map_payload) == (
-                        segment.token_payload,
-                        segment.map_payload,
-                    )
+                    assert found[starts[other]].payloads == segment.payloads
             assert found[starts[number]].lost
 
 
@@ -153,7 +149,7 @@ def test_bytes_taken_out_of_the_middle(tmp_path: Path, whole: bytes) -> None:
     path.write_bytes(whole[: places[1][0] + 5] + whole[places[2][1] - 3 :])
     with ItkReader(path, recover=True) as reader:
         assert reader.total_frames == total
-        assert reader.read_segment(len(reader.index) - 1).token_payload == last.token_payload
+        assert reader.read_segment(len(reader.index) - 1).payloads == last.payloads
 
 
 def test_nothing_left(tmp_path: Path, whole: bytes) -> None:

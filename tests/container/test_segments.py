@@ -33,9 +33,11 @@ def segments(draw: st.DrawFn) -> list[Segment]:
         trim_end = draw(st.integers(0, frames - 1 - trim_start))
         lost = draw(st.booleans())
         tokens = 0 if lost else draw(st.integers(0, HEADER.positions(frames)))
-        coded_map = b"" if lost else draw(st.binary(max_size=16))
+        coded_map, coded_motion = (b"" if lost else draw(st.binary(max_size=16)) for _ in range(2))
         coded_ids = draw(st.binary(min_size=2 * tokens, max_size=2 * tokens))
-        made.append(Segment(number, frames, tokens, coded_map, coded_ids, trim_start, trim_end, lost))
+        made.append(
+            Segment(number, frames, tokens, coded_map, coded_ids, coded_motion, trim_start, trim_end, lost)
+        )
     return made
 
 
@@ -72,16 +74,21 @@ FIELD = st.one_of(st.integers(0, 20), st.integers(0, 0xFF))
 WIDE = st.one_of(st.integers(0, 20), st.integers(0, 0xFFFF))
 
 
-@given(st.lists(st.tuples(FIELD, FIELD, FIELD, st.integers(0, 3), WIDE, WIDE, WIDE), min_size=1, max_size=3))
+@given(
+    st.lists(
+        st.tuples(FIELD, FIELD, FIELD, st.integers(0, 3), WIDE, WIDE, WIDE, WIDE), min_size=1, max_size=3
+    )
+)
 @settings(max_examples=400, deadline=None)
 def test_the_table_finds_what_one_by_one_finds(made: list[tuple[int, ...]]) -> None:
     """Checking all entries at once must agree with `counts_fault` on each."""
     rows = np.zeros(len(made), row_type(HEADER.index_fields))
-    fields = ["frames", "trim_start", "trim_end", "flags", "tokens", "map_bytes", "token_bytes"]
+    payloads = ["map_bytes", "motion_bytes", "token_bytes"]
+    fields = ["frames", "trim_start", "trim_end", "flags", "tokens", *payloads]
     for row, values in zip(rows, made, strict=True):
         for name, value in zip(fields, values, strict=True):
             row[name] = value
-        row["length"] = layout.SEGMENT_BYTES + int(row["map_bytes"]) + int(row["token_bytes"])
+        row["length"] = layout.SEGMENT_BYTES + sum(int(row[name]) for name in payloads)
     index = SegmentIndex(rows, np.zeros(len(made), np.int64))
     fine = all(counts_fault(HEADER, entry.counts) is None for entry in index)
     fine = fine and not (index.column("flags") & ~layout.LOST_FLAG).any()
@@ -103,7 +110,15 @@ def resealed(data: bytes, path: Path, place: int, **changes: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"first_frame": 7}, {"trim_start": 2}, {"trim_end": 1}, {"flags": 2}, {"tokens": 1}]
+    "changes",
+    [
+        {"first_frame": 7},
+        {"trim_start": 2},
+        {"trim_end": 1},
+        {"flags": 2},
+        {"tokens": 1},
+        {"motion_bytes": 0},
+    ],
 )
 def test_a_segment_that_differs_from_the_index_is_refused(tmp_path: Path, changes: dict[str, int]) -> None:
     path = tmp_path / "a.itk"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from infotok_cli.codec.decode_segments import decoded_segments
 from infotok_cli.container.reader import ItkReader
+from infotok_cli.segment_tokens import Tokens
 
 
 class FakeEngine:
@@ -28,18 +29,16 @@ class FakeEngine:
         return 1
 
     def decode_steps(
-        self, ids: NDArray[np.uint16], keep: NDArray[np.bool_], *shape: int
+        self, tokens: Tokens, frames: int, height: int, width: int
     ) -> Iterator[NDArray[np.uint8]]:
-        whole = self.decode(ids, keep, *shape)
+        whole = self.decode(tokens, frames, height, width)
         for start in range(0, len(whole), 4):
             self.steps += 1
             yield whole[start : start + 4]
 
-    def decode(
-        self, ids: NDArray[np.uint16], keep: NDArray[np.bool_], frames: int, height: int, width: int
-    ) -> NDArray[np.uint8]:
+    def decode(self, tokens: Tokens, frames: int, height: int, width: int) -> NDArray[np.uint8]:
         self.decoded += 1
-        seed = zlib.crc32(ids.tobytes() + keep.tobytes()) ^ frames
+        seed = zlib.crc32(b"".join(part.tobytes() for part in tokens)) ^ frames
         return np.random.default_rng(seed).integers(0, 256, (frames, height, width, 3), np.uint8)
 
 

@@ -15,7 +15,8 @@ from infotok_cli.itk.edit import repair_file
 from infotok_cli.itk.keep_maps import noted_damage
 from infotok_cli.itk.report import stats_of
 from infotok_cli.itk.token_file import TokenFile
-from infotok_cli.itk.tokens import Tokens, unpack_tokens
+from infotok_cli.itk.tokens import unpack_tokens
+from infotok_cli.segment_tokens import Tokens
 from make_itk import Plan, itk_bytes, itk_header
 
 HEADER = itk_header(allocation="position")
@@ -65,11 +66,36 @@ def test_whole_steps_are_shown(number: int, tokens: int, shown: int) -> None:
         if shown:
             assert f"segment {number} (" in notes[1]
             assert f"is cut short: {shown} frames of it are shown" in notes[1]
-            keep, ids = tokens_of(reader, number)
-            assert np.array_equal(keep, expected[0])
+            found = tokens_of(reader, number)
+            assert np.array_equal(found.keep, expected.keep)
+            assert np.array_equal(found.motion, expected.motion)
             steps = 1 + -(-(PLANS[number].trim_start + shown) // 4)
-            whole = int(keep[:steps].sum())
-            assert np.array_equal(ids[:whole], expected[1][:whole])
+            whole = int(found.keep[:steps].sum())
+            assert np.array_equal(found.ids[:whole], expected.ids[:whole])
+
+
+def test_no_step_is_shown_where_a_map_is_not_whole() -> None:
+    """Nor where it is no code of one: no checksum covers the start of a section alone."""
+    whole = itk_bytes([Plan(8), Plan(8), Plan(7)], HEADER)
+    with ItkReader(whole) as reader:
+        entry = reader.index[2]
+    assert min(entry.counts.map_bytes, entry.counts.motion_bytes) > 0
+    end = entry.offset + entry.length
+    ids_at = end - entry.counts.token_bytes
+    for length, is_there in ((ids_at, True), (ids_at - 1, False)):
+        with ItkReader(whole[:length], recover=True) as reader:
+            assert (reader.cut is not None) == is_there
+    for map_end in (ids_at - entry.counts.motion_bytes, ids_at):
+        changed = bytearray(whole[: end - 1])
+        changed[map_end - 1] = 0
+        with ItkReader(bytes(changed), recover=True) as reader:
+            assert reader.cut is not None
+            show_cut_segment(reader, None)
+            assert len(reader.index) == 2
+        segments = segments_and_cut(ItkStream(io.BytesIO(changed), "pipe"), None)
+        assert [next(segments).segment.number for _ in range(2)] == [0, 1]
+        with pytest.raises(InputError, match="truncated"):
+            next(segments)
 
 
 def test_a_stream_shows_them_before_it_fails() -> None:
@@ -83,7 +109,9 @@ def test_a_stream_shows_them_before_it_fails() -> None:
         next(segments)
     assert found[:2] == expected[:2]
     assert (found[2].number, found[2].trim_end) == (2, 3)
-    assert len(unpack_tokens(stream, found[2], None)[1]) == 3 * POSITIONS
+    tokens = unpack_tokens(stream, found[2], None)
+    assert len(tokens.ids) == 3 * POSITIONS
+    assert np.array_equal(tokens.motion, tokens_of(ItkReader(WHOLE), 2).motion)
 
 
 def test_a_changed_byte_in_a_stream_is_not_taken_for_its_end() -> None:
@@ -103,7 +131,8 @@ def test_a_report_counts_what_is_there() -> None:
         show_cut_segment(reader, None)
         sizes = stats_of("cut.itk", reader).file.bytes
     assert min(sizes.header, sizes.map, sizes.tokens, sizes.index) >= 0
-    assert sizes.header + sizes.map + sizes.tokens + sizes.index == len(data)
+    assert sizes.motion > 0
+    assert sizes.header + sizes.map + sizes.motion + sizes.tokens + sizes.index == len(data)
 
 
 def test_an_api_file_needs_a_whole_segment() -> None:

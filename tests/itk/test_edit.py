@@ -19,6 +19,9 @@ from infotok_cli.container.reader import ItkReader
 from infotok_cli.errors import InputError, UsageError
 from infotok_cli.itk import edit
 from infotok_cli.itk.edit import concat_files, cut_file, repair_file
+from infotok_cli.itk.flat import export_file, import_file
+from infotok_cli.itk.token_file import TokenFile
+from infotok_cli.motion import STILL
 from make_itk import Plan, itk_bytes, itk_header
 
 Shown = Callable[..., Any]
@@ -69,6 +72,49 @@ def test_parts_join_to_the_very_file(tmp_path_factory: pytest.TempPathFactory, p
         cut_file(film, parts[-1], start_seconds=seconds(first), end_seconds=seconds(last))
     concat_files(parts, folder / "again.itk")
     assert (folder / "again.itk").read_bytes() == film.read_bytes()
+
+
+def test_motion_goes_with_its_segment(film: Path) -> None:
+    """Through a cut, a join and a repair."""
+    parts = [film.with_name("1.itk"), film.with_name("2.itk")]
+    cut_file(film, parts[0], end_seconds=seconds(11))
+    cut_file(film, parts[1], start_seconds=seconds(16))
+    concat_files(parts, film.with_name("joined.itk"))
+    data = film.with_name("joined.itk").read_bytes()
+    repair_file(data[: data.index(b"INDX")], film.with_name("repaired.itk"))
+    with TokenFile(film) as whole, TokenFile(film.with_name("repaired.itk")) as again:
+        assert len(again.segments) == len(whole.segments)
+        for number in range(len(whole.segments)):
+            motion = whole.motion_map(number)
+            assert (motion != STILL).any()
+            assert np.array_equal(again.motion_map(number), motion)
+
+
+def test_segments_that_move_in_another_way_are_not_joined(film: Path) -> None:
+    """They differ in nothing but one vector, in payloads of the same length."""
+    film.write_bytes(itk_bytes([Plan(8)], itk_header()))
+    flat, other, target = film.with_name("flat.npy"), film.with_name("other.itk"), film.with_name("x.itk")
+    export_file(film, flat)
+    ids = np.load(flat)
+    vector = np.flatnonzero((ids >= 65_024) & (ids < 65_249))[-1]
+    with ItkReader(film) as reader:
+        size = reader.index[0].counts.motion_bytes
+    for number in range(225):
+        ids[vector] = 65_024 + number
+        np.save(flat, ids)
+        if number == STILL:
+            continue
+        import_file(flat, other, overwrite=True)
+        with ItkReader(other) as reader:
+            if reader.index[0].counts.motion_bytes == size and other.read_bytes() != film.read_bytes():
+                break
+    else:
+        pytest.fail("every other vector changes the length")
+    parts = [film.with_name("1.itk"), film.with_name("2.itk")]
+    cut_file(film, parts[0], end_seconds=seconds(5))
+    for source, segments in ((film, 1), (other, 2)):
+        cut_file(source, parts[1], start_seconds=seconds(5), overwrite=True)
+        assert concat_files(parts, target, overwrite=True).segments == segments
 
 
 def test_a_cut_of_a_cut(film: Path, shown: Shown) -> None:

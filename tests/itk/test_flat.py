@@ -18,6 +18,7 @@ from infotok_cli.errors import InputError, UsageError
 from infotok_cli.itk.flat import export_file, import_file
 from infotok_cli.itk.flat_files import FORMATS
 from infotok_cli.itk.tokens import unpack_tokens
+from infotok_cli.motion import STILL
 from make_golden import GOLDEN
 from make_itk import Plan, itk_bytes, itk_header
 
@@ -30,7 +31,8 @@ def plans(draw: st.DrawFn) -> list[Plan]:
         trim_start = draw(st.integers(0, frames - 1))
         trim_end = draw(st.integers(0, frames - 1 - trim_start))
         rate = draw(st.sampled_from([0.0, 0.1, 0.5, 1.0]))
-        made.append(Plan(frames, trim_start, trim_end, draw(st.booleans()), rate))
+        lost, still = draw(st.booleans()), draw(st.booleans())
+        made.append(Plan(frames, trim_start, trim_end, lost, rate, still))
     return made
 
 
@@ -101,6 +103,27 @@ def test_other_programs_read_them(itk: Path) -> None:
     assert np.array_equal(whole[-len(ids) :], ids)
 
 
+def test_motion_is_in_them_and_comes_back(itk: Path) -> None:
+    """Vectors of other blocks in the flat ids make the file in which these blocks move so."""
+    path, back = itk.with_suffix(".npy"), itk.with_name("back.itk")
+    with ItkReader(itk) as reader:
+        before = unpack_tokens(reader, reader.read_segment(0), None)
+    export_file(itk, path)
+    flat = np.load(path)
+    moving = np.flatnonzero((flat >= 65_024) & (flat < 65_249))
+    assert len(moving)
+    assert flat[moving[0]] - 65_024 == before.motion[before.motion != STILL][0]
+    flat[moving[0]] = 65_024 + 1
+    np.save(path, flat)
+    import_file(path, back)
+    with ItkReader(back) as reader:
+        after = unpack_tokens(reader, reader.read_segment(0), None)
+    assert np.array_equal(after.keep, before.keep)
+    assert np.array_equal(after.ids, before.ids)
+    changed = np.argwhere(after.motion != before.motion)
+    assert [after.motion[tuple(place)] for place in changed] == [1]
+
+
 def refused(path: Path) -> str:
     target = path.with_name("out.itk")
     with pytest.raises(InputError) as caught:
@@ -132,7 +155,7 @@ def test_changed_ids_are_noticed(itk: Path, kind: str) -> None:
     path = itk.with_suffix(f".{kind}")
     export_file(itk, path)
     with ItkReader(itk) as reader:
-        token = int(unpack_tokens(reader, next(iter(reader.segments())), None)[1][0])
+        token = int(unpack_tokens(reader, next(iter(reader.segments())), None).ids[0])
     whole, other = path.read_bytes(), (token + 1) % 64_000
     if kind == "jsonl":
         first, row, *rest = path.read_text().splitlines()
@@ -197,6 +220,8 @@ def test_ids_that_contradict_the_header(itk: Path) -> None:
     # Dropping a block's only token is nothing that blocks can do.
     dropped = [64_000, 64_067, *([64_001, 64_511 + 6] * 2)]
     assert "does not match any block levels" in attempt(dropped)
+    moving = [64_000, 64_067, *([64_001, 65_024, 1, 1, 1, 1, 1, 1] * 2)]
+    assert "the lead of a segment cannot move" in attempt(moving)
     nine_frames = [64_000, 64_064 + 8, *([64_001, 1, 1, 1, 1, 1, 1] * 4)]
     assert "9 frames, allowed are 1..8" in attempt(nine_frames)
     path.write_text("\n".join([first, rows[1]]))

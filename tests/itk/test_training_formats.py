@@ -15,9 +15,11 @@ import pytest
 from numpy.typing import NDArray
 
 from file_limit import largest_file
+from infotok_cli.entropy.flat_ids import FlatSegment, flatten, unflatten
 from infotok_cli.errors import InputError, OutputError, UsageError
 from infotok_cli.itk.token_file import TokenFile
 from infotok_cli.itk.training_formats.export import TRAINING_FORMATS, export_training
+from infotok_cli.motion import STILL
 from make_itk import Plan, itk_bytes, itk_header
 
 
@@ -98,16 +100,54 @@ def test_megatron_documents_are_segments_with_marks(videos: Path, tmp_path: Path
         assert (ids == 64_001).sum() == row["grid"][0]
         is_last = (row["id"], row["segment"]) in [("a", 1), ("b", 2), ("more/c", 0)]
         assert ids[-2:].tolist() == [64_004, 64_005] if is_last else ids[-1] == 64_004
+        assert ids.max() < 65_024
         skipped = ids[ids >= 64_512] - 64_511
         assert skipped.sum() + len(plain) == np.prod(row["grid"])
     vocabulary = json.loads((tmp_path / "out" / "vocab.json").read_text())
     assert vocabulary["ranges"]["step"] == {"first": 65_001, "last": 65_001}
-    assert vocabulary["ranges"]["skip"] == {"first": 65_512, "last": 66_535}
-    assert (vocabulary["dtype"], vocabulary["vocab_size"]) == ("int32", 66_536)
+    assert vocabulary["ranges"]["skip"] == {"first": 65_512, "last": 66_023}
+    assert (vocabulary["dtype"], vocabulary["vocab_size"]) == ("int32", 66_024)
+
+
+def test_sequences_with_step_motion_and_skip_are_the_flat_ids(videos: Path, tmp_path: Path) -> None:
+    """All that a segment holds, but for its frames."""
+    marks = ("step", "motion", "skip")
+    export_training([videos], tmp_path / "out", "megatron", marks=marks, document="segment")
+    found, rows = read_megatron(tmp_path / "out")
+    moving = 0
+    for ids, row in zip(found, rows, strict=True):
+        with TokenFile(row["source"]) as file:
+            header, about = file.header, file.segments[row["segment"]]
+            layer = file.token_layer(about.number)
+            frames = about.frames + about.trim_start + about.trim_end
+        assert np.array_equal(ids, flatten(FlatSegment(frames, 0, 0, layer))[2:])
+        back = unflatten(np.concatenate([[64_000, 64_063 + frames], ids]), header.height, header.width).tokens
+        assert back is not None
+        assert np.array_equal(back.motion, layer.motion)
+        moving += int(((ids >= 65_024) & (ids < 65_249)).sum())
+    assert moving
+    vocabulary = json.loads((tmp_path / "out" / "vocab.json").read_text())
+    assert vocabulary["ranges"]["motion"] == {"first": 65_024, "last": 65_535}
+    assert (vocabulary["dtype"], vocabulary["vocab_size"]) == ("uint16", 65_536)
+
+
+def test_motion_alone_says_what_moves(videos: Path, tmp_path: Path) -> None:
+    export_training([videos / "a.itk"], tmp_path / "out", "memmap", marks=("motion",))
+    ids = np.fromfile(tmp_path / "out" / "tokens.bin", "<u2")
+    with TokenFile(videos / "a.itk") as file:
+        vectors = np.concatenate([file.motion_map(number).ravel() for number in range(2)])
+    assert np.array_equal(ids[ids < 64_000], np.concatenate(tokens_of(videos / "a.itk")))
+    assert np.array_equal(ids[(ids >= 65_024) & (ids < 65_249)] - 65_024, vectors[vectors != STILL])
 
 
 def test_ids_are_as_wide_as_needed(videos: Path, tmp_path: Path) -> None:
-    for offset, marks, dtype in ((1536, (), "uint16"), (1537, (), "int32"), (1, ("skip",), "int32")):
+    for offset, marks, dtype in (
+        (1536, (), "uint16"),
+        (1537, (), "int32"),
+        (512, ("skip",), "uint16"),
+        (513, ("skip",), "int32"),
+        (1, ("motion",), "int32"),
+    ):
         folder = tmp_path / f"{offset}-{len(marks)}"
         export_training([videos / "a.itk"], folder, "memmap", id_offset=offset, marks=marks)
         assert json.loads((folder / "metadata.json").read_text())["dtype"] == dtype
@@ -143,6 +183,9 @@ def test_parquet(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             assert row["ids"] == file.tokens(about.number).tolist()
             bits = np.unpackbits(np.frombuffer(row["map"], np.uint8))[: about.positions].astype(np.bool_)
             assert np.array_equal(bits.reshape(row["grid"]), file.keep_map(about.number))
+            t, h, w = row["grid"]
+            vectors = np.frombuffer(row["motion"], np.uint8).reshape(t, -(-h // 2), -(-w // 2))
+            assert np.array_equal(vectors, file.motion_map(about.number))
             assert (row["start_seconds"], row["end_seconds"]) == (about.start_seconds, about.end_seconds)
 
 
@@ -169,6 +212,8 @@ def test_webdataset(videos: Path, tmp_path: Path) -> None:
         with TokenFile(about["source"]) as file:
             assert np.array_equal(sample["tokens.npy"], file.tokens(about["segment"]))
             assert np.array_equal(sample["map.npy"], file.keep_map(about["segment"]))
+            assert np.array_equal(sample["motion.npy"], file.motion_map(about["segment"]))
+            assert sample["motion.npy"].dtype == np.uint8
 
 
 def test_the_webdataset_library_reads_the_shards(videos: Path, tmp_path: Path) -> None:
@@ -184,6 +229,8 @@ def test_the_webdataset_library_reads_the_shards(videos: Path, tmp_path: Path) -
         with TokenFile(about["source"]) as file:
             assert np.array_equal(sample["tokens.npy"], file.tokens(about["segment"]))
             assert np.array_equal(sample["map.npy"], file.keep_map(about["segment"]))
+            assert np.array_equal(sample["motion.npy"], file.motion_map(about["segment"]))
+            assert sample["motion.npy"].dtype == np.uint8
 
 
 def test_hugging_face_datasets_reads_the_table(
@@ -202,6 +249,7 @@ def test_hugging_face_datasets_reads_the_table(
     for row in rows:
         with TokenFile(row["source"]) as file:
             assert row["ids"] == file.tokens(row["segment"]).tolist()
+            assert row["motion"] == file.motion_map(row["segment"]).tobytes()
 
 
 @pytest.mark.parametrize("kind", TRAINING_FORMATS)
@@ -209,7 +257,8 @@ def test_outputs_appear_whole_or_not_at_all(videos: Path, tmp_path: Path, kind: 
     place = tmp_path / "out"
     whole = (videos / "b.itk").read_bytes()
     damaged = bytearray(whole)
-    damaged[len(whole) // 2] ^= 1
+    with TokenFile(whole) as file:
+        damaged[file.index[0].offset + file.index[0].length - 1] ^= 1
     (videos / "b.itk").write_bytes(damaged)
     with pytest.raises(InputError, match=r"b\.itk"):
         export_training([videos], place, kind)

@@ -18,6 +18,7 @@ from infotok_cli.model.grid import kept_places, pad_video
 from infotok_cli.model.tokenizer import Memory, Tokenizer
 from infotok_cli.model.weights import LoadedModel
 from infotok_kernels import backend, select_backend
+from made_motion import motion_for
 
 pytest.importorskip("triton", reason="triton exists for Linux only")
 
@@ -63,7 +64,7 @@ def through(
     hidden: list[Tensor] = []
     handle = model.compressor.register_forward_hook(lambda *facts: hidden.append(facts[2]))
     ranks, counts = kept_places(keep)
-    context = model.context(before.memory if before else None, keep[:, t])
+    context = model.context(before.memory if before else None, keep[:, t], motion_for(keep)[:, t], t)
     codes, ids = model.compress(source, context, ranks[:, t], counts[:, t])
     handle.remove()
     values = F.linear(hidden[0][:, 0].float(), model.to_code.weight, model.to_code.bias) / context.gain
@@ -88,7 +89,7 @@ def check_model(device: str) -> None:
     for kernels in ("reference", "triton"):
         select_backend(kernels, device)
         with torch.inference_mode():
-            predicted.append(model.predict(video))
+            predicted.append(model.predict(video, motion_for(keep)))
     torch.testing.assert_close(predicted[1], predicted[0], atol=1e-4, rtol=1e-4)
     steps = torch.tensor(model.config.levels, device=device) - 1
     before, seen = None, []
@@ -113,7 +114,7 @@ def check_model(device: str) -> None:
     for kernels in ("reference", "triton"):
         select_backend(kernels, device)
         with torch.inference_mode():
-            pictures.append(model.decode(whole, keep))
+            pictures.append(model.decode(whole, keep, motion_for(keep)))
     # Over the steps of a loop with random weights, rounding grows.
     torch.testing.assert_close(pictures[1], pictures[0], atol=0.03, rtol=0.03)
 
@@ -148,8 +149,9 @@ def test_an_engine_says_what_runs() -> None:
     assert engine(64, None).runtime.backend == "reference"
     chosen = engine(32, "triton")
     assert chosen.runtime.backend == "triton"
-    assert chosen.predicted_errors([frames])[0].shape == (2, 2, 2)
-    assert chosen.encode(frames, np.ones((2, 2, 2), np.bool_)).shown.shape == frames.shape
+    footage = chosen.footage(frames)
+    assert chosen.predicted_errors([footage])[0].shape == (2, 2, 2)
+    assert chosen.encode(footage, np.ones((2, 2, 2), np.bool_)).shown.shape == frames.shape
 
 
 def test_an_engine_refuses_a_model_its_kernels_cannot_run() -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from infotok_cli.config import ModelConfig
+from infotok_cli.config import PATCH, ModelConfig
 from infotok_cli.model import bands
 from infotok_cli.model.bands import row_bands, step_runs
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_kernels import window_attention
+from made_motion import motion_for
 
 CPU = torch.device("cpu")
 
@@ -34,9 +35,12 @@ def test_as_the_whole_grid(size: tuple[int, int, int], overlap: int, monkeypatch
     for positions in (1 << 20, 64):
         monkeypatch.setattr(bands, "BAND_POSITIONS", positions)
         with torch.inference_mode():
-            log_error = model.predict(video)
+            motion = motion_for(
+                torch.ones(1, *(-(-side // patch) for side, patch in zip(size, PATCH, strict=True)))
+            )
+            log_error = model.predict(video, motion)
             keep = torch.rand(log_error.shape, generator=torch.Generator().manual_seed(1)) < 0.5
-            ids, shown = model.encode(video, keep)
+            ids, shown = model.encode(video, keep, motion)
         found.append((log_error, ids * keep, shown))
     for whole, banded in zip(*found, strict=True):
         torch.testing.assert_close(banded, whole, atol=1e-5, rtol=1e-5)

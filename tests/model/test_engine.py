@@ -14,8 +14,10 @@ import torch
 
 from infotok_cli.blocks import token_grid
 from infotok_cli.errors import UsageError
-from infotok_cli.model.engine import Engine, Runtime, choose_runtime
+from infotok_cli.model.engine import Engine, Footage, Runtime, choose_runtime
 from infotok_cli.model.weights import LoadedModel, load_model
+from infotok_cli.segment_tokens import Tokens
+from made_motion import made_motion
 from tiny_model import write_tiny_model
 
 
@@ -39,10 +41,11 @@ def lively(engine: Engine) -> LoadedModel:
 @pytest.mark.parametrize("shape", [(8, 16, 24), (5, 17, 9), (1, 1, 1)], ids=str)
 def test_exact_error_is_that_of_the_decoded_picture(engine: Engine, shape: tuple[int, int, int]) -> None:
     frames = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    (error,) = engine.exact_errors([frames])
+    footage = Footage(frames, made_motion(token_grid(*shape)))
+    (error,) = engine.exact_errors([footage])
     assert error.dtype == np.float32
     keep = np.ones(error.shape, np.bool_)
-    shown = engine.decode(engine.encode(frames, keep).ids, keep, *shape)
+    shown = engine.decode(engine.encode(footage, keep).tokens, *shape)
     assert shown.shape == frames.shape
     difference = np.abs(frames.astype(float) - shown).mean(axis=-1) / 127.5
     assert error.shape == token_grid(*shape)
@@ -54,7 +57,7 @@ def test_exact_error_is_that_of_the_decoded_picture(engine: Engine, shape: tuple
 
 def test_predicted_error_is_positive_and_has_the_grid(engine: Engine) -> None:
     frames = np.zeros((6, 20, 20, 3), np.uint8)
-    (error,) = engine.predicted_errors([frames])
+    (error,) = engine.predicted_errors([engine.footage(frames)])
     assert error.shape == (3, 3, 3)
     assert error.dtype == np.float32
     assert (error > 0).all()
@@ -63,12 +66,13 @@ def test_predicted_error_is_positive_and_has_the_grid(engine: Engine) -> None:
 def test_same_input_same_ids(engine: Engine) -> None:
     frames = np.random.default_rng(2).integers(0, 256, (8, 24, 24, 3), dtype=np.uint8)
     keep = np.random.default_rng(3).random((3, 3, 3)) < 0.5
-    first = engine.encode(frames, keep)
-    again = engine.encode(frames, keep)
-    assert np.array_equal(first.ids, again.ids)
+    first = engine.encode(engine.footage(frames), keep)
+    again = engine.encode(engine.footage(frames), keep)
+    for one, other in zip(first.tokens, again.tokens, strict=True):
+        assert np.array_equal(one, other)
     assert np.array_equal(first.shown, again.shown)
-    assert first.ids.dtype == np.uint16
-    assert len(first.ids) == keep.sum()
+    assert first.tokens.ids.dtype == np.uint16
+    assert len(first.tokens.ids) == keep.sum()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -81,8 +85,8 @@ def test_an_encode_shows_what_its_ids_show(
     random = np.random.default_rng(fresh_seed)
     frames = random.integers(0, 256, (*shape, 3), dtype=np.uint8)
     keep = random.random(token_grid(*shape)) < 0.7
-    coded = one.encode(frames, keep)
-    decoded = one.decode(coded.ids, keep, *shape)
+    coded = one.encode(Footage(frames, made_motion(keep.shape, fresh_seed)), keep)
+    decoded = one.decode(coded.tokens, *shape)
     assert coded.shown.shape == decoded.shape == frames.shape
     assert coded.shown.dtype == decoded.dtype == np.uint8
     assert np.abs(coded.shown.astype(int) - decoded).max() <= 1
@@ -98,9 +102,10 @@ def test_steps_are_those_of_the_whole(
     random = np.random.default_rng(fresh_seed)
     keep = random.random(token_grid(*shape)) < 0.7
     ids = random.integers(0, 64000, int(keep.sum()), dtype=np.uint16)
-    steps = list(one.decode_steps(ids, keep, *shape))
+    tokens = Tokens(keep, made_motion(keep.shape, fresh_seed), ids)
+    steps = list(one.decode_steps(tokens, *shape))
     assert [len(step) for step in steps] == [min(4, shape[0] - at) for at in range(0, shape[0], 4)]
-    assert np.array_equal(np.concatenate(steps), one.decode(ids, keep, *shape))
+    assert np.array_equal(np.concatenate(steps), one.decode(tokens, *shape))
 
 
 def test_a_step_needs_no_later_one(engine: Engine) -> None:
@@ -109,7 +114,8 @@ def test_a_step_needs_no_later_one(engine: Engine) -> None:
     keep = np.ones((5, 2, 3), np.bool_)
     ids = np.arange(30, dtype=np.uint16) * 999
     other = np.concatenate([ids[:18], ids[:17:-1]])
-    first, second = (one.decode_steps(tokens, keep, 16, 16, 24) for tokens in (ids, other))
+    motion = made_motion((5, 2, 3))
+    first, second = (one.decode_steps(Tokens(keep, motion, some), 16, 16, 24) for some in (ids, other))
     for step in range(4):
         assert np.array_equal(next(first), next(second)) == (step < 2)
         assert not torch.is_inference_mode_enabled(), "what is between the steps runs as it would without"
@@ -136,12 +142,14 @@ def test_compiled_blocks_give_the_same(
     before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
     keep = np.ones((2, 2, 2), np.bool_)
     ids = np.random.default_rng(fresh_seed).integers(0, 64000, 8).astype(np.uint16)
+    footage = engine.footage(frames)
     for one in (compiled, engine):
-        assert len(one.encode(frames, keep).ids) == 8
-    (found,), (wanted,) = compiled.predicted_errors([frames]), engine.predicted_errors([frames])
+        assert len(one.encode(footage, keep).tokens.ids) == 8
+    (found,), (wanted,) = compiled.predicted_errors([footage]), engine.predicted_errors([footage])
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > before
     np.testing.assert_allclose(found, wanted, atol=1e-5, rtol=1e-5)
-    shown = [one.decode(ids, keep, 4, 16, 16).astype(int) for one in (compiled, engine)]
+    tokens = Tokens(keep, footage.motion, ids)
+    shown = [one.decode(tokens, 4, 16, 16).astype(int) for one in (compiled, engine)]
     assert np.abs(shown[0] - shown[1]).max() <= 1
 
 
@@ -152,24 +160,28 @@ def check_batches(device: str, precision: Literal["bf16", "fp32"], path: Path) -
     alone = Engine(load_model(path), dataclasses.replace(runtime, deterministic=True))
     assert (engine.batch(6), alone.batch(6)) == (3, 1)
     random = np.random.default_rng(4)
-    segments = [engine.pinned(random.integers(0, 256, (5, 17, 20, 3), dtype=np.uint8)) for _ in range(3)]
+    frames = [engine.pinned(random.integers(0, 256, (5, 17, 20, 3), dtype=np.uint8)) for _ in range(3)]
+    found = engine.motion(frames)
+    for one, motion in zip(frames, found, strict=True):
+        assert np.array_equal(alone.motion([one])[0], motion)
+    segments = [Footage(one, made_motion((3, 3, 3), place)) for place, one in enumerate(frames)]
     predicted, exact = engine.predicted_errors(segments), engine.exact_errors(segments)
     keeps = [random.random((3, 3, 3)) < 0.6 for _ in range(3)]
     together = engine.start_encode(list(zip(segments, keeps, strict=True)))()
-    ids = [coded.ids for coded in together]
-    shown = engine.start_decode(list(zip(ids, keeps, strict=True)), 5, 17, 20)()
+    tokens = [coded.tokens for coded in together]
+    shown = engine.start_decode(tokens, 5, 17, 20)()
     close = {"bf16": 5e-2, "fp32": 1e-4}[precision]
     levels = 1 if precision == "fp32" else 8
-    for place, frames in enumerate(segments):
-        (own_predicted,), (own_exact,) = alone.predicted_errors([frames]), alone.exact_errors([frames])
+    for place, footage in enumerate(segments):
+        (own_predicted,), (own_exact,) = alone.predicted_errors([footage]), alone.exact_errors([footage])
         np.testing.assert_allclose(own_predicted, predicted[place], atol=close, rtol=close)
         np.testing.assert_allclose(own_exact, exact[place], atol=close)
-        coded = alone.encode(frames, keeps[place])
-        assert np.array_equal(coded.ids, alone.encode(frames, keeps[place]).ids)
-        assert len(coded.ids) == len(ids[place]) == keeps[place].sum()
+        ids = alone.encode(footage, keeps[place]).tokens.ids
+        assert np.array_equal(ids, alone.encode(footage, keeps[place]).tokens.ids)
+        assert len(ids) == len(tokens[place].ids) == keeps[place].sum()
         if precision == "fp32":
-            assert (coded.ids != ids[place]).mean() < 0.05
-        picture = alone.decode(ids[place], keeps[place], 5, 17, 20)
+            assert (ids != tokens[place].ids).mean() < 0.05
+        picture = alone.decode(tokens[place], 5, 17, 20)
         assert picture.shape == (5, 17, 20, 3)
         assert np.abs(picture.astype(int) - shown[place]).max() <= levels
         assert np.abs(together[place].shown.astype(int) - shown[place]).max() <= levels

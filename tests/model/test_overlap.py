@@ -11,6 +11,7 @@ from infotok_cli.errors import ModelError
 from infotok_cli.model.grid import patch_values, unpatchify, widened
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.train.initial_weights import with_overlap
+from made_motion import motion_for
 
 
 @pytest.mark.parametrize("overlap", [1, 2, 4])
@@ -48,10 +49,11 @@ def test_a_model_grows_margins_without_changing() -> None:
     )
     model = Tokenizer(config).eval()
     ids, keep = torch.randint(0, 64000, (1, 2, 3, 4)), torch.ones(1, 2, 3, 4, dtype=torch.bool)
+    motion = motion_for(keep)
     with torch.no_grad():
-        before = model.decode(ids, keep)
+        before = model.decode(ids, keep, motion)
         grown = with_overlap(model, 2)
-        torch.testing.assert_close(grown.decode(ids, keep), before)
+        torch.testing.assert_close(grown.decode(ids, keep, motion), before)
     assert grown.config.overlap == 2
     assert ModelConfig.from_json(grown.config.to_json()) == grown.config
     assert "overlap" not in config.to_json()

@@ -12,9 +12,12 @@ from torch import Tensor
 
 from infotok_cli.blocks import token_grid
 from infotok_cli.errors import UsageError
-from infotok_cli.model.engine import Coded, Engine, Runtime
+from infotok_cli.model.engine import Coded, Engine, Footage, Runtime
 from infotok_cli.model.refine import refine_codes
 from infotok_cli.model.weights import load_model
+from infotok_cli.motion import no_motion
+from infotok_cli.segment_tokens import Tokens
+from made_motion import made_motion
 from tiny_model import write_tiny_model
 
 SHAPE = (8, 24, 40)
@@ -33,9 +36,9 @@ def _mean_log_error(shown: NDArray[np.uint8], frames: NDArray[np.uint8]) -> floa
     return float(np.log(squared + 2e-4).mean())
 
 
-def _shown(engine: Engine, coded: Coded, keep: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def _shown(engine: Engine, coded: Coded) -> NDArray[np.uint8]:
     """What a decoder shows, which must be what the encode said it would."""
-    decoded = engine.decode(coded.ids, keep, *coded.shown.shape[:3])
+    decoded = engine.decode(coded.tokens, *coded.shown.shape[:3])
     assert np.abs(decoded.astype(int) - coded.shown).max() <= 1
     return decoded
 
@@ -45,14 +48,16 @@ def test_refined_ids_show_a_closer_picture(engine: Engine, rate: float) -> None:
     random = np.random.default_rng(5)
     keep = random.random((3, 3, 5)) < rate
     goal = random.integers(0, 64000, int(keep.sum())).astype(np.uint16)
-    frames = engine.decode(goal, keep, *SHAPE)
-    plain, refined = engine.encode(frames, keep), engine.encode(frames, keep, 12)
-    before, after = (_mean_log_error(_shown(engine, coded, keep), frames) for coded in (plain, refined))
-    assert refined.ids.dtype == np.uint16
-    assert refined.ids.shape == plain.ids.shape
-    assert refined.ids.max() < 64000
+    motion = made_motion(keep.shape)
+    frames = engine.decode(Tokens(keep, motion, goal), *SHAPE)
+    footage = Footage(frames, motion)
+    plain, refined = engine.encode(footage, keep), engine.encode(footage, keep, 12)
+    before, after = (_mean_log_error(_shown(engine, coded), frames) for coded in (plain, refined))
+    assert refined.tokens.ids.dtype == np.uint16
+    assert refined.tokens.ids.shape == plain.tokens.ids.shape
+    assert refined.tokens.ids.max() < 64000
     assert refined.shown.shape == plain.shown.shape
-    assert not np.array_equal(refined.ids, plain.ids)
+    assert not np.array_equal(refined.tokens.ids, plain.tokens.ids)
     assert after < before - 0.2, (before, after)
 
 
@@ -60,8 +65,9 @@ def test_every_step_is_refined_on_what_the_ones_before_show(engine: Engine) -> N
     random = np.random.default_rng(9)
     frames = random.integers(0, 256, (16, 24, 40, 3), dtype=np.uint8)
     keep = np.ones((5, 3, 5), np.bool_)
-    plain, refined = engine.encode(frames, keep), engine.encode(frames, keep, 6)
-    changed = (plain.ids != refined.ids).reshape(5, 15).any(axis=1)
+    footage = Footage(frames, no_motion(keep.shape))
+    plain, refined = engine.encode(footage, keep), engine.encode(footage, keep, 6)
+    changed = (plain.tokens.ids != refined.tokens.ids).reshape(5, 15).any(axis=1)
     assert changed.all()
     for step in range(4):
         part = slice(4 * step, 4 * step + 4)
@@ -74,8 +80,9 @@ def test_no_moves_change_nothing(engine: Engine) -> None:
     random = np.random.default_rng(6)
     keep = random.random((3, 3, 5)) < 0.5
     frames = random.integers(0, 256, (*SHAPE, 3), dtype=np.uint8)
-    plain, unmoved = engine.encode(frames, keep), engine.encode(frames, keep, 0)
-    assert np.array_equal(plain.ids, unmoved.ids)
+    footage = Footage(frames, made_motion(keep.shape))
+    plain, unmoved = engine.encode(footage, keep), engine.encode(footage, keep, 0)
+    assert np.array_equal(plain.tokens.ids, unmoved.tokens.ids)
     assert np.array_equal(plain.shown, unmoved.shown)
 
 
@@ -84,22 +91,26 @@ def test_a_segment_may_have_any_size(engine: Engine, shape: tuple[int, int, int]
     random = np.random.default_rng(7)
     frames = random.integers(0, 256, (*shape, 3), dtype=np.uint8)
     keep = random.random(token_grid(*shape)) < 0.8
-    plain, refined = engine.encode(frames, keep), engine.encode(frames, keep, 4)
-    assert refined.ids.shape == plain.ids.shape
+    footage = Footage(frames, made_motion(keep.shape))
+    plain, refined = engine.encode(footage, keep), engine.encode(footage, keep, 4)
+    assert refined.tokens.ids.shape == plain.tokens.ids.shape
     assert refined.shown.shape == frames.shape
-    before, after = (_mean_log_error(_shown(engine, coded, keep), frames) for coded in (plain, refined))
+    before, after = (_mean_log_error(_shown(engine, coded), frames) for coded in (plain, refined))
     assert after <= before + 1e-3
 
 
 def test_segments_refined_together_are_what_each_alone_is(engine: Engine) -> None:
     random = np.random.default_rng(8)
     pairs = [
-        (random.integers(0, 256, (*SHAPE, 3), dtype=np.uint8), random.random((3, 3, 5)) < share)
+        (
+            Footage(random.integers(0, 256, (*SHAPE, 3), dtype=np.uint8), made_motion((3, 3, 5))),
+            random.random((3, 3, 5)) < share,
+        )
         for share in (0.9, 0.3)
     ]
-    for coded, (frames, keep) in zip(engine.start_encode(pairs, 5)(), pairs, strict=True):
-        alone = engine.encode(frames, keep, 5)
-        assert (alone.ids != coded.ids).mean() < 0.1
+    for coded, (footage, keep) in zip(engine.start_encode(pairs, 5)(), pairs, strict=True):
+        alone, frames = engine.encode(footage, keep, 5), footage.frames
+        assert (alone.tokens.ids != coded.tokens.ids).mean() < 0.1
         assert _mean_log_error(coded.shown, frames) == pytest.approx(
             _mean_log_error(alone.shown, frames), abs=0.01
         )
@@ -115,7 +126,7 @@ def test_refined_in_half_precision_decodes_to_what_was_shown(engine: Engine) -> 
     half = Engine(loaded, Runtime(torch.device("cpu"), "bf16"))
     frames = np.random.default_rng(4).integers(0, 256, (32, 24, 40, 3), dtype=np.uint8)
     keep = np.ones((9, 3, 5), np.bool_)
-    _shown(half, half.encode(frames, keep, 2), keep)
+    _shown(half, half.encode(Footage(frames, made_motion(keep.shape)), keep, 2))
 
 
 def test_too_little_memory_is_told_in_a_line(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,8 +137,8 @@ def test_too_little_memory_is_told_in_a_line(engine: Engine, monkeypatch: pytest
     frames, keep = np.zeros((*SHAPE, 3), np.uint8), np.ones((3, 3, 5), np.bool_)
     own = Engine(engine.loaded, dataclasses.replace(engine.runtime))
     with pytest.raises(UsageError, match=r"too little memory for one segment: .* without refine"):
-        own.encode(frames, keep, 1)
-    assert len(own.encode(frames, keep).ids) == 45
+        own.encode(own.footage(frames), keep, 1)
+    assert len(own.encode(own.footage(frames), keep).tokens.ids) == 45
 
 
 class Linear:

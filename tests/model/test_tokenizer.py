@@ -37,6 +37,8 @@ from infotok_cli.model.weights import (
     read_config,
     save_model,
 )
+from infotok_cli.motion import STILL
+from made_motion import motion_for
 
 
 def small_model(overlap: int = 0) -> Tokenizer:
@@ -72,16 +74,17 @@ def test_any_size_through_ids(size: tuple[int, int, int], fresh_seed: int) -> No
     torch.manual_seed(fresh_seed)
     video = torch.rand(1, *size, 3) * 2 - 1
     grid = tuple(-(-side // patch) for side, patch in zip(size, PATCH, strict=True))
-    log_error = model.predict(video)
+    keep = torch.rand(1, *grid) < 0.6
+    motion = motion_for(keep)
+    log_error = model.predict(video, motion)
     assert log_error.shape == (1, *grid)
     assert log_error.dtype == torch.float32
-    keep = torch.rand(1, *grid) < 0.6
-    ids, shown = model.encode(video, keep)
+    ids, shown = model.encode(video, keep, motion)
     assert ids.shape == (1, *grid)
     assert 0 <= int(ids.min()) <= int(ids.max()) < 64000
     assert shown.shape == (1, 4 * grid[0], 8 * grid[1], 8 * grid[2], 3)
     assert shown.isfinite().all()
-    torch.testing.assert_close(model.decode(ids, keep), shown, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(model.decode(ids, keep, motion), shown, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("overlap", [0, 2])
@@ -91,9 +94,10 @@ def test_what_is_shown_hangs_on_every_step_before(overlap: int) -> None:
     model = small_model(overlap)
     ids = torch.randint(0, 64000, (1, 5, 4, 4))
     keep = torch.ones(ids.shape, dtype=torch.bool)
+    motion = motion_for(keep)
     other = ids.clone()
     other[:, 0] = torch.randint(0, 64000, (1, 4, 4))
-    change = (model.decode(other, keep) - model.decode(ids, keep)).abs().view(1, 5, -1)
+    change = (model.decode(other, keep, motion) - model.decode(ids, keep, motion)).abs().view(1, 5, -1)
     assert (change.amax(dim=(0, 2)) > 1e-3).all()
 
 
@@ -104,9 +108,10 @@ def test_nothing_depends_on_what_comes_later(step: int, fresh_seed: int) -> None
     torch.manual_seed(fresh_seed)
     video = torch.rand(2, 20, 37, 50, 3) * 2 - 1
     keep = torch.rand(2, *token_grid(20, 37, 50)) < 0.7
+    motion = motion_for(keep)
     other = video.clone()
     other[:, 4 * step : 4 * step + 4] = torch.rand(2, 4, 37, 50, 3) * 2 - 1
-    (ids, shown), (other_ids, other_shown) = model.encode(video, keep), model.encode(other, keep)
+    (ids, shown), (other_ids, other_shown) = (model.encode(one, keep, motion) for one in (video, other))
     assert torch.equal(ids[:, :step], other_ids[:, :step])
     assert torch.equal(shown[:, : 4 * step], other_shown[:, : 4 * step])
     assert not torch.equal(ids[:, step], other_ids[:, step])
@@ -121,27 +126,30 @@ def test_the_first_steps_can_be_shown_without_the_rest(fresh_seed: int) -> None:
     model = small_model()
     torch.manual_seed(fresh_seed)
     keep = torch.rand(2, 6, 5, 3) < 0.7
+    motion = motion_for(keep)
     ids = torch.randint(0, 64000, keep.shape)
-    whole = model.decode(ids, keep)
+    whole = model.decode(ids, keep, motion)
     for steps in range(1, 7):
         later = ids.clone()
         later[:, steps:] = torch.randint(0, 64000, later[:, steps:].shape)
-        pictures = list(islice(model.decode_steps(later, keep), steps))
+        pictures = list(islice(model.decode_steps(later, keep, motion), steps))
         assert all(picture.shape == (2, 4, 40, 24, 3) for picture in pictures)
         assert torch.equal(torch.cat(pictures, dim=1), whole[:, : 4 * steps])
     for steps in (2, 4):  # whole blocks: a keep map tells of both steps of a block
-        assert torch.equal(model.decode(ids[:, :steps], keep[:, :steps]), whole[:, : 4 * steps])
+        first = (ids[:, :steps], keep[:, :steps], motion[:, :steps])
+        assert torch.equal(model.decode(*first), whole[:, : 4 * steps])
 
 
 @torch.no_grad()
 def test_dropped_ids_do_not_reach_the_picture() -> None:
     model = small_model()
     keep = torch.rand(1, 4, 6, 6) < 0.5
+    motion = motion_for(keep)
     ids = torch.randint(0, 64000, keep.shape)
     other = torch.where(keep, ids, torch.randint(0, 64000, keep.shape))
-    first = model.decode(ids, keep)
-    assert torch.equal(first, model.decode(other, keep))
-    assert not torch.equal(first, model.decode(ids, ~keep))
+    first = model.decode(ids, keep, motion)
+    assert torch.equal(first, model.decode(other, keep, motion))
+    assert not torch.equal(first, model.decode(ids, ~keep, motion))
 
 
 @torch.no_grad()
@@ -150,7 +158,8 @@ def test_dropped_codes_do_not_reach_what_the_encoder_shows() -> None:
     model = small_model()
     video = torch.rand(1, 8, 48, 48, 3) * 2 - 1
     keep = torch.rand(1, 2, 6, 6) < 0.5
-    _, shown = model.encode(video, keep)
+    motion = motion_for(keep)
+    _, shown = model.encode(video, keep, motion)
     real = model.compress
 
     def disturbed(*given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -159,7 +168,7 @@ def test_dropped_codes_do_not_reach_what_the_encoder_shows() -> None:
         return torch.where(kept, codes, torch.rand_like(codes) * 2 - 1), ids
 
     model.compress = disturbed  # type: ignore[assignment,method-assign]
-    assert torch.equal(model.encode(video, keep)[1], shown)
+    assert torch.equal(model.encode(video, keep, motion)[1], shown)
 
 
 @torch.no_grad()
@@ -168,9 +177,11 @@ def test_compressor_sees_the_keep_map() -> None:
     model = small_model()
     video = torch.rand(1, 8, 32, 32, 3) * 2 - 1
     whole = torch.ones(1, 2, 4, 4, dtype=torch.bool)
+    motion = motion_for(whole)
     part = whole.clone()
     part[:, 1] = False
-    assert not torch.equal(model.encode(video, whole)[0][:, 0], model.encode(video, part)[0][:, 0])
+    one, other = (model.encode(video, keep, motion)[0][:, 0] for keep in (whole, part))
+    assert not torch.equal(one, other)
 
 
 @torch.no_grad()
@@ -179,17 +190,19 @@ def test_the_decoder_sees_the_keep_map() -> None:
     model = small_model()
     ids = torch.randint(0, 64000, (1, 2, 4, 4))
     whole = torch.ones(1, 2, 4, 4, dtype=torch.bool)
+    motion = motion_for(whole)
     part = whole.clone()
     part[:, 1] = False
-    assert not torch.equal(model.decode(ids, whole)[:, :4], model.decode(ids, part)[:, :4])
+    assert not torch.equal(model.decode(ids, whole, motion)[:, :4], model.decode(ids, part, motion)[:, :4])
 
 
 def test_gradients_reach_every_parameter() -> None:
     model = small_model(overlap=1).train()
     video = torch.rand(2, 8, 32, 32, 3) * 2 - 1
-    log_error = model.predict(video)
-    keep = torch.rand(log_error.shape) < 0.7
-    _, shown = model.encode(video, keep)
+    keep = torch.rand(2, 2, 4, 4) < 0.7
+    motion = motion_for(keep)
+    log_error = model.predict(video, motion)
+    _, shown = model.encode(video, keep, motion)
     loss = (shown - video).square().mean() + log_error.mean()
     loss.backward()  # type: ignore[no-untyped-call]
     without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
@@ -200,7 +213,8 @@ def test_gradients_go_back_through_a_few_steps() -> None:
     """Steps teach those before them what to remember, and training keeps the memory of a few."""
     model, steps = small_model(), 2 * GRADIENT_STEPS
     video = (torch.rand(1, 4 * steps, 16, 16, 3) * 2 - 1).requires_grad_()
-    _, shown = model.encode(video, torch.ones(1, steps, 2, 2, dtype=torch.bool))
+    keep = torch.ones(1, steps, 2, 2, dtype=torch.bool)
+    _, shown = model.encode(video, keep, motion_for(keep))
     for last in (GRADIENT_STEPS - 1, GRADIENT_STEPS, 2 * GRADIENT_STEPS - 1):
         loss = shown[:, 4 * last : 4 * last + 4].square().sum()
         (gradient,) = torch.autograd.grad(loss, video, retain_graph=True)
@@ -216,15 +230,19 @@ def test_what_predicts_the_next_step_is_the_shown_picture_within_limits() -> Non
     keep = torch.ones(1, 2, 3, 3, dtype=torch.bool)
     places = kept_places(keep)
     codes = torch.rand(1, 3, 3, 6) * 2 - 1
-    context = model.context(None, keep[:, 0])
-    assert not context.base.any(), "grey"
+    motion = motion_for(keep)
+    context = model.context(None, keep[:, 0], motion[:, 0], 0)
+    assert not context.prediction.rows(slice(0, 24)).any(), "grey"
     picture, state = model.show(codes, context, keep[:, 0], places[0][:, 0], places[1][:, 0])
     memory = Memory.of(state, picture)
     assert float(picture.max()) > 2
     assert float(memory.shown.max()) <= SHOWN_LIMIT
     assert torch.equal(memory.shown, picture.clamp(-SHOWN_LIMIT, SHOWN_LIMIT))
-    following = model.context(memory, keep[:, 1])
-    assert torch.equal(following.base, memory.shown[:, 3:])
+    still = torch.full_like(motion[:, 1], STILL)
+    following = model.context(memory, keep[:, 1], still, 1)
+    assert torch.equal(following.prediction.rows(slice(0, 24))[:, 0], memory.shown[:, 3])
+    moved = model.context(memory, keep[:, 1], motion[:, 1], 1)
+    assert not torch.equal(moved.hidden, following.hidden)
     assert (following.gain > 0).all()
 
 
@@ -236,15 +254,17 @@ def test_pixels_are_taken_as_they_are_read(frames: int, fresh_seed: int) -> None
     model = small_model()
     pixels = torch.randint(0, 256, (2, frames, 21, 30, 3), dtype=torch.uint8)
     keep = torch.rand(2, -(-frames // 4), 3, 4) < 0.7
+    motion = motion_for(keep)
     signal = to_signal(pixels)
-    assert torch.equal(model.predict(pixels), model.predict(signal))
-    ids, shown = model.encode(pixels, keep)
+    assert torch.equal(model.predict(pixels, motion), model.predict(signal, motion))
+    ids, shown = model.encode(pixels, keep, motion)
     assert all(
-        torch.equal(one, other) for one, other in zip((ids, shown), model.encode(signal, keep), strict=True)
+        torch.equal(one, other)
+        for one, other in zip((ids, shown), model.encode(signal, keep, motion), strict=True)
     )
-    assert torch.equal(model.tokens(pixels, keep), ids)
-    pictures = list(model.decode_steps(ids, keep, frames))
-    assert torch.equal(torch.cat(pictures, dim=1), model.decode(ids, keep)[:, :frames])
+    assert torch.equal(model.tokens(pixels, keep, motion), ids)
+    pictures = list(model.decode_steps(ids, keep, motion, frames))
+    assert torch.equal(torch.cat(pictures, dim=1), model.decode(ids, keep, motion)[:, :frames])
 
 
 @torch.no_grad()
@@ -252,17 +272,19 @@ def test_an_error_is_predicted_from_its_step_and_the_frame_before(fresh_seed: in
     model = small_model()
     torch.manual_seed(fresh_seed)
     video = torch.rand(2, 20, 37, 50, 3) * 2 - 1
-    predicted = model.predict(video)
+    motion = motion_for(torch.ones(2, 5, 5, 7))
+    motion[:, 1:, :, ::2] = STILL
+    predicted = model.predict(video, motion)
     for step in range(5):
         first = 4 * step
         other = torch.rand_like(video) * 2 - 1
         seen = slice(max(0, first - 1), first + 4)
         other[:, seen] = video[:, seen]
-        assert torch.equal(model.predict(other)[:, step], predicted[:, step])
+        assert torch.equal(model.predict(other, motion)[:, step], predicted[:, step])
         for frame in range(first - 1 if step else 0, first + 4):
             changed = video.clone()
             changed[:, frame] = other[:, (frame + 8) % 20]
-            again = model.predict(changed)
+            again = model.predict(changed, motion)
             assert (again[:, step] != predicted[:, step]).any(), "every frame counts"
             assert torch.equal(again[:, :step], predicted[:, :step]) or frame < first, "the future does not"
 
@@ -272,7 +294,8 @@ def test_an_error_of_a_first_step_is_predicted_as_such() -> None:
     """A still clip has nothing new but at its start."""
     model = small_model()
     video = (torch.rand(1, 1, 24, 24, 3) * 2 - 1).expand(-1, 16, -1, -1, -1)
-    predicted = model.predict(video)
+    motion = torch.full((1, 4, 2, 2), STILL, dtype=torch.uint8)
+    predicted = model.predict(video, motion)
     assert not torch.allclose(predicted[:, 0], predicted[:, 1], atol=1e-3)
     torch.testing.assert_close(predicted[:, 1:2].expand(-1, 3, -1, -1), predicted[:, 1:])
 

@@ -1,7 +1,7 @@
 """Write the golden .itk files and the integers they hold; once released they stay as they are for ever.
 
-The files are made without a model: what they pin down is the container, the keep-map code and the
-token code. Run from the repository root: python tests/support/make_golden.py
+The files are made without a model: what they pin down is the container and the codes of keep maps,
+motion maps and tokens. Run from the repository root: python tests/support/make_golden.py
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from typing import Any
 import numpy as np
 
 from infotok_cli.allocation.allocate import Allocation
-from infotok_cli.blocks import block_capacity, keep_from_levels
+from infotok_cli.blocks import LEAD_STEPS, block_capacity, keep_from_levels
 from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.itk.tokens import pack_tokens
+from infotok_cli.motion import VECTORS, Motion, no_motion
 from infotok_cli.routers import AllocationName
+from infotok_cli.segment_tokens import Tokens
 from infotok_cli.sound import AudioPacket, AudioTrack
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "v1"
@@ -42,6 +44,16 @@ def choose_tokens(random: np.random.Generator, grid: Grid, kind: AllocationName,
     wanted = 1 << random.integers(0, 4, capacity.shape)
     levels = np.minimum(wanted, capacity).astype(np.uint8)
     return Allocation(keep=keep_from_levels(levels, grid), levels=levels)
+
+
+def make_motion(random: np.random.Generator, grid: Grid) -> Motion:
+    """Made-up motion: about half of the blocks behind the lead move, each by one of four vectors."""
+    motion = no_motion(grid)
+    vectors = random.integers(0, VECTORS, 4)
+    moving = random.random(motion.shape) < 0.5
+    moving[:LEAD_STEPS] = False
+    motion[moving] = random.choice(vectors, int(moving.sum()))
+    return motion
 
 
 def golden_header(**changes: Any) -> Header:
@@ -162,12 +174,14 @@ def _write_segment(
     header = writer.header
     chosen = choose_tokens(random, header.grid(frames), header.allocation, rate)
     ids = random.integers(0, 64000, chosen.tokens).astype(np.uint16)
-    coded_map, coded_ids = pack_tokens(chosen.keep, ids, header, None)
+    motion = make_motion(random, header.grid(frames))
+    coded = pack_tokens(Tokens(chosen.keep, motion, ids), header, None)
     writer.write_segment(
         frames=frames,
         tokens=chosen.tokens,
-        map_payload=coded_map,
-        token_payload=coded_ids,
+        map_payload=coded.keep,
+        motion_payload=coded.motion,
+        token_payload=coded.ids,
         trim_start=trims.get("trim_start", 0),
         trim_end=trims.get("trim_end", 0),
         **(side or {}),
@@ -176,6 +190,7 @@ def _write_segment(
         "frames": frames,
         "tokens": chosen.tokens,
         "keep_sha256": hashlib.sha256(np.packbits(chosen.keep).tobytes()).hexdigest(),
+        "motion_sha256": hashlib.sha256(motion.tobytes()).hexdigest(),
         "ids_sha256": hashlib.sha256(ids.astype("<u2").tobytes()).hexdigest(),
         "first_ids": ids[:8].tolist(),
         **trims,

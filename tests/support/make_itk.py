@@ -1,4 +1,4 @@
-"""Small .itk files made without a model: random tokens, any run of segments."""
+"""Small .itk files made without a model: random tokens and motion, any run of segments."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import numpy as np
 
 from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
-from infotok_cli.itk.tokens import pack_tokens
+from infotok_cli.itk.tokens import Payloads, pack_tokens
+from infotok_cli.motion import no_motion
+from infotok_cli.segment_tokens import Tokens
 from infotok_cli.tags import NO_TAGS, Tags
-from make_golden import choose_tokens
+from make_golden import choose_tokens, make_motion
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Plan:
     trim_end: int = 0
     lost: bool = False
     rate: float = 0.5
+    still: bool = False
+    """Whether nothing moves."""
 
 
 def itk_header(**changes: Any) -> Header:
@@ -54,14 +58,19 @@ def itk_bytes(plans: Sequence[Plan], header: Header, seed: int = 0, tags: Tags =
     stream = io.BytesIO()
     writer = ItkWriter(stream, header, tags=tags)
     for plan in plans:
-        keep = choose_tokens(random, header.grid(plan.frames), header.allocation, plan.rate).keep
+        grid = header.grid(plan.frames)
+        keep = choose_tokens(random, grid, header.allocation, plan.rate).keep
         ids = random.integers(0, int(np.prod(header.levels)), int(keep.sum())).astype(np.uint16)
-        coded_map, coded_ids = (b"", b"") if plan.lost else pack_tokens(keep, ids, header, None)
+        motion = no_motion(grid) if plan.still else make_motion(random, grid)
+        coded = Payloads(b"", b"", b"")
+        if not plan.lost:
+            coded = pack_tokens(Tokens(keep, motion, ids), header, None)
         writer.write_segment(
             frames=plan.frames,
             tokens=0 if plan.lost else len(ids),
-            map_payload=coded_map,
-            token_payload=coded_ids,
+            map_payload=coded.keep,
+            motion_payload=coded.motion,
+            token_payload=coded.ids,
             trim_start=plan.trim_start,
             trim_end=plan.trim_end,
             lost=plan.lost,

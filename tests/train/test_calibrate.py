@@ -27,11 +27,12 @@ def test_predictions_sum_to_what_is_measured(tmp_path: Path) -> None:
     predicted, measured = np.zeros(4), np.zeros(4)
     shown_db, expected_db = [], []
     for clip in clips:
-        (error,) = engine.exact_errors([clip])
+        footage = engine.footage(clip)
+        (error,) = engine.exact_errors([footage])
         for rate in RATES:
             (chosen,) = allocate_blocks([error], rate)
             assert chosen.levels is not None
-            shown = engine.decode(engine.encode(clip, chosen.keep).ids, chosen.keep, *clip.shape[:3])
+            shown = engine.decode(engine.encode(footage, chosen.keep).tokens, *clip.shape[:3])
             difference = (clip.astype(np.float64) - shown) / 127.5
             # The lead's block is judged by the four frames after it.
             difference = np.concatenate([difference[:4], difference])

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from infotok_cli.config import ModelConfig
 from infotok_cli.errors import UsageError
+from infotok_cli.model.motion import estimate_motion
 from infotok_cli.model.tokenizer import Tokenizer
+from infotok_cli.motion import STILL
 from infotok_cli.train.initial_weights import check_overlap, start_from_principal_axes, with_overlap
 
 CONFIG = ModelConfig(
@@ -73,20 +75,22 @@ def test_moving_clips_are_shown_before_any_training(model: Tokenizer) -> None:
     """Clips that the axes were not found on, longer than those they were."""
     video = scaled(panned(6, 32, 64, seed=100))
     keep = torch.ones(6, 8, 8, 8, dtype=torch.bool)
-    ids, shown = model.encode(video, keep)
+    motion = estimate_motion(video)
+    ids, shown = model.encode(video, keep, motion)
     found = psnr_db(shown, video)
     flat = psnr_db(video.mean(dim=(1, 2, 3), keepdim=True).expand_as(video), video)
     assert np.mean(found) > WORST_MEAN_PSNR
     assert all(one > other + 2.5 for one, other in zip(found, flat, strict=True)), (found, flat)
     assert (by_step(shown, video).mean(axis=1) > WORST_MEAN_PSNR).all(), "to the last step"
     assert len(set(ids.flatten().tolist())) > 1000, "the whole range of tokens is in use"
-    torch.testing.assert_close(model.decode(ids, keep), shown, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(model.decode(ids, keep, motion), shown, atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
 def test_a_still_clip_gets_better_than_its_first_step_and_stays_so(model: Tokenizer) -> None:
     still = scaled(panned(6, 1, 64, seed=100)).expand(-1, 32, -1, -1, -1)
-    _, shown = model.encode(still, torch.ones(6, 8, 8, 8, dtype=torch.bool))
+    keep = torch.ones(6, 8, 8, 8, dtype=torch.bool)
+    _, shown = model.encode(still, keep, torch.full((6, 8, 4, 4), STILL, dtype=torch.uint8))
     found = by_step(shown, still)
     grey = by_step(torch.zeros_like(still), still)
     assert (found[1:] > grey[1:] + 5).all()
@@ -100,8 +104,9 @@ def test_what_is_dropped_is_what_was_shown_before(model: Tokenizer) -> None:
     """Untrained, a step that gets hardly a token repeats the last frame."""
     still = scaled(panned(6, 1, 64, seed=100)).expand(-1, 8, -1, -1, -1)
     keep = torch.ones(6, 2, 8, 8, dtype=torch.bool)
+    motion = torch.full((6, 2, 4, 4), STILL, dtype=torch.uint8)
     keep[:, 1] = False
-    _, shown = model.encode(still, keep)
+    _, shown = model.encode(still, keep, motion)
     last = shown[:, 3:4]
     assert psnr_db(shown[:, 4:], last.expand(-1, 4, -1, -1, -1))[0] > 25
     first, second = by_step(shown, still)

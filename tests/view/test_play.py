@@ -128,10 +128,10 @@ def slow(engine: Engine, seconds: float, monkeypatch: pytest.MonkeyPatch) -> lis
     decoded: list[int] = []
     plain = engine.decode_steps
 
-    def steps(ids: Any, keep: Any, *size: int) -> Iterator[Any]:
+    def steps(tokens: Any, *size: int) -> Iterator[Any]:
         decoded.append(1)
-        for frames in plain(ids, keep, *size):
-            time.sleep(seconds / (len(keep) - 1))
+        for frames in plain(tokens, *size):
+            time.sleep(seconds / (len(tokens.keep) - 1))
             yield frames
 
     monkeypatch.setattr(engine, "decode_steps", steps)

@@ -88,7 +88,7 @@ def test_the_page_tells_what_stats_and_inspect_tell(clip: MadeClip, tmp_path: Pa
         assert sum(count for _, count in told["bytes"]) == path.stat().st_size
         assert dict(told["bytes"])["tokens"] == stats.file.bytes.tokens
         assert [row[4] for row in told["segments"]] == [row.tokens for row in stats.segments]
-        assert [row[7] for row in told["segments"]] == [row.token_bytes for row in stats.segments]
+        assert [row[8] for row in told["segments"]] == [row.token_bytes for row in stats.segments]
         assert told["bpp"] == stats.file.bpp
         assert f"{stats.file.tokens:,} tokens" in told["headline"]
         assert told["psnr"] == mean == pytest.approx(np.mean(told["psnrs"]), abs=0.06)

@@ -342,7 +342,7 @@ def test_the_table_sorts_by_any_column(whole: Path, clip: MadeClip, open_page: O
     rows = report_stats(clip.low).segments
     heads = page.locator("#segments th button")
     assert heads.all_text_contents() == [
-        "segment", "start s", "end s", "positions", "tokens", "rate", "map B", "token B",
+        "segment", "start s", "end s", "positions", "tokens", "rate", "map B", "motion B", "token B",
     ]  # fmt: skip
     cells = page.locator("#segments tbody tr td:nth-child(1)")
     heads.nth(4).focus()

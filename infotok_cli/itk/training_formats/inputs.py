@@ -7,15 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from infotok_cli.container.header import Header
 from infotok_cli.entropy.flat_ids import MAX_TOKEN_IDS
 from infotok_cli.entropy.token_ids import codebook_size
 from infotok_cli.errors import InputError, UsageError
 from infotok_cli.itk.token_file import TokenFile, TokenSegment
 from infotok_cli.places import PathName
+from infotok_cli.segment_tokens import Tokens
 
 SUFFIX = ".itk"
 
@@ -34,10 +32,7 @@ class SegmentTokens:
     """A segment that is not lost, as arrays."""
 
     about: TokenSegment
-    keep: NDArray[np.bool_]
-    """`[t, h, w]` True where a position has a token."""
-    tokens: NDArray[np.uint16]
-    """`[n]` ids of the kept positions in grid order."""
+    tokens: Tokens
 
 
 def find_files(given: Iterable[PathName]) -> list[VideoFile]:
@@ -82,8 +77,7 @@ def segments_of(file: TokenFile) -> Iterator[SegmentTokens]:
     """The segments of a file that are not lost, one at a time; InputError for damage."""
     for about in file.segments:
         if not about.lost:
-            keep, tokens = file.keep_map(about.number), file.tokens(about.number)
-            yield SegmentTokens(about=about, keep=keep, tokens=tokens)
+            yield SegmentTokens(about=about, tokens=file.token_layer(about.number))
 
 
 def check_alike(header: Header, first: Header, name: str) -> None:

@@ -16,7 +16,9 @@ GROUP_TOKENS = 8 << 20
 
 
 def write(path: Path, videos: Iterable[Video], settings: Settings) -> None:
-    """One Parquet file; `map` has a bit for each position, the first in the highest bit of the first byte."""
+    """One Parquet file; `map` has a bit for each position, the first in the highest bit of the first byte,
+    `motion` a byte for each block of 2x2 positions of a step.
+    """
     pyarrow, tables = _libraries()
     schema = _schema(pyarrow)
     with tables.ParquetWriter(path, schema, compression="zstd") as writer:
@@ -24,9 +26,10 @@ def write(path: Path, videos: Iterable[Video], settings: Settings) -> None:
         held = 0
         for video in videos:
             for segment in video.segments():
-                bits = np.packbits(segment.keep).tobytes()
-                rows.append(video.segment_row(segment) | {"ids": segment.tokens, "map": bits})
-                held += len(segment.tokens)
+                keep, motion, ids = segment.tokens
+                maps = {"map": np.packbits(keep).tobytes(), "motion": motion.tobytes()}
+                rows.append(video.segment_row(segment) | {"ids": ids} | maps)
+                held += len(ids)
                 if held >= GROUP_TOKENS:
                     writer.write_table(pyarrow.Table.from_pylist(rows, schema))
                     rows, held = [], 0
@@ -71,6 +74,7 @@ def _schema(pyarrow: Any) -> Any:
             "tokens": whole,
             "ids": pyarrow.list_(pyarrow.uint16()),
             "map": pyarrow.binary(),
+            "motion": pyarrow.binary(),
             "model": text,
             "model_sha256": text,
         }

@@ -11,9 +11,12 @@ from numpy.typing import NDArray
 from infotok_cli.container.header import Header
 from infotok_cli.entropy.flat_ids import (
     LONGEST_SKIP,
+    LONGEST_STILL_RUN,
     MAX_TOKEN_IDS,
     SKIP,
     STEP,
+    STILL_RUN,
+    VECTOR,
     FlatSegment,
     flatten,
 )
@@ -28,6 +31,7 @@ VIDEO_END = 64_005
 
 MARK_RANGES = {
     "step": (STEP, STEP),
+    "motion": (VECTOR, STILL_RUN + LONGEST_STILL_RUN - 1),
     "skip": (SKIP, SKIP + LONGEST_SKIP - 1),
     "segment-end": (SEGMENT_END, SEGMENT_END),
     "video-end": (VIDEO_END, VIDEO_END),
@@ -42,8 +46,9 @@ class SequenceOptions:
     """How segments become sequences; raises UsageError when built with values out of range."""
 
     marks: tuple[str, ...] = ()
-    """Keys of `MARK_RANGES`: `step` before each latent step, `skip` for runs of positions without a token,
-    `segment-end` and `video-end` after them."""
+    """Keys of `MARK_RANGES`: `step` before each latent step; `motion` for the blocks that move in it and the
+    runs of those that do not; `skip` for runs of positions without a token; `segment-end` and `video-end`
+    after them."""
     id_offset: int = 0
     """Added to every id, 0 to 2,147,418,112, to put them behind the ids of text, say."""
 
@@ -81,15 +86,14 @@ class SequenceOptions:
         return ids
 
     def _inner(self, segment: SegmentTokens) -> NDArray[np.uint16]:
-        if "step" not in self.marks and "skip" not in self.marks:
-            return segment.tokens
+        inner = [MARK_RANGES[mark] for mark in ("step", "motion", "skip") if mark in self.marks]
+        if not inner:
+            return segment.tokens.ids
         frames = segment.about.frames + segment.about.trim_start + segment.about.trim_end
-        flat = flatten(FlatSegment(frames, 0, 0, (segment.keep, segment.tokens)))[2:]
+        flat = flatten(FlatSegment(frames, 0, 0, segment.tokens))[2:]
         wanted = flat < MAX_TOKEN_IDS
-        if "step" in self.marks:
-            wanted |= flat == STEP
-        if "skip" in self.marks:
-            wanted |= flat >= SKIP
+        for first, last in inner:
+            wanted |= (flat >= first) & (flat <= last)
         return flat[wanted]
 
     def vocabulary(self, header: Header) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Tar files for WebDataset: KEY.tokens.npy, KEY.map.npy and KEY.json of a segment, in bytes that repeat."""
+"""Tar files for WebDataset, in bytes that repeat: of a segment the tokens, the maps and what JSON says."""
 
 from __future__ import annotations
 
@@ -61,8 +61,9 @@ def _members(video: Video, segment: SegmentTokens) -> Iterator[tuple[tarfile.Tar
     key = f"{_stem(video)}-{segment.about.number:06d}"
     about = json.dumps(video.segment_row(segment), sort_keys=True).encode()
     for suffix, data in (
-        ("tokens.npy", _npy(segment.tokens)),
-        ("map.npy", _npy(segment.keep)),
+        ("tokens.npy", _npy(segment.tokens.ids)),
+        ("map.npy", _npy(segment.tokens.keep)),
+        ("motion.npy", _npy(segment.tokens.motion)),
         ("json", about),
     ):
         info = tarfile.TarInfo(f"{key}.{suffix}")

@@ -454,7 +454,7 @@
 
   // ---- segments ----
 
-  const COLUMNS = ["segment", "start s", "end s", "positions", "tokens", "rate", "map B", "token B"];
+  const COLUMNS = ["segment", "start s", "end s", "positions", "tokens", "rate", "map B", "motion B", "token B"];
   const order = { column: 0, descending: false };
   let rows = [];
   let marked;
