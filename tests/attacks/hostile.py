@@ -485,12 +485,12 @@ def motion_of_a_zero() -> bytes:
     return moving(b"\0")
 
 
-@attack("range code .* is damaged|has some left over|in full|does not exist")
+@attack("range code .* is damaged|has some left over|spells out|does not exist")
 def motion_that_is_cut() -> bytes:
     return moving(pack_motion(some_motion())[:-1])
 
 
-@attack("range code .* is damaged|in full|does not exist")
+@attack("range code .* is damaged|spells out|does not exist")
 def motion_of_noise() -> bytes:
     code = bytes((37 * n + n * n // 7 + 90) % 256 for n in range(2000))
     header = itk_header(width=512, height=512, segment_frames=64, allocation="position")
@@ -517,7 +517,7 @@ def motion_by_a_displacement_that_does_not_exist() -> bytes:
     return moving(_in_full(15, 0))
 
 
-@attack("says in full what a shorter code says")
+@attack("spells out a vector that has a shorter code")
 def motion_that_is_none_in_full() -> bytes:
     return moving(_in_full(7, 7))
 

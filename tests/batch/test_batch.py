@@ -55,7 +55,7 @@ def test_a_folder_becomes_a_tree_of_the_bytes_that_encode_makes(run: Run, clips:
     assert [row["id"] for row in rows] == ["a/0.mp4", "a/1.mp4", "b/2.mp4", "top.mkv"]
     assert [row["frames"] for row in rows] == [8, 12, 16, 20]
     for row in rows:
-        bits = sum(row[f"{name}_bits"] for name in ("token", "map", "time", "audio", "other"))
+        bits = sum(row[f"{name}_bits"] for name in ("token", "map", "motion", "time", "audio", "other"))
         assert bits == 8 * row["size_bytes"] == 8 * len(made[row["output"]])
         assert row["status"] == "encoded"
         assert row["error"] is None

@@ -325,7 +325,7 @@ def test_vectors_that_a_shorter_code_says_are_refused_in_full() -> None:
         if bits == "00110101":
             assert unpack_motion(encoder.code(), (2, 1, 1)).tolist() == [[[112]], [[50]]]
             continue
-        with pytest.raises(InputError, match="says in full what a shorter code says"):
+        with pytest.raises(InputError, match="spells out a vector that has a shorter code"):
             unpack_motion(encoder.code(), (2, 1, 1))
     for bits in ("00110101", "00110110"):
         encoder = StatedEncoder()
@@ -337,7 +337,7 @@ def test_vectors_that_a_shorter_code_says_are_refused_in_full() -> None:
         if bits == "00110110":
             assert unpack_motion(encoder.code(), (2, 1, 4)).tolist() == [[[112, 112]], [[50, 51]]]
             continue
-        with pytest.raises(InputError, match="says in full what a shorter code says"):
+        with pytest.raises(InputError, match="spells out a vector that has a shorter code"):
             unpack_motion(encoder.code(), (2, 1, 4))
 
 

@@ -44,7 +44,7 @@ class FakeDevices:
         predicted_errors = engine.predicted_errors
 
         def deadly(segments: Sequence[Any]) -> Any:
-            if any(len(frames) == self.deadly_frames for frames in segments):
+            if any(len(one.frames) == self.deadly_frames for one in segments):
                 os.kill(os.getpid(), signal.SIGKILL)
             return predicted_errors(segments)
 
