@@ -6,7 +6,7 @@ from infotok_cli.container import layout
 from infotok_cli.container.header import Header, counts_fault
 from infotok_cli.container.index import SegmentIndex
 from infotok_cli.container.input_file import InputFile
-from infotok_cli.container.layout import Segment, split_payload, unpack_segment_start
+from infotok_cli.container.layout import Segment, segment_of_payload, unpack_segment_start
 from infotok_cli.container.sections import FRAME_BYTES, unpack_frame
 
 
@@ -22,21 +22,7 @@ def segment_cut_short(
     found = unpack_segment_start(payload, length)
     if found is None or found[0] != first_frame or counts_fault(header, found[1]) is not None:
         return None
-    counts = found[1]
-    parts = split_payload(payload, counts)
-    if parts is None:
-        return None
-    return Segment(
-        number=number,
-        frames=counts.frames,
-        tokens=counts.tokens,
-        map_payload=parts[0],
-        motion_payload=parts[1],
-        token_payload=parts[2],
-        trim_start=counts.trim_start,
-        trim_end=counts.trim_end,
-        missing_bytes=length - len(payload),
-    )
+    return segment_of_payload(payload, found[1], number, missing_bytes=length - len(payload))
 
 
 def find_cut_segment(file: InputFile, at: int, header: Header, index: SegmentIndex) -> Segment | None:

@@ -326,12 +326,25 @@ def unpack_segment_start(payload: bytes, payload_length: int) -> tuple[int, Coun
     return value["first_frame"], counts
 
 
-def split_payload(payload: bytes, counts: Counts) -> tuple[bytes, bytes, bytes] | None:
-    """Keep map, motion map and token ids of a SEGM payload, which may miss bytes at its end.
+def segment_of_payload(payload: bytes, counts: Counts, number: int, missing_bytes: int = 0) -> Segment | None:
+    """The segment of a SEGM payload that begins with these counts and misses some bytes at its end.
 
     None where not even both maps are whole.
     """
     start = SEGMENT_STRUCT.size
     middle = start + counts.map_bytes
     end = middle + counts.motion_bytes
-    return None if len(payload) < end else (payload[start:middle], payload[middle:end], payload[end:])
+    if len(payload) < end:
+        return None
+    return Segment(
+        number=number,
+        frames=counts.frames,
+        tokens=counts.tokens,
+        map_payload=payload[start:middle],
+        motion_payload=payload[middle:end],
+        token_payload=payload[end:],
+        trim_start=counts.trim_start,
+        trim_end=counts.trim_end,
+        lost=counts.lost,
+        missing_bytes=missing_bytes,
+    )

@@ -138,19 +138,9 @@ class ItkReader:
         if payload is None:
             raise self.damaged(number, "checksum differs")
         self._check_start(number, payload)
-        parts = layout.split_payload(payload, counts)
-        assert parts is not None  # the index and the start of the payload agree
-        return Segment(
-            number=number,
-            frames=counts.frames,
-            tokens=counts.tokens,
-            map_payload=parts[0],
-            motion_payload=parts[1],
-            token_payload=parts[2],
-            trim_start=counts.trim_start,
-            trim_end=counts.trim_end,
-            lost=counts.lost,
-        )
+        segment = layout.segment_of_payload(payload, counts, number)
+        assert segment is not None  # the index and the start of the payload agree
+        return segment
 
     def show_cut(self, cut: Segment) -> None:
         """Have `cut`, trimmed to what can be shown of it, in `index`, as its last segment."""

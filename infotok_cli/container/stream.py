@@ -123,19 +123,8 @@ class ItkStream:
             fault = "there are too many"
         if fault is not None:
             raise self._broken(fault)
-        parts = layout.split_payload(payload, counts)
-        assert parts is not None  # its length is what `unpack_segment_start` counted from
-        segment = Segment(
-            number=self._number,
-            frames=counts.frames,
-            tokens=counts.tokens,
-            map_payload=parts[0],
-            motion_payload=parts[1],
-            token_payload=parts[2],
-            trim_start=counts.trim_start,
-            trim_end=counts.trim_end,
-            lost=counts.lost,
-        )
+        segment = layout.segment_of_payload(payload, counts, self._number)
+        assert segment is not None  # its length is what `unpack_segment_start` counted from
         durations: list[int] = []
         try:
             durations, time_length = self._times(counts.frames)
