@@ -61,8 +61,12 @@ Report = Ready | Wanted | Done | InfotokError
 
 def run_worker(channel: Connection, seat: Seat, job: Job) -> None:
     """Encode what the other end of the channel gives, until it gives None or goes away."""
-    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        _work(channel, seat, job)
+    try:
+        with suppress(EOFError, BrokenPipeError, ConnectionResetError):
+            _work(channel, seat, job)
+    finally:
+        # Nothing is left to unwind; what the interpreter does at its end is not to be interrupted by `_leave`.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _work(channel: Connection, seat: Seat, job: Job) -> None:
@@ -96,7 +100,8 @@ def _asked_for(channel: Connection) -> Iterator[Item]:
 
 
 def _leave(number: int, _: FrameType | None) -> None:
-    """Unwind, so that temporary files go."""
+    """Unwind once, so that temporary files go."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 

@@ -21,6 +21,9 @@ SIDES = (MOTION_SIDE * PATCH[1], MOTION_SIDE * PATCH[2])
 
 REACH = max(DISPLACEMENTS)
 
+OVERLAP = 6
+"""Pixels on either side of an edge between blocks where what their vectors show is mixed."""
+
 PRICE = 0.003
 """Added to a vector's error (of two frames, on the [-1, 1] scale) for each octave of its displacements."""
 
@@ -168,27 +171,69 @@ def compensated(frame: Tensor, motion: Tensor, times: tuple[float, ...], rows: s
     """A frame moved by its blocks' vectors: `[B, len(times), rows, W, 3]` of the picture at these times.
 
     frame: `[B, H, W, 3]`, uint8 or in [-1, 1]. motion: `[B, bh, bw]`. rows: of pixels, the picture's.
-    Bilinear between pixels; beyond the edges the outermost ones are repeated.
+    Bilinear between pixels; beyond the edges the outermost ones are repeated. Along the edges between blocks
+    what the vectors of both sides show is mixed (overlapped block motion compensation, Orchard and Sullivan
+    1994, with a window that is flat in the middle).
     """
     _, height, width, _ = frame.shape
-    vectors = displacements(motion)[:, torch.arange(rows.start, rows.stop, device=frame.device) // SIDES[0]]
-    vectors = vectors[:, :, torch.arange(width, device=frame.device) // SIDES[1]]
     # No vector leads further, and one more row to mix with.
     near = slice(max(0, rows.start - REACH - 1), min(height, rows.stop + REACH + 1))
-    picture = to_signal(frame[:, near]).float().permute(0, 3, 1, 2)
-    y = torch.arange(rows.start, rows.stop, device=frame.device)[:, None] - near.start + 0.5
-    x = torch.arange(width, device=frame.device) + 0.5
-    shown = []
-    for time in times:
-        if time == 0:
-            shown.append(to_signal(frame[:, rows]).float())
-            continue
-        across = (x - vectors[..., 1] * time) * (2 / width) - 1
-        down = (y - vectors[..., 0] * time) * (2 / (near.stop - near.start)) - 1
+    pictures = to_signal(frame[:, near]).float().permute(0, 3, 1, 2)
+    y = torch.arange(rows.start, rows.stop, device=frame.device)
+    x = torch.arange(width, device=frame.device)
+
+    def taken(pictures: Tensor, y: Tensor, x: Tensor, moves: Tensor) -> Tensor:
+        """What is shown `[B, r, c, 3]` at rows and columns that `moves` `[B, r, c, 2]` lead to."""
+        across = (x + 0.5 - moves[..., 1]) * (2 / width) - 1
+        down = (y + 0.5 - near.start - moves[..., 0]) * (2 / (near.stop - near.start)) - 1
         where = torch.stack([across, down], dim=-1)
-        part = F.grid_sample(picture, where, mode="bilinear", padding_mode="border", align_corners=False)
-        shown.append(part.permute(0, 2, 3, 1))
-    return torch.stack(shown, dim=1)
+        found = F.grid_sample(pictures, where, mode="bilinear", padding_mode="border", align_corners=False)
+        return found.permute(0, 2, 3, 1)
+
+    row, next_row, next_rows_share = _blocks_near(y, motion.shape[1], SIDES[0])
+    column, next_column, next_columns_share = _blocks_near(x, motion.shape[2], SIDES[1])
+    own = motion[:, row[:, None], column]
+    vectors = displacements(own)
+    still = to_signal(frame[:, rows]).float()
+    shown = torch.stack(
+        [taken(pictures, y[:, None], x, vectors * time) if time else still for time in times], dim=1
+    )
+    # The next block up or down, the next one to the left or right, and the one next to both: [3, rows, W].
+    others = torch.stack([
+        motion[:, next_row[:, None], column],
+        motion[:, row[:, None], next_column],
+        motion[:, next_row[:, None], next_column],
+    ], dim=1)  # fmt: skip
+    shares = torch.stack([
+        next_rows_share[:, None] * (1 - next_columns_share),
+        (1 - next_rows_share[:, None]) * next_columns_share,
+        next_rows_share[:, None] * next_columns_share,
+    ])  # fmt: skip
+    for each in range(len(frame)):
+        mixed = ((others[each] != own[each]) & (shares > 0)).nonzero(as_tuple=True)
+        _, r, c = mixed
+        if not len(r):
+            continue
+        share = shares[mixed][:, None]
+        vectors = displacements(others[each][mixed])[None, None]
+        for number, time in enumerate(times):
+            if time:
+                picture = shown[each, number]
+                theirs = taken(pictures[each : each + 1], y[r], x[c], vectors * time)[0, 0]
+                picture.index_put_((r, c), share * (theirs - picture[r, c]), accumulate=True)
+    return shown
+
+
+def _blocks_near(pixels: Tensor, count: int, side: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of pixels along an axis: their blocks, the blocks next to them, and what share those have of a mixture.
+
+    At the edge of the picture the next block is the pixel's own.
+    """
+    own, place = pixels // side, pixels % side
+    before = 2 * place < side
+    following = torch.where(before, own - 1, own + 1).clamp(0, count - 1)
+    depth = torch.where(before, place, side - 1 - place) + 0.5
+    return own, following, (0.5 - depth / (2 * OVERLAP)).clamp_min(0)
 
 
 def followed(values: Tensor, motion: Tensor, band: slice) -> Tensor:

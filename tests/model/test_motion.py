@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -97,22 +99,34 @@ def test_times_of_the_step_behind_the_lead_begin_with_the_leads_own_frame() -> N
     assert frame_times(2) == frame_times(7) == (0.25, 0.5, 0.75, 1)
 
 
+def window(place: int) -> dict[int, float]:
+    """Shares of blocks in a pixel along one axis, by how far they are from its own."""
+    if place < 6:
+        other = 0.5 - (place + 0.5) / 12
+        return {-1: other, 0: 1 - other}
+    if place >= 10:
+        other = 0.5 - (15.5 - place) / 12
+        return {0: 1 - other, 1: other}
+    return {0: 1.0}
+
+
 def by_loops(
     frame: NDArray[np.float32], motion: NDArray[np.uint8], times: tuple[float, ...]
 ) -> NDArray[np.float64]:
     """What `compensated` makes of one frame, pixel by pixel."""
     height, width, _ = frame.shape
     shown = np.zeros((len(times), height, width, 3))
-    for number, time in enumerate(times):
-        for row, column in np.ndindex(height, width):
-            vector = int(motion[row // 16, column // 16])
+    for (number, time), row, column in product(enumerate(times), range(height), range(width)):
+        for (up, of_row), (aside, of_column) in product(window(row % 16).items(), window(column % 16).items()):
+            block = (row // 16 + up, column // 16 + aside)
+            vector = int(motion[tuple(np.clip(block, 0, np.array(motion.shape) - 1))])
             y = np.clip(row - DISPLACEMENTS[vector // SIDE] * time, 0, height - 1)
             x = np.clip(column - DISPLACEMENTS[vector % SIDE] * time, 0, width - 1)
             top, left = int(y), int(x)
             below, right = min(top + 1, height - 1), min(left + 1, width - 1)
             upper = frame[top, left] * (1 - (x - left)) + frame[top, right] * (x - left)
             lower = frame[below, left] * (1 - (x - left)) + frame[below, right] * (x - left)
-            shown[number, row, column] = upper * (1 - (y - top)) + lower * (y - top)
+            shown[number, row, column] += of_row * of_column * (upper * (1 - (y - top)) + lower * (y - top))
     return shown
 
 
