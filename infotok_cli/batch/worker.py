@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from infotok_cli.batch.outputs import Row
 from infotok_cli.batch.run_file import RunSettings
 from infotok_cli.batch.several import encode_items
 from infotok_cli.errors import InfotokError
+
+UNWINDING_SECONDS = 60
+"""What a worker without a parent is given to leave in good order."""
 
 AHEAD = 1
 """Videos that are begun while one is encoded: those that a process has in hand wait for it alone."""
@@ -65,7 +69,7 @@ def run_worker(channel: Connection, seat: Seat, job: Job) -> None:
         with suppress(EOFError, BrokenPipeError, ConnectionResetError):
             _work(channel, seat, job)
     finally:
-        # Nothing is left to unwind; what the interpreter does at its end is not to be interrupted by `_leave`.
+        # Nothing is left to unwind, and `_leave` must not interrupt what the interpreter does at its end.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
@@ -111,3 +115,5 @@ def _leave_with_parent() -> None:
     if parent is not None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(UNWINDING_SECONDS)
+        os._exit(128 + signal.SIGTERM)

@@ -26,11 +26,11 @@ BASE_BYTES = 400_000_000
 POSITION_BYTES = 40_000
 """Memory for each position of a latent step that goes through the network at once, in float32 on a CPU."""
 
-FURTHER_BYTES = 8_500
+FURTHER_BYTES = 6_000
 """Memory for each position of a step beyond those, as large steps go through the network in bands of rows.
 
 Measured (peak resident memory, one thread): 0.39 GB at 64x48, 0.64 GB at 456x256 and 1.32 GB at 1276x720, 32
-frames each, 2.37 GB for a picture of 4000x3000. Half of both is counted in bfloat16.
+frames each, 1.95 GB for a picture of 4000x3000. Half of both is counted in bfloat16.
 """
 
 PIXEL_COPIES = 3

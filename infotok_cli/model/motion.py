@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import product
 
 import torch
@@ -29,6 +30,9 @@ PRICE = 0.003
 
 SHARED = 0.006
 """What it is worth, in the same unit, to have the vector of a neighbour in space or time."""
+
+_TOGETHER = 2048
+"""Positions that are moved at once, at most."""
 
 ROUNDS = 2
 """Times that blocks look at their neighbours' vectors."""
@@ -170,70 +174,107 @@ def at_positions(blocks: Tensor, h: int, w: int) -> Tensor:
 def compensated(frame: Tensor, motion: Tensor, times: tuple[float, ...], rows: slice) -> Tensor:
     """A frame moved by its blocks' vectors: `[B, len(times), rows, W, 3]` of the picture at these times.
 
-    frame: `[B, H, W, 3]`, uint8 or in [-1, 1]. motion: `[B, bh, bw]`. rows: of pixels, the picture's.
+    frame: `[B, H, W, 3]`, uint8 or in [-1, 1]. motion: `[B, bh, bw]`. times: see `frame_times`. rows: of
+    pixels, the picture's. Frame and rows are of whole positions.
     Bilinear between pixels; beyond the edges the outermost ones are repeated. Along the edges between blocks
     what the vectors of both sides show is mixed (overlapped block motion compensation, Orchard and Sullivan
     1994, with a window that is flat in the middle).
     """
-    _, height, width, _ = frame.shape
-    # No vector leads further, and one more row to mix with.
-    near = slice(max(0, rows.start - REACH - 1), min(height, rows.stop + REACH + 1))
-    pictures = to_signal(frame[:, near]).float().permute(0, 3, 1, 2)
-    y = torch.arange(rows.start, rows.stop, device=frame.device)
-    x = torch.arange(width, device=frame.device)
-
-    def taken(pictures: Tensor, y: Tensor, x: Tensor, moves: Tensor) -> Tensor:
-        """What is shown `[B, r, c, 3]` at rows and columns that `moves` `[B, r, c, 2]` lead to."""
-        across = (x + 0.5 - moves[..., 1]) * (2 / width) - 1
-        down = (y + 0.5 - near.start - moves[..., 0]) * (2 / (near.stop - near.start)) - 1
-        where = torch.stack([across, down], dim=-1)
-        found = F.grid_sample(pictures, where, mode="bilinear", padding_mode="border", align_corners=False)
-        return found.permute(0, 2, 3, 1)
-
-    row, next_row, next_rows_share = _blocks_near(y, motion.shape[1], SIDES[0])
-    column, next_column, next_columns_share = _blocks_near(x, motion.shape[2], SIDES[1])
-    own = motion[:, row[:, None], column]
-    vectors = displacements(own)
     still = to_signal(frame[:, rows]).float()
-    shown = torch.stack(
-        [taken(pictures, y[:, None], x, vectors * time) if time else still for time in times], dim=1
-    )
-    # The next block up or down, the next one to the left or right, and the one next to both: [3, rows, W].
-    others = torch.stack([
-        motion[:, next_row[:, None], column],
-        motion[:, row[:, None], next_column],
-        motion[:, next_row[:, None], next_column],
-    ], dim=1)  # fmt: skip
-    shares = torch.stack([
-        next_rows_share[:, None] * (1 - next_columns_share),
-        (1 - next_rows_share[:, None]) * next_columns_share,
-        next_rows_share[:, None] * next_columns_share,
-    ])  # fmt: skip
-    for each in range(len(frame)):
-        mixed = ((others[each] != own[each]) & (shares > 0)).nonzero(as_tuple=True)
-        _, r, c = mixed
-        if not len(r):
-            continue
-        share = shares[mixed][:, None]
-        vectors = displacements(others[each][mixed])[None, None]
-        for number, time in enumerate(times):
-            if time:
-                picture = shown[each, number]
-                theirs = taken(pictures[each : each + 1], y[r], x[c], vectors * time)[0, 0]
-                picture.index_put_((r, c), share * (theirs - picture[r, c]), accumulate=True)
+    shown = torch.stack([still] * len(times), dim=1)
+    moved = times[1:] if times[0] == 0 else times
+    positions = slice(rows.start // PATCH[1], rows.stop // PATCH[1])
+    h, w = positions.stop - positions.start, frame.shape[2] // PATCH[2]
+    vectors = _vectors_near(motion, positions, w)
+    own = vectors[..., :1]
+    mixed = (vectors != own).any(dim=-1)
+    single = (own[..., 0] != STILL) & ~mixed
+    # No vector leads further, and one more row to mix with.
+    near = slice(max(0, rows.start - REACH - 1), min(frame.shape[1], rows.stop + REACH + 1))
+    for each, picture in enumerate(to_signal(frame[:, near]).float().permute(0, 3, 1, 2)):
+        # A view: what is put into it is put into `shown`.
+        patches = shown[each, len(times) - len(moved) :].view(len(moved), h, PATCH[1], w, PATCH[2], 3)
+        for y, x, count in _moved_together(single[each], mixed[each]):
+            corners = torch.stack([PATCH[1] * y + rows.start - near.start, PATCH[2] * x], dim=-1)
+            seen = _patches(picture, corners, vectors[each, y, x, :count], moved)
+            if count > 1:
+                seen = (seen * _shares(positions.start + y, x)).sum(dim=3, keepdim=True)
+            patches[:, y, :, x] = seen[:, :, :, 0].permute(2, 0, 3, 4, 1)
     return shown
 
 
-def _blocks_near(pixels: Tensor, count: int, side: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Of pixels along an axis: their blocks, the blocks next to them, and what share those have of a mixture.
+def _moved_together(single: Tensor, mixed: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
+    """Positions (y, x) `[n]` to move, and by how many vectors: one in `single` `[h, w]`, four in `mixed`.
 
-    At the edge of the picture the next block is the pixel's own.
+    On devices that would have to be waited for, all positions by four.
     """
-    own, place = pixels // side, pixels % side
-    before = 2 * place < side
-    following = torch.where(before, own - 1, own + 1).clamp(0, count - 1)
-    depth = torch.where(before, place, side - 1 - place) + 0.5
-    return own, following, (0.5 - depth / (2 * OVERLAP)).clamp_min(0)
+    if single.device.type == "cpu":
+        lists = [(single.nonzero(), 1), (mixed.nonzero(), 4)]
+    else:
+        rows, columns = (torch.arange(side, device=single.device) for side in single.shape)
+        lists = [(torch.cartesian_prod(rows, columns), 4)]
+    for places, count in lists:
+        for some in torch.split(places, _TOGETHER):
+            if len(some):
+                y, x = some.unbind(dim=1)
+                yield y, x, count
+
+
+def _patches(picture: Tensor, corners: Tensor, vectors: Tensor, times: tuple[float, ...]) -> Tensor:
+    """What each of the vectors `[n, v]` shows at each of n positions, `[len(times), 3, n, v, 8, 8]`.
+
+    picture: `[3, H, W]`. corners: row and column of a position's first pixel there, `[n, 2]`.
+    """
+    # Grid coordinates are x before y and lead from -1 to 1.
+    unit = 2 / torch.tensor([picture.shape[2], picture.shape[1]], device=picture.device)
+    down, right = (torch.arange(side, device=picture.device) for side in PATCH[1:])
+    inside = torch.stack([right.expand(PATCH[1:]), down[:, None].expand(PATCH[1:])], dim=-1)
+    here = (corners.flip(-1)[:, None, None, None] + inside + 0.5) * unit - 1
+    moves = (displacements(vectors).flip(-1) * unit)[:, :, None, None]
+    where = torch.stack([torch.sub(here, moves, alpha=time) for time in times])
+    # One picture for each time, because threads share out pictures.
+    found = F.grid_sample(
+        picture.expand(len(times), -1, -1, -1), where.flatten(1, 2).flatten(2, 3),
+        mode="bilinear", padding_mode="border", align_corners=False,
+    )  # fmt: skip
+    return found.view(len(times), 3, *vectors.shape, *PATCH[1:])
+
+
+def _vectors_near(motion: Tensor, rows: slice, columns: int) -> Tensor:
+    """The vectors that a position's pixels may move by, uint8 `[B, rows, columns, 4]`.
+
+    Those of its block, of the nearest one above or below, of the nearest one to the left or right, and of
+    the one next to both; beyond the edges of the picture its own block is the nearest.
+    """
+
+    def blocks(positions: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        own = positions // MOTION_SIDE
+        return own, torch.where(positions % MOTION_SIDE == 0, own - 1, own + 1).clamp(0, count - 1)
+
+    y = torch.arange(rows.start, rows.stop, device=motion.device)
+    x = torch.arange(columns, device=motion.device)
+    return torch.stack(
+        [
+            motion[:, row[:, None], column]
+            for column in blocks(x, motion.shape[2])
+            for row in blocks(y, motion.shape[1])
+        ],
+        dim=-1,
+    )
+
+
+def _shares(y: Tensor, x: Tensor) -> Tensor:
+    """What shares the vectors of `_vectors_near` have of the pixels of positions (y, x), `[n, 4, 8, 8]`."""
+
+    def along(positions: Tensor, size: int) -> Tensor:
+        """Of the own block and of the nearest one, `[n, 2, 8]`."""
+        from_edge = torch.arange(size, device=positions.device) + 0.5
+        other = (0.5 - from_edge / (2 * OVERLAP)).clamp_min(0)
+        other = torch.where((positions % MOTION_SIDE == 0)[:, None], other, other.flip(0))
+        return torch.stack([1 - other, other], dim=1)
+
+    down, right = along(y, PATCH[1]), along(x, PATCH[2])
+    return (right[:, :, None, None, :] * down[:, None, :, :, None]).flatten(1, 2)
 
 
 def followed(values: Tensor, motion: Tensor, band: slice) -> Tensor:

@@ -52,19 +52,12 @@ A memory that later steps teach what to keep is worth 0.3 dB over one that none 
 
 @dataclass(frozen=True)
 class Memory:
-    """What the decoder keeps of a step for the next one."""
+    """What is kept of a step for the next one."""
 
-    state: Tensor
-    """`[B, h, w, D]`, the decoder's output before it becomes a picture."""
-    shown: Tensor
-    """`[B, 4, 8h, 8w, 3]` float32, the shown picture, within `SHOWN_LIMIT`."""
-
-    @classmethod
-    def of(cls, state: Tensor, picture: Tensor, *, cut_off: bool = False) -> Memory:
-        """What a step leaves; cut_off: for a step that is to send no gradient back."""
-        if cut_off:
-            state, picture = state.detach(), picture.detach()
-        return cls(state, picture.clamp(-SHOWN_LIMIT, SHOWN_LIMIT))
+    hidden: Tensor
+    """`[B, h, w, D]`: of each position the decoder's state and the patch shown there."""
+    last: Tensor
+    """`[B, 8h, 8w, 3]` float32, the last shown frame, within `SHOWN_LIMIT`."""
 
 
 class Prediction:
@@ -212,7 +205,7 @@ class Tokenizer(nn.Module):
                 return
             picture, state = self.show(codes, context, *place)
             if more:
-                memory = Memory.of(state, picture, cut_off=(t + 1) % GRADIENT_STEPS == 0)
+                memory = self.remember(state, picture, cut_off=(t + 1) % GRADIENT_STEPS == 0)
             yield ids, picture
             del picture
 
@@ -238,7 +231,7 @@ class Tokenizer(nn.Module):
             wanted = PATCH[0] if frames is None or t + 1 < steps else frames - t * PATCH[0]
             picture, state = self.show(codes, context, keep[:, t], ranks[:, t], counts[:, t], frames=wanted)
             if t + 1 < steps:
-                memory = Memory.of(state, picture)
+                memory = self.remember(state, picture)
             yield picture
             del picture
 
@@ -253,14 +246,7 @@ class Tokenizer(nn.Module):
             hidden = self.first.expand(batch, h, w, -1)
             gain = self.first_gain.float().exp().expand(batch, h, w, -1)
             return Context(prediction, hidden, gain)
-        state, shown = memory.state, memory.shown
-        prediction = Prediction(shown[:, -1], motion, step, shown)
-        bands = row_bands((batch, 1, h, w), state.device)
-
-        def recalled(band: slice) -> Tensor:
-            hidden = self.state_in(self.state_norm(state[:, band]))
-            told: Tensor = hidden + self.shown_in(patchify(shown[:, :, pixel_rows(band)])[:, 0])
-            return told
+        prediction = Prediction(memory.last, motion, step, memory.last)
 
         def told(band: slice) -> Tensor:
             # The last frame of the prediction, with the rows of pixels around this band.
@@ -269,12 +255,31 @@ class Tokenizer(nn.Module):
             inner = slice(band.start - wide.start, band.stop - wide.start)
             near = around(moved, inner)
             moves = at_positions(displacements(motion) / REACH, h, w)[:, band]
-            added: Tensor = followed(memories, motion, band) + self.around_in(near) + self.motion_in(moves)
+            added: Tensor = (
+                followed(memory.hidden, motion, band) + self.around_in(near) + self.motion_in(moves)
+            )
             return added
 
-        memories = by_bands(recalled, bands, axis=1)
-        hidden = by_bands(told, bands, axis=1)
+        hidden = by_bands(told, row_bands((batch, 1, h, w), memory.hidden.device), axis=1)
         return Context(prediction, hidden, self.gain(hidden).float().exp())
+
+    def remember(self, state: Tensor, picture: Tensor, *, cut_off: bool = False) -> Memory:
+        """What a step leaves to the next: of `state` and `picture`, as `show` gives them.
+
+        cut_off: for a step that is to send no gradient back.
+        """
+        if cut_off:
+            state, picture = state.detach(), picture.detach()
+
+        def recalled(band: slice) -> Tensor:
+            shown = picture[:, :, pixel_rows(band)].clamp(-SHOWN_LIMIT, SHOWN_LIMIT)
+            hidden = self.state_in(self.state_norm(state[:, band]))
+            told: Tensor = hidden + self.shown_in(patchify(shown)[:, 0])
+            return told
+
+        batch, h, w, _ = state.shape
+        hidden = by_bands(recalled, row_bands((batch, 1, h, w), state.device), axis=1)
+        return Memory(hidden, picture[:, -1].clamp(-SHOWN_LIMIT, SHOWN_LIMIT))
 
     def compress(
         self, source: Tensor, context: Context, ranks: Tensor, counts: Tensor

@@ -104,7 +104,8 @@ def test_a_worker_whose_parent_is_gone_ends_quietly(
     settings = RunSettings(
         shards=1, model_sha256="", options=EncodeOptions(), precision="auto", deterministic=True
     )
-    monkeypatch.setattr(worker.signal, "signal", lambda number, action: None)
+    actions = []
+    monkeypatch.setattr(worker.signal, "signal", lambda number, action: actions.append((number, action)))
     engine = SimpleNamespace(batch=lambda positions: 1)
     monkeypatch.setattr(worker, "checked_engine", lambda load, run: engine)
     theirs, ours = Pipe()
@@ -116,6 +117,7 @@ def test_a_worker_whose_parent_is_gone_ends_quietly(
     worker.run_worker(theirs, Seat(device="cpu"), Job(folder=tmp_path, run=settings, load=load, spelled=str))
     with pytest.raises((EOFError, OSError)):
         theirs.recv()
+    assert actions[-1] == (signal.SIGTERM, signal.SIG_DFL), "nothing is left to unwind"
 
 
 @pytest.mark.slow

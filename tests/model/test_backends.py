@@ -71,7 +71,7 @@ def through(
     # The picture is that of codes which both backends are given, whatever they found themselves.
     shown = codes_of(codes.shape, model.config.levels, source.device, seed=t)
     picture, state = model.show(shown, context, keep[:, t], ranks[:, t], counts[:, t])
-    return Step(ids, values, codes, picture, Memory.of(state, picture))
+    return Step(ids, values, codes, picture, model.remember(state, picture))
 
 
 def codes_of(shape: torch.Size, levels: tuple[int, ...], device: torch.device, seed: int) -> Tensor:
@@ -103,7 +103,7 @@ def check_model(device: str) -> None:
         assert bool(((one.ids == other.ids) | near)[kept].all())
         torch.testing.assert_close(other.codes[~near], one.codes[~near])
         torch.testing.assert_close(other.picture, one.picture, atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(other.memory.state, one.memory.state, atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(other.memory.hidden, one.memory.hidden, atol=1e-4, rtol=1e-4)
         assert float(one.picture.std()) > 0.01
         seen.append(one.ids[kept])
         before = one

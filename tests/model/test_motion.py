@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from infotok_cli.model import bands
+from infotok_cli.model import motion as motion_of_model
 from infotok_cli.model.grid import with_lead
 from infotok_cli.model.motion import (
     at_positions,
@@ -117,7 +120,9 @@ def by_loops(
     height, width, _ = frame.shape
     shown = np.zeros((len(times), height, width, 3))
     for (number, time), row, column in product(enumerate(times), range(height), range(width)):
-        for (up, of_row), (aside, of_column) in product(window(row % 16).items(), window(column % 16).items()):
+        for (up, of_row), (aside, of_column) in product(
+            window(row % 16).items(), window(column % 16).items()
+        ):
             block = (row // 16 + up, column // 16 + aside)
             vector = int(motion[tuple(np.clip(block, 0, np.array(motion.shape) - 1))])
             y = np.clip(row - DISPLACEMENTS[vector // SIDE] * time, 0, height - 1)
@@ -132,22 +137,59 @@ def by_loops(
 
 @pytest.mark.parametrize("size", [(8, 8), (24, 40), (56, 32)], ids=str)
 @pytest.mark.parametrize("step", [1, 2])
-def test_a_frame_is_moved_block_by_block(size: tuple[int, int], step: int, fresh_seed: int) -> None:
+@pytest.mark.parametrize("together", [3, 2048])
+def test_a_frame_is_moved_block_by_block(
+    size: tuple[int, int], step: int, together: int, fresh_seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(motion_of_model, "_TOGETHER", together)
     height, width = size
-    frame = np.random.default_rng(fresh_seed).random((height, width, 3)).astype(np.float32)
-    motion = made_motion((2, height // 8, width // 8), fresh_seed)[1]
-    given = (torch.from_numpy(frame)[None], torch.from_numpy(motion)[None], frame_times(step))
+    frames = np.random.default_rng(fresh_seed).random((2, height, width, 3)).astype(np.float32)
+    motion = np.stack([made_motion((2, height // 8, width // 8), fresh_seed + at)[1] for at in range(2)])
+    given = (torch.from_numpy(frames), torch.from_numpy(motion), frame_times(step))
     found = compensated(*given, slice(0, height))
-    np.testing.assert_allclose(found[0].numpy(), by_loops(frame, motion, frame_times(step)), atol=1e-3)
-    part = compensated(*given, slice(8, height))
-    torch.testing.assert_close(part, found[:, :, 8:])
+    for at in range(2):
+        expected = by_loops(frames[at], motion[at], frame_times(step))
+        np.testing.assert_allclose(found[at].numpy(), expected, atol=1e-3)
+    if height > 8:
+        torch.testing.assert_close(compensated(*given, slice(8, height)), found[:, :, 8:])
+
+
+def test_all_positions_alike_where_none_are_picked(monkeypatch: pytest.MonkeyPatch, fresh_seed: int) -> None:
+    """As on devices that would have to be waited for."""
+    frame = torch.rand(2, 40, 56, 3)
+    motion = torch.from_numpy(np.stack([made_motion((2, 5, 7), fresh_seed + at)[1] for at in range(2)]))
+    picked = compensated(frame, motion, frame_times(2), slice(0, 40))
+
+    picks = motion_of_model._moved_together
+
+    def all_by_four(single: Tensor, mixed: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
+        yield from picks(torch.zeros_like(single), torch.ones_like(mixed))
+
+    monkeypatch.setattr(motion_of_model, "_moved_together", all_by_four)
+    torch.testing.assert_close(compensated(frame, motion, frame_times(2), slice(0, 40)), picked)
+
+
+def test_gradients_are_those_of_the_pixels_that_were_taken(fresh_seed: int) -> None:
+    """The sum over the picture is linear in the frame, so a difference is exact."""
+    torch.manual_seed(fresh_seed)
+    frame = torch.rand(2, 32, 48, 3, requires_grad=True)
+    motion = torch.from_numpy(np.stack([made_motion((2, 4, 6), fresh_seed + at)[1] for at in range(2)]))
+    weights = torch.rand(2, 4, 32, 48, 3)
+
+    def told(frame: Tensor) -> Tensor:
+        return (compensated(frame, motion, frame_times(2), slice(0, 32)) * weights).sum()
+
+    (gradient,) = torch.autograd.grad(told(frame), frame)
+    other = torch.rand_like(frame)
+    difference = told(other).detach() - told(frame).detach()
+    torch.testing.assert_close((gradient * (other - frame.detach())).sum(), difference, rtol=1e-3, atol=0.05)
 
 
 def test_still_blocks_are_the_frame_itself() -> None:
     frame = torch.rand(2, 40, 24, 3)
     still = torch.from_numpy(np.stack([no_motion((1, 5, 3))[0]] * 2))
     found = compensated(frame, still, frame_times(2), slice(0, 40))
-    torch.testing.assert_close(found, frame[:, None].expand_as(found), atol=1e-5, rtol=0)
+    assert torch.equal(found, frame[:, None].expand_as(found))
 
 
 def test_what_is_remembered_moves_to_the_nearest_position(fresh_seed: int) -> None:

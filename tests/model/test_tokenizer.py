@@ -28,7 +28,7 @@ from infotok_cli.model.grid import (
     unpatchify,
 )
 from infotok_cli.model.pixels import to_signal
-from infotok_cli.model.tokenizer import GRADIENT_STEPS, SHOWN_LIMIT, Memory, Tokenizer
+from infotok_cli.model.tokenizer import GRADIENT_STEPS, SHOWN_LIMIT, Tokenizer
 from infotok_cli.model.weights import (
     CALIBRATION_KEY,
     TRAINING_KEY,
@@ -234,13 +234,15 @@ def test_what_predicts_the_next_step_is_the_shown_picture_within_limits() -> Non
     context = model.context(None, keep[:, 0], motion[:, 0], 0)
     assert not context.prediction.rows(slice(0, 24)).any(), "grey"
     picture, state = model.show(codes, context, keep[:, 0], places[0][:, 0], places[1][:, 0])
-    memory = Memory.of(state, picture)
+    memory = model.remember(state, picture)
     assert float(picture.max()) > 2
-    assert float(memory.shown.max()) <= SHOWN_LIMIT
-    assert torch.equal(memory.shown, picture.clamp(-SHOWN_LIMIT, SHOWN_LIMIT))
+    within = picture.clamp(-SHOWN_LIMIT, SHOWN_LIMIT)
+    assert torch.equal(memory.last, within[:, 3])
+    assert torch.equal(memory.hidden, model.remember(state, within).hidden)
+    assert not torch.equal(memory.hidden, model.remember(state, -within).hidden)
     still = torch.full_like(motion[:, 1], STILL)
     following = model.context(memory, keep[:, 1], still, 1)
-    assert torch.equal(following.prediction.rows(slice(0, 24))[:, 0], memory.shown[:, 3])
+    assert torch.equal(following.prediction.rows(slice(0, 24))[:, 0], memory.last)
     moved = model.context(memory, keep[:, 1], motion[:, 1], 1)
     assert not torch.equal(moved.hidden, following.hidden)
     assert (following.gain > 0).all()
