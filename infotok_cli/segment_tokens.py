@@ -10,6 +10,15 @@ from numpy.typing import NDArray
 from infotok_cli.motion import Motion
 
 
+class Maps(NamedTuple):
+    """What is known of a segment before its ids."""
+
+    keep: NDArray[np.bool_]
+    """Keep map `[t, h, w]`."""
+    motion: Motion
+    """Motion map `[t, ceil(h / 2), ceil(w / 2)]`."""
+
+
 class Tokens(NamedTuple):
     """What a segment is decoded from."""
 
@@ -19,3 +28,8 @@ class Tokens(NamedTuple):
     """Motion map `[t, ceil(h / 2), ceil(w / 2)]`."""
     ids: NDArray[np.uint16]
     """Ids of the kept positions in grid order, `[n]`."""
+
+    @property
+    def maps(self) -> Maps:
+        """All but the ids."""
+        return Maps(self.keep, self.motion)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from infotok_cli.entropy import token_ids
 from infotok_cli.entropy.token_net import TokenNet, Wave, Waves
 from infotok_cli.errors import InputError
+from infotok_cli.segment_tokens import Maps
 
 Ids = NDArray[np.uint16]
 
@@ -25,59 +26,51 @@ AHEAD = 2
 """Words that a decoder holds, beyond those that an encoder has written for the same digits."""
 
 
-def pack_ids(
-    coding: int, ids: Ids, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None
-) -> bytes:
+def pack_ids(coding: int, ids: Ids, maps: Maps, levels: Sequence[int], net: TokenNet | None) -> bytes:
     """Token payload of a segment in a coding of `TOKEN_CODINGS`.
 
-    ids: `[n]` of the positions that keep `[t, h, w]` keeps, in grid order. net: where the coding needs one.
+    ids: `[n]` of the positions that are kept, in grid order. net: where the coding needs one.
     Raises ValueError when they do not fit each other, or the net is missing.
     """
-    return _CODERS[coding].pack(ids, keep, levels, net)
+    return _CODERS[coding].pack(ids, maps, levels, net)
 
 
-def unpack_ids(
-    coding: int, data: bytes, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None
-) -> Ids:
+def unpack_ids(coding: int, data: bytes, maps: Maps, levels: Sequence[int], net: TokenNet | None) -> Ids:
     """Token ids `[n]` of `pack_ids`.
 
     Raises InputError when `data` is not the code of any, ValueError when the net is missing.
     """
-    return _CODERS[coding].unpack(data, keep, levels, net)
+    return _CODERS[coding].unpack(data, maps, levels, net)
 
 
 def unpack_first_ids(
     coding: int,
     data: bytes,
     whole_bytes: int,
-    keep: NDArray[np.bool_],
+    maps: Maps,
     levels: Sequence[int],
     *,
     net: TokenNet | None,
 ) -> Ids:
     """Token ids `[m]` of as many first latent steps as `data`, the start of a payload, decides.
 
-    whole_bytes: length of the whole payload. keep: of the whole segment, `[t, h, w]`; the m ids are those of
+    whole_bytes: length of the whole payload. maps: of the whole segment; the m ids are those of
     its first steps, and 0 to t of these are whole. Nothing tells a changed byte from a true one.
     Raises ValueError when the net is missing.
     """
-    return _CODERS[coding].unpack_first(data, whole_bytes, keep, levels, net)
+    return _CODERS[coding].unpack_first(data, whole_bytes, maps, levels, net)
 
 
 class _Coder(Protocol):
     """One way to code the ids of a segment."""
 
-    def pack(
-        self, ids: Ids, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None
-    ) -> bytes: ...
-    def unpack(
-        self, data: bytes, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None
-    ) -> Ids: ...
+    def pack(self, ids: Ids, maps: Maps, levels: Sequence[int], net: TokenNet | None) -> bytes: ...
+    def unpack(self, data: bytes, maps: Maps, levels: Sequence[int], net: TokenNet | None) -> Ids: ...
     def unpack_first(
         self,
         data: bytes,
         whole_bytes: int,
-        keep: NDArray[np.bool_],
+        maps: Maps,
         levels: Sequence[int],
         net: TokenNet | None,
     ) -> Ids: ...
@@ -86,52 +79,48 @@ class _Coder(Protocol):
 class _Packed:
     """Coding 0: two bytes each."""
 
-    def pack(self, ids: Ids, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None) -> bytes:
+    def pack(self, ids: Ids, maps: Maps, levels: Sequence[int], net: TokenNet | None) -> bytes:
         return token_ids.pack_raw(ids, levels)
 
-    def unpack(
-        self, data: bytes, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None
-    ) -> Ids:
-        return token_ids.unpack_raw(data, int(keep.sum()), levels)
+    def unpack(self, data: bytes, maps: Maps, levels: Sequence[int], net: TokenNet | None) -> Ids:
+        return token_ids.unpack_raw(data, int(maps.keep.sum()), levels)
 
     def unpack_first(
         self,
         data: bytes,
         whole_bytes: int,
-        keep: NDArray[np.bool_],
+        maps: Maps,
         levels: Sequence[int],
         net: TokenNet | None,
     ) -> Ids:
-        return _first_steps(token_ids.unpack_first(data, levels), keep)
+        return _first_steps(token_ids.unpack_first(data, levels), maps.keep)
 
 
 class _UnderNet:
     """Coding 1: digits under the chances of a token net, or packed where that is no longer."""
 
-    def pack(self, ids: Ids, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None) -> bytes:
+    def pack(self, ids: Ids, maps: Maps, levels: Sequence[int], net: TokenNet | None) -> bytes:
         packed = token_ids.pack_raw(ids, levels)
-        coded = encode_ids(ids, keep, _needed(net))
+        coded = encode_ids(ids, maps, _needed(net))
         return coded if len(coded) < len(packed) else packed
 
-    def unpack(
-        self, data: bytes, keep: NDArray[np.bool_], levels: Sequence[int], net: TokenNet | None
-    ) -> Ids:
-        count = int(keep.sum())
+    def unpack(self, data: bytes, maps: Maps, levels: Sequence[int], net: TokenNet | None) -> Ids:
+        count = int(maps.keep.sum())
         if len(data) == token_ids.packed_bytes(count, levels):
             return token_ids.unpack_raw(data, count, levels)
-        return decode_ids(data, keep, _needed(net))
+        return decode_ids(data, maps, _needed(net))
 
     def unpack_first(
         self,
         data: bytes,
         whole_bytes: int,
-        keep: NDArray[np.bool_],
+        maps: Maps,
         levels: Sequence[int],
         net: TokenNet | None,
     ) -> Ids:
-        if whole_bytes == token_ids.packed_bytes(int(keep.sum()), levels):
-            return _first_steps(token_ids.unpack_first(data, levels), keep)
-        return decode_first_ids(data, keep, _needed(net))
+        if whole_bytes == token_ids.packed_bytes(int(maps.keep.sum()), levels):
+            return _first_steps(token_ids.unpack_first(data, levels), maps.keep)
+        return decode_first_ids(data, maps, _needed(net))
 
 
 def _needed(net: TokenNet | None) -> TokenNet:
@@ -143,17 +132,19 @@ def _needed(net: TokenNet | None) -> TokenNet:
 _CODERS: dict[int, _Coder] = {0: _Packed(), 1: _UnderNet()}
 
 
-def encode_ids(ids: Ids, keep: NDArray[np.bool_], net: TokenNet) -> bytes:
-    """Code token ids `[n]` of the kept positions in grid order; keep: `[t, h, w]` with n kept.
+def encode_ids(ids: Ids, maps: Maps, net: TokenNet) -> bytes:
+    """Code token ids `[n]` of the n kept positions, in grid order.
 
     Raises ValueError when counts differ or an id is outside the quantizer.
     """
     size = int(np.prod(net.levels))
-    if ids.shape != (int(keep.sum()),) or (ids.size and int(ids.max()) >= size):
-        raise ValueError(f"{ids.shape} token ids do not fit a keep map of {int(keep.sum())} and {size} ids")
-    whole = np.zeros(keep.size, np.uint16)
-    whole[keep.ravel()] = ids
-    waves = Waves(net, keep)
+    if ids.shape != (int(maps.keep.sum()),) or (ids.size and int(ids.max()) >= size):
+        raise ValueError(
+            f"{ids.shape} token ids do not fit a keep map of {int(maps.keep.sum())} and {size} ids"
+        )
+    whole = np.zeros(maps.keep.size, np.uint16)
+    whole[maps.keep.ravel()] = ids
+    waves = Waves(net, maps)
     digits = to_digits(whole[waves.places], net.levels)
     coder = _stream().RangeEncoder()
     for wave in waves:
@@ -163,16 +154,16 @@ def encode_ids(ids: Ids, keep: NDArray[np.bool_], net: TokenNet) -> bytes:
     return _bytes_of(coder)
 
 
-def decode_ids(data: bytes, keep: NDArray[np.bool_], net: TokenNet) -> Ids:
+def decode_ids(data: bytes, maps: Maps, net: TokenNet) -> Ids:
     """Token ids `[n]` of `encode_ids`.
 
-    Raises InputError when `data` is not the code of any ids under this keep map.
+    Raises InputError when `data` is not the code of any ids under these maps.
     """
     if len(data) % 4:
         raise InputError(
             f"coded token ids take {len(data)} bytes, not whole words", way_out="encode the video again"
         )
-    decoding = _Decoding(data, keep, net)
+    decoding = _Decoding(data, maps, net)
     try:
         for wave in decoding.waves:
             decoding.take(wave)
@@ -185,14 +176,14 @@ def decode_ids(data: bytes, keep: NDArray[np.bool_], net: TokenNet) -> Ids:
     return decoding.ids()
 
 
-def decode_first_ids(data: bytes, keep: NDArray[np.bool_], net: TokenNet) -> Ids:
+def decode_first_ids(data: bytes, maps: Maps, net: TokenNet) -> Ids:
     """Ids `[m]` of the first latent steps that `data`, the start of a code of `encode_ids`, decides.
 
     A decoder is `AHEAD` words ahead of what an encoder has written for the digits so far, and has read none
-    but these. keep: of the whole segment.
+    but these. maps: of the whole segment.
     """
     words = len(data) // 4
-    decoding = _Decoding(data[: 4 * words], keep, net)
+    decoding = _Decoding(data[: 4 * words], maps, net)
     certain = 0
     try:
         for wave in decoding.waves:
@@ -203,7 +194,7 @@ def decode_first_ids(data: bytes, keep: NDArray[np.bool_], net: TokenNet) -> Ids
     except (ValueError, AssertionError):  # the zeros behind the end are the code of nothing
         pass
     # In coding order whole steps come one after the other, as they do in grid order.
-    return _first_steps(decoding.ids()[:certain], keep)
+    return _first_steps(decoding.ids()[:certain], maps.keep)
 
 
 def _first_steps(ids: Ids, keep: NDArray[np.bool_]) -> Ids:
@@ -215,11 +206,11 @@ def _first_steps(ids: Ids, keep: NDArray[np.bool_]) -> Ids:
 class _Decoding:
     """Digits of a segment as they are decoded, wave by wave, and encoded again."""
 
-    def __init__(self, data: bytes, keep: NDArray[np.bool_], net: TokenNet) -> None:
-        self.waves = Waves(net, keep)
+    def __init__(self, data: bytes, maps: Maps, net: TokenNet) -> None:
+        self.waves = Waves(net, maps)
         self.again = _stream().RangeEncoder()
         self._coder = _stream().RangeDecoder(np.frombuffer(data, "<u4").astype(np.uint32))
-        self._keep = keep
+        self._keep = maps.keep
         self._digits = np.zeros((len(self.waves.places), len(net.levels)), np.int32)
 
     def take(self, wave: Wave) -> None:

@@ -3,7 +3,8 @@
 A token id is a mixed-radix number of FSQ digits (kernels' FSQ, first channel least). Tokens are coded
 in waves: for each latent step, first the kept positions (y, x) with y + x even, then the odd ones; in
 a wave, channel after channel for all its positions. The digits that a wave may look at are those of
-earlier waves at fixed offsets, and the earlier channels of the token itself.
+earlier waves at fixed offsets, and the earlier channels of the token itself. What they say is news, so their
+magnitudes tell more than their signs: both are inputs. How the block moves is known before any token.
 
 All arithmetic is on integers, so that both sides agree on every machine. For speed they are held in
 float32 and float64, and only where every step is exact (`_Layer`, `Wave.chances`): so no order of summation
@@ -21,6 +22,8 @@ from numpy.typing import NDArray
 
 from infotok_cli.blocks import block_grid, spread_rank
 from infotok_cli.errors import InputError
+from infotok_cli.motion import DISPLACEMENTS, MOTION_SIDE, STILL, Motion, motion_grid
+from infotok_cli.segment_tokens import Maps
 
 OFFSETS: tuple[tuple[int, int, int], ...] = (
     (-1, 0, 0), (-2, 0, 0), (-1, -1, 0), (-1, 1, 0), (-1, 0, -1), (-1, 0, 1),
@@ -31,8 +34,15 @@ OFFSETS: tuple[tuple[int, int, int], ...] = (
 PRESENT = 8
 """Input that says that a token is there, and the value of a chosen class."""
 
-CLASSES = 8 + 8 + 1
-"""Inputs besides tokens: tokens in the block (1..8), rank in the block (0..7), second half of the step."""
+CLASSES = 8 + 8
+"""Inputs of a token's block: tokens in it (1..8), rank in it (0..7)."""
+
+MOTION_INPUTS = 4
+"""Inputs of a token's motion block: whether it moves, how far down, how far to the right, and how many of its
+neighbours do otherwise."""
+
+SITUATION = CLASSES + 1 + MOTION_INPUTS
+"""Inputs besides tokens: those of the block, second half of the step, motion."""
 
 HIDDEN_SHIFT, HIDDEN_MAX = 4, 255
 LOGIT_SHIFT = 5
@@ -59,12 +69,17 @@ _DECAY = DECAY.astype(np.float64)
 
 _UNITS = np.eye(8, dtype=np.float32)
 _CLASS_INPUTS = PRESENT * np.concatenate([np.repeat(_UNITS, 8, axis=1), np.tile(_UNITS, (1, 8))])
-"""`[CLASSES - 1, 64]`, by 8 * (tokens in the block - 1) + rank in the block."""
+"""`[CLASSES, 64]`, by 8 * (tokens in the block - 1) + rank in the block."""
+
+
+def token_inputs(channels: int) -> int:
+    """Inputs that one token of this many FSQ channels gives: each digit, its magnitude, and `PRESENT`."""
+    return 2 * channels + 1
 
 
 def input_count(channels: int) -> int:
     """Inputs of the network for tokens of this many FSQ channels."""
-    return len(OFFSETS) * (channels + 1) + CLASSES
+    return len(OFFSETS) * token_inputs(channels) + SITUATION
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,8 @@ class TokenNet:
     base_bias: NDArray[np.int32]
     """`[C, H]`"""
     own: NDArray[np.int8]
-    """`[C, C, H]`: from digit j of the token itself to the hidden units of channel c; 0 unless j < c."""
+    """`[2C, C, H]`: from digit j of the token itself (2j) and its magnitude (2j + 1) to the hidden units of
+    channel c; 0 unless j < c."""
     out: NDArray[np.int8]
     """`[C, H, L]`"""
     out_bias: NDArray[np.int32]
@@ -91,7 +107,7 @@ class TokenNet:
         shapes = {
             "base": (input_count(channels), channels, hidden),
             "base_bias": (channels, hidden),
-            "own": (channels, channels, hidden),
+            "own": (2 * channels, channels, hidden),
             "out": (channels, hidden, most),
             "out_bias": (channels, most),
             "before": (channels, most + 1, most),
@@ -133,7 +149,7 @@ class _Layer:
     """
 
     first: NDArray[np.float32]
-    """`[H, F + 1 + c]`: from the rows of `Wave._known` to hidden units."""
+    """`[H, F + 1 + 2c]`: from the rows of `Wave._known` to hidden units."""
     second: NDArray[np.float32]
     """`[L, H]`: from hidden units to logits."""
     before: NDArray[np.float32]
@@ -142,11 +158,11 @@ class _Layer:
 
 def _layers(net: TokenNet) -> list[_Layer]:
     """One for each channel."""
-    split, end = (places * (len(net.levels) + 1) for places in (_EARLIER, len(OFFSETS)))
+    split, end = (places * token_inputs(len(net.levels)) for places in (_EARLIER, len(OFFSETS)))
     base = np.concatenate([net.base[split:end], net.base[:split], net.base[end:]])
     layers = []
     for channel, levels in enumerate(net.levels):
-        bias, own = net.base_bias[channel, None], net.own[:channel, channel]
+        bias, own = net.base_bias[channel, None], net.own[: 2 * channel, channel]
         first = np.concatenate([base[:, channel], bias, own]).T
         before = (net.before[channel, :, :levels] + net.out_bias[channel, :levels]).T
         second = net.out[channel, :, :levels].T
@@ -163,11 +179,14 @@ def _scaled(whole: NDArray[np.integer], shift: int) -> NDArray[np.float32]:
 class Waves:
     """Walks over the kept tokens of one segment, telling chances and taking in digits."""
 
-    def __init__(self, net: TokenNet, keep: NDArray[np.bool_]) -> None:
-        """keep: `[t, h, w]`."""
+    def __init__(self, net: TokenNet, maps: Maps) -> None:
         self.net = net
         self._layers = _layers(net)
+        """Raises ValueError when the maps are of different grids."""
+        keep = maps.keep
         steps, rows, columns = keep.shape
+        if maps.motion.shape != motion_grid((steps, rows, columns)):
+            raise ValueError(f"motion map of shape {maps.motion.shape} does not fit a grid {keep.shape}")
         even = np.add.outer(np.arange(rows), np.arange(columns)) % 2 == 0
         self._halves = np.stack([keep & even, keep & ~even], axis=1).reshape(2 * steps, rows, columns)
         half_step, place = np.divmod(np.flatnonzero(self._halves), rows * columns)
@@ -179,8 +198,9 @@ class Waves:
         self._at = inside.reshape(-1)[self.places]
         self._offsets = np.array(OFFSETS) @ (padded[1] * padded[2], padded[2], 1)
         self._classes = _classes(keep).reshape(-1)[self.places]
+        self._motion = _motion_inputs(maps.motion, (rows, columns)).reshape(-1, MOTION_INPUTS)[self.places]
         channels = len(net.levels)
-        self._seen = np.zeros((math.prod(padded), channels + 1), np.int16)
+        self._seen = np.zeros((math.prod(padded), token_inputs(channels)), np.int16)
         self._seen_rows = np.full((math.prod(padded), channels), net.before.shape[2], np.uint8)
 
     def __iter__(self) -> Iterator[Wave]:
@@ -204,27 +224,28 @@ class Wave:
         self._waves, self._at = waves, waves._at[tokens]
         count, channels = len(self._at), len(waves.net.levels)
         # Rows: places in the same step, where the first half has nothing to see, and in earlier steps,
-        # classes, 1, then the token's own digits as they become known.
+        # situation, 1, then the token's own digits and their magnitudes as they become known.
         offsets = waves._offsets[_EARLIER:] if half else waves._offsets[:0]
         offsets = np.concatenate([offsets, waves._offsets[:_EARLIER]])
-        near = len(offsets) * (channels + 1)
-        self._own = near + CLASSES + 1
-        self._known = np.empty((self._own + channels, count), np.float32)
+        near = len(offsets) * token_inputs(channels)
+        self._own = near + SITUATION + 1
+        self._known = np.empty((self._own + 2 * channels, count), np.float32)
         self._known[:near] = waves._seen.take(self._at[:, None] + offsets, axis=0).reshape(count, near).T
-        self._known[near : near + CLASSES - 1] = _CLASS_INPUTS.take(waves._classes[tokens], axis=1)
-        self._known[self._own - 2] = PRESENT * half
+        self._known[near : near + CLASSES] = _CLASS_INPUTS.take(waves._classes[tokens], axis=1)
+        self._known[near + CLASSES] = PRESENT * half
+        self._known[near + CLASSES + 1 : self._own - 1] = waves._motion[tokens].T
         self._known[self._own - 1] = 1
         self._before = waves._seen_rows.take(self._at + waves._offsets[0], axis=0)
 
     @property
     def inputs(self) -> NDArray[np.float32]:
         """Inputs of the network, `[n, F]`, in the order of `TokenNet.base`."""
-        place = len(self._waves.net.levels) + 1
-        classes = self._own - 1 - CLASSES
-        same, earlier = np.split(self._known[:classes], [classes - _EARLIER * place])
+        place = token_inputs(len(self._waves.net.levels))
+        near = self._own - 1 - SITUATION
+        same, earlier = np.split(self._known[:near], [near - _EARLIER * place])
         if not len(same):
             same = np.zeros(((len(OFFSETS) - _EARLIER) * place, same.shape[1]), np.float32)
-        return np.concatenate([earlier, same, self._known[classes : self._own - 1]]).T
+        return np.concatenate([earlier, same, self._known[near : self._own - 1]]).T
 
     def chances(self, channel: int) -> NDArray[np.float64]:
         """Frequencies `[n, levels]` of the digits of `channel`, each at least 1, as shares of TOTAL.
@@ -234,7 +255,7 @@ class Wave:
         off by rounding, so its floor is exact.
         """
         layer, levels = self._waves._layers[channel], self._waves.net.levels[channel]
-        known = self._known[: self._own + channel]
+        known = self._known[: self._own + 2 * channel]
         hidden = layer.first[:, -len(known) :] @ known
         np.floor(hidden, out=hidden).clip(0, HIDDEN_MAX, out=hidden)
         logits = layer.second @ hidden
@@ -253,7 +274,9 @@ class Wave:
     def put(self, channel: int, digits: NDArray[np.integer]) -> None:
         """Take in the digits `[n]` of `channel`; after the last channel, later waves see these tokens."""
         waves = self._waves
-        self._known[self._own + channel] = 2 * digits - (waves.net.levels[channel] - 1)
+        value, magnitude = self._known[self._own + 2 * channel : self._own + 2 * channel + 2]
+        np.subtract(2 * digits, waves.net.levels[channel] - 1, out=value)
+        np.abs(value, out=magnitude)
         waves._seen_rows[self._at, channel] = digits
         if channel == len(waves.net.levels) - 1:
             waves._seen[self._at, :-1] = self._known[self._own :].T
@@ -274,3 +297,23 @@ def _classes(keep: NDArray[np.bool_]) -> NDArray[np.uint8]:
     # Where a block is empty this wraps round, but there nothing is kept.
     codes: NDArray[np.uint8] = (counts[:steps, :rows, :columns] - 1) * 8 + spread_rank((steps, rows, columns))
     return codes
+
+
+def _motion_inputs(motion: Motion, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Whether and how far the block of a position moves, and how many of its neighbours do otherwise.
+
+    `[t, h, w, MOTION_INPUTS]`, h and w being `size`.
+    """
+    middle = len(DISPLACEMENTS) // 2
+    down, right = (
+        np.abs(number.astype(np.int8) - middle) for number in np.divmod(motion, len(DISPLACEMENTS))
+    )
+    around = np.pad(motion, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    rows, columns = motion.shape[1:]
+    others = np.zeros(motion.shape, np.uint8)
+    for y, x in ((0, 1), (2, 1), (1, 0), (1, 2)):
+        others += around[:, y : y + rows, x : x + columns] != motion
+    moves = np.uint8(PRESENT) * (motion != STILL)
+    told = np.stack([moves, down, right, PRESENT // 2 * others], axis=-1, dtype=np.uint8, casting="unsafe")
+    row, column = (np.arange(side) // MOTION_SIDE for side in size)
+    return told[:, row[:, None], column]

@@ -18,6 +18,7 @@ from infotok_cli.entropy.motion_map import unpack_motion
 from infotok_cli.entropy.token_net import TokenNet
 from infotok_cli.errors import InputError
 from infotok_cli.itk.tokens import Stored, first_ids
+from infotok_cli.segment_tokens import Maps
 
 
 def show_cut_segment(reader: ItkReader, net: TokenNet | None) -> None:
@@ -57,12 +58,12 @@ def _whole_steps(stored: Stored, cut: Segment, net: TokenNet | None) -> Segment 
         return None
     try:
         keep = unpack_keep(cut.map_payload, header.allocation, grid, cut.tokens)
-        unpack_motion(cut.motion_payload, grid)
+        maps = Maps(keep, unpack_motion(cut.motion_payload, grid))
     except InputError:
         return None
     if not cut.missing_bytes:
         return cut
     ends = np.cumsum(keep.sum(axis=(1, 2)))
-    steps = int((ends <= len(first_ids(header, cut, keep, net))).sum())
+    steps = int((ends <= len(first_ids(header, cut, maps, net))).sum())
     end = min(cut.frames - cut.trim_end, frames_of_steps(steps))
     return replace(cut, trim_end=cut.frames - end) if end > cut.trim_start else None

@@ -17,7 +17,7 @@ from infotok_cli.entropy.token_coding import pack_ids, unpack_first_ids, unpack_
 from infotok_cli.entropy.token_net import TokenNet
 from infotok_cli.errors import InputError
 from infotok_cli.motion import Motion, motion_grid
-from infotok_cli.segment_tokens import Tokens
+from infotok_cli.segment_tokens import Maps, Tokens
 
 
 class Stored(Protocol):
@@ -39,23 +39,21 @@ def unpack_tokens(reader: Stored, segment: Segment, net: TokenNet | None) -> Tok
     Raises:
         InputError: the segment was lost, or its payloads are no code or contradict each other.
     """
-    keep, motion = unpack_keep_map(reader, segment), unpack_motion_map(reader, segment)
+    maps = Maps(unpack_keep_map(reader, segment), unpack_motion_map(reader, segment))
     if segment.missing_bytes:
-        first = first_ids(reader.header, segment, keep, net)
-        return Tokens(keep, motion, np.pad(first, (0, segment.tokens - len(first))))
+        first = first_ids(reader.header, segment, maps, net)
+        return Tokens(*maps, np.pad(first, (0, segment.tokens - len(first))))
     with _naming(reader, segment):
         header = reader.header
-        ids = unpack_ids(header.token_coding, segment.token_payload, keep, header.levels, net)
-    return Tokens(keep, motion, ids)
+        ids = unpack_ids(header.token_coding, segment.token_payload, maps, header.levels, net)
+    return Tokens(*maps, ids)
 
 
-def first_ids(
-    header: Header, segment: Segment, keep: NDArray[np.bool_], net: TokenNet | None
-) -> NDArray[np.uint16]:
+def first_ids(header: Header, segment: Segment, maps: Maps, net: TokenNet | None) -> NDArray[np.uint16]:
     """Ids of the whole latent steps of a segment that was cut short."""
     whole_bytes = len(segment.token_payload) + segment.missing_bytes
     return unpack_first_ids(
-        header.token_coding, segment.token_payload, whole_bytes, keep, header.levels, net=net
+        header.token_coding, segment.token_payload, whole_bytes, maps, header.levels, net=net
     )
 
 
@@ -116,7 +114,7 @@ def pack_tokens(tokens: Tokens, header: Header, net: TokenNet | None) -> Payload
         raise InputError(f"motion map of shape {motion.shape} does not fit a grid {keep.shape}")
     try:
         return Payloads(
-            coded, pack_motion(motion), pack_ids(header.token_coding, ids, keep, header.levels, net)
+            coded, pack_motion(motion), pack_ids(header.token_coding, ids, tokens.maps, header.levels, net)
         )
     except ValueError as error:
         raise InputError(str(error)) from error

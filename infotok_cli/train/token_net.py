@@ -23,8 +23,10 @@ from infotok_cli.entropy.token_net import (
     TokenNet,
     Waves,
     input_count,
+    token_inputs,
 )
 from infotok_cli.model.engine import Engine
+from infotok_cli.segment_tokens import Tokens
 
 HIDDEN = 32
 WEIGHT_SCALE = 32
@@ -65,19 +67,18 @@ def collect_tokens(
                 keep = keep_from_prefix(tokens, token_grid(*clip.shape[:3]))
             else:
                 keep = allocate([error], "position" if by_position else "block", rate)[0].keep
-            ids = engine.encode(footage, keep).tokens.ids
-            for more_inputs, more_digits in _samples(ids, keep, levels):
+            for more_inputs, more_digits in _samples(engine.encode(footage, keep).tokens, levels):
                 inputs.append(more_inputs)
                 digits.append(more_digits)
     return TokenSamples(np.concatenate(inputs), np.concatenate(digits))
 
 
 def _samples(
-    ids: NDArray[np.uint16], keep: NDArray[np.bool_], levels: tuple[int, ...]
+    tokens: Tokens, levels: tuple[int, ...]
 ) -> Iterable[tuple[NDArray[np.int16], NDArray[np.uint8]]]:
-    whole = np.zeros((*keep.shape, len(levels)), np.int32)
-    whole[keep] = to_digits(ids, levels)
-    for wave in Waves(_empty_net(levels), keep):
+    whole = np.zeros((*tokens.keep.shape, len(levels)), np.int32)
+    whole[tokens.keep] = to_digits(tokens.ids, levels)
+    for wave in Waves(_empty_net(levels), tokens.maps):
         mine = whole[wave.step][wave.where]
         for channel in range(len(levels)):
             wave.put(channel, mine[:, channel])
@@ -136,7 +137,7 @@ class _RoundedNet(nn.Module):
         inputs = input_count(channels)
         self.base = nn.Parameter(torch.randn(inputs, channels, hidden) * inputs**-0.5)
         self.base_bias = nn.Parameter(torch.zeros(channels, hidden))
-        self.own = nn.Parameter(torch.randn(channels, channels, hidden) * 0.2)
+        self.own = nn.Parameter(torch.randn(2 * channels, channels, hidden) * 0.2)
         self.out = nn.Parameter(torch.randn(channels, hidden, most) * 0.1)
         self.out_bias = nn.Parameter(torch.zeros(channels, most))
         self.before = nn.Parameter(torch.zeros(channels, most + 1, most))
@@ -161,15 +162,16 @@ class _RoundedNet(nn.Module):
         """Mean nats of a token: inputs `[N, F]` and digits `[N, C]`, both whole numbers."""
         w = self._rounded()
         steps = torch.tensor(self.levels) - 1
-        values = (2 * digits - steps).float()
+        signed = (2 * digits - steps).float()
+        values = torch.stack([signed, signed.abs()], dim=-1).flatten(1)
         base = (inputs @ w["base"].flatten(1)).view(len(inputs), *self.base_bias.shape) + w["base_bias"]
-        present = inputs[:, len(self.levels)] > 0
+        present = inputs[:, token_inputs(len(self.levels)) - 1] > 0
         total = inputs.new_zeros(())
         for channel, levels in enumerate(self.levels):
-            hidden = base[:, channel] + values[:, :channel] @ w["own"][:channel, channel]
+            hidden = base[:, channel] + values[:, : 2 * channel] @ w["own"][: 2 * channel, channel]
             hidden = hidden.clamp(0, (HIDDEN_MAX + 1) * 16 - 1) / (1 << HIDDEN_SHIFT)
             hidden = _straight(hidden, torch.floor)
-            digit = (inputs[:, channel].long() + levels - 1) >> 1
+            digit = (inputs[:, 2 * channel].long() + levels - 1) >> 1
             row = torch.where(present, digit, self.before.shape[1] - 1)
             logits = hidden @ w["out"][channel] + w["out_bias"][channel] + w["before"][channel][row]
             total = total + F.cross_entropy(logits[:, :levels] / LOGIT_SCALE, digits[:, channel])
@@ -183,7 +185,7 @@ class _RoundedNet(nn.Module):
         }
         # Digits not yet known when a channel is coded, and values its digits do not have.
         for channel, levels in enumerate(self.levels):
-            arrays["own"][channel:, channel] = 0
+            arrays["own"][2 * channel :, channel] = 0
             arrays["out"][channel, :, levels:] = 0
             arrays["out_bias"][channel, levels:] = 0
             arrays["before"][channel, :, levels:] = 0
@@ -203,7 +205,7 @@ def _empty_net(levels: tuple[int, ...]) -> TokenNet:
         levels=levels,
         base=np.zeros((input_count(channels), channels, 1), np.int8),
         base_bias=np.zeros((channels, 1), np.int32),
-        own=np.zeros((channels, channels, 1), np.int8),
+        own=np.zeros((2 * channels, channels, 1), np.int8),
         out=np.zeros((channels, 1, most), np.int8),
         out_bias=np.zeros((channels, most), np.int32),
         before=np.zeros((channels, most + 1, most), np.int16),

@@ -24,9 +24,11 @@ from infotok_cli.entropy.token_coding import (
 )
 from infotok_cli.entropy.token_net import TOTAL, TokenNet, Waves, input_count
 from infotok_cli.errors import InputError
+from infotok_cli.segment_tokens import Maps
+from made_motion import made_motion
 from made_net import LEVELS, made_net, numbers
 
-GOLDEN_SHA256 = "3d22d8d906af6493866d2f012dd00d522b9412ab535ff682d19604449685a372"
+GOLDEN_SHA256 = "210866b6a9705d438922f4694fb80fa8b0543321fd8ec4991dbf27daad3304e9"
 
 Ids = NDArray[np.uint16]
 
@@ -34,9 +36,9 @@ Ids = NDArray[np.uint16]
 def random_net(seed: int, levels: tuple[int, ...] = LEVELS, hidden: int = 12) -> TokenNet:
     random = np.random.default_rng(seed)
     channels, most = len(levels), max(levels)
-    own = random.integers(-60, 60, (channels, channels, hidden)).astype(np.int8)
+    own = random.integers(-60, 60, (2 * channels, channels, hidden)).astype(np.int8)
     for channel in range(channels):
-        own[channel:, channel] = 0
+        own[2 * channel :, channel] = 0
     return TokenNet(
         levels=levels,
         base=random.integers(-40, 40, (input_count(channels), channels, hidden)).astype(np.int8),
@@ -48,14 +50,14 @@ def random_net(seed: int, levels: tuple[int, ...] = LEVELS, hidden: int = 12) ->
     )
 
 
-def random_segment(seed: int, grid: tuple[int, int, int]) -> tuple[Ids, NDArray[np.bool_]]:
+def random_segment(seed: int, grid: tuple[int, int, int]) -> tuple[Ids, Maps]:
     random = np.random.default_rng(seed)
     levels = 2 ** random.integers(0, 4, block_grid(grid))
     keep = keep_from_levels(np.minimum(levels, block_capacity(grid)).astype(np.uint8), grid)
     if random.random() < 0.3:
         keep = random.random(grid) < 0.4
         keep[0, 0, 0] = True
-    return random.integers(0, 64_000, int(keep.sum())).astype(np.uint16), keep
+    return random.integers(0, 64_000, int(keep.sum())).astype(np.uint16), Maps(keep, made_motion(grid, seed))
 
 
 @given(
@@ -65,14 +67,14 @@ def random_segment(seed: int, grid: tuple[int, int, int]) -> tuple[Ids, NDArray[
 )
 @settings(max_examples=60, deadline=None)
 def test_round_trip(seed: int, grid: tuple[int, int, int], levels: tuple[int, ...]) -> None:
-    ids, keep = random_segment(seed, grid)
+    ids, maps = random_segment(seed, grid)
     ids = (ids % math.prod(levels)).astype(np.uint16)
     net = random_net(seed, levels)
-    assert np.array_equal(decode_ids(encode_ids(ids, keep, net), keep, net), ids)
-    payload = pack_ids(1, ids, keep, levels, net)
+    assert np.array_equal(decode_ids(encode_ids(ids, maps, net), maps, net), ids)
+    payload = pack_ids(1, ids, maps, levels, net)
     assert len(payload) <= 2 * len(ids)
-    assert np.array_equal(unpack_ids(1, payload, keep, levels, net), ids)
-    assert np.array_equal(unpack_ids(0, pack_ids(0, ids, keep, levels, None), keep, levels, None), ids)
+    assert np.array_equal(unpack_ids(1, payload, maps, levels, net), ids)
+    assert np.array_equal(unpack_ids(0, pack_ids(0, ids, maps, levels, None), maps, levels, None), ids)
 
 
 @given(
@@ -84,13 +86,13 @@ def test_round_trip(seed: int, grid: tuple[int, int, int], levels: tuple[int, ..
 def test_every_start_of_a_code_gives_true_ids_of_whole_steps(
     seed: int, grid: tuple[int, int, int], coding: int
 ) -> None:
-    ids, keep = random_segment(seed, grid)
+    ids, maps = random_segment(seed, grid)
     net = made_net() if seed % 2 else random_net(seed)
-    payload = pack_ids(coding, ids, keep, LEVELS, net)
-    ends = [0, *np.cumsum(keep.sum(axis=(1, 2))).tolist()]
+    payload = pack_ids(coding, ids, maps, LEVELS, net)
+    ends = [0, *np.cumsum(maps.keep.sum(axis=(1, 2))).tolist()]
     before = 0
     for length in range(len(payload)):
-        first = unpack_first_ids(coding, payload[:length], len(payload), keep, LEVELS, net=net)
+        first = unpack_first_ids(coding, payload[:length], len(payload), maps, LEVELS, net=net)
         assert np.array_equal(first, ids[: len(first)])
         assert before <= len(first)
         assert len(first) in ends
@@ -102,27 +104,27 @@ def test_every_start_of_a_code_gives_true_ids_of_whole_steps(
 
 def test_the_start_of_a_code_holds_nearly_all_that_was_paid_for_it() -> None:
     """But for `AHEAD` words and the one that is cut."""
-    ids, keep = random_segment(4, (6, 5, 5))
+    ids, maps = random_segment(4, (6, 5, 5))
     net = random_net(4)
-    ends = np.cumsum(keep.sum(axis=(1, 2)))
-    payload = encode_ids(ids, keep, net)
+    ends = np.cumsum(maps.keep.sum(axis=(1, 2)))
+    payload = encode_ids(ids, maps, net)
     for steps in range(1, 6):
-        alone = keep.copy()
-        alone[steps:] = False
+        alone = Maps(maps.keep.copy(), maps.motion)
+        alone.keep[steps:] = False
         # Levels of blocks are among what is known of a token, so a block is not to be cut.
         if steps % 2:
             continue
         taken = len(encode_ids(ids[: ends[steps - 1]], alone, net))
-        first = decode_first_ids(payload[: taken + 4 * (AHEAD + 1)], keep, net)
+        first = decode_first_ids(payload[: taken + 4 * (AHEAD + 1)], maps, net)
         assert len(first) >= ends[steps - 1]
 
 
-def told_frequencies(ids: Ids, keep: NDArray[np.bool_], net: TokenNet) -> list[tuple[int, list[int]]]:
+def told_frequencies(ids: Ids, maps: Maps, net: TokenNet) -> list[tuple[int, list[int]]]:
     """Digit and frequencies of every symbol in coding order."""
-    digits = np.zeros((*keep.shape, len(net.levels)), np.int32)
-    digits[keep] = to_digits(ids, net.levels)
+    digits = np.zeros((*maps.keep.shape, len(net.levels)), np.int32)
+    digits[maps.keep] = to_digits(ids, net.levels)
     told = []
-    for wave in Waves(net, keep):
+    for wave in Waves(net, maps):
         mine = digits[wave.step][wave.where]
         for channel in range(len(net.levels)):
             rows = wave.chances(channel) * TOTAL
@@ -183,52 +185,54 @@ def specified_code(symbols: list[tuple[int, list[int]]]) -> bytes:
 def test_bytes_are_those_of_the_specified_coder() -> None:
     """Many small segments: the ends of codes are where coders differ."""
     for seed in range(250):
-        ids, keep = random_segment(seed, (1 + seed % 4, 2, 1 + seed % 3))
+        ids, maps = random_segment(seed, (1 + seed % 4, 2, 1 + seed % 3))
         net = random_net(seed)
-        code = encode_ids(ids, keep, net)
-        assert code == specified_code(told_frequencies(ids, keep, net)), seed
-        assert np.array_equal(decode_ids(code, keep, net), ids), seed
+        code = encode_ids(ids, maps, net)
+        assert code == specified_code(told_frequencies(ids, maps, net)), seed
+        assert np.array_equal(decode_ids(code, maps, net), ids), seed
 
 
 def test_size_is_what_the_frequencies_say() -> None:
-    ids, keep = random_segment(5, (8, 12, 12))
+    ids, maps = random_segment(5, (8, 12, 12))
     net = random_net(5)
-    bits = sum(-math.log2(row[digit] / TOTAL) for digit, row in told_frequencies(ids, keep, net))
-    assert 8 * len(encode_ids(ids, keep, net)) == pytest.approx(bits, rel=1e-3, abs=48)
+    bits = sum(-math.log2(row[digit] / TOTAL) for digit, row in told_frequencies(ids, maps, net))
+    assert 8 * len(encode_ids(ids, maps, net)) == pytest.approx(bits, rel=1e-3, abs=48)
 
 
 def test_golden_bytes() -> None:
     """The bytes of coding 1 must never change: old files would be lost."""
-    keep = numbers((6, 7, 9), 0, 3) > 0
-    ids = numbers((int(keep.sum()),), 0, 64_000).astype(np.uint16)
-    code = encode_ids(ids, keep, made_net())
+    maps = Maps(numbers((6, 7, 9), 0, 3) > 0, numbers((6, 4, 5), 0, 225).astype(np.uint8))
+    ids = numbers((int(maps.keep.sum()),), 0, 64_000).astype(np.uint16)
+    code = encode_ids(ids, maps, made_net())
     assert hashlib.sha256(code).hexdigest() == GOLDEN_SHA256
-    assert np.array_equal(decode_ids(code, keep, made_net()), ids)
+    assert np.array_equal(decode_ids(code, maps, made_net()), ids)
 
 
 def test_damaged_code_never_passes_for_whole(fresh_seed: int) -> None:
-    ids, keep = random_segment(3, (4, 6, 6))
+    ids, maps = random_segment(3, (4, 6, 6))
     net = random_net(3)
-    code = encode_ids(ids, keep, net)
+    code = encode_ids(ids, maps, net)
     random = np.random.default_rng(fresh_seed)
     for _ in range(30):
         changed = bytearray(code)
         changed[int(random.integers(len(code)))] ^= int(random.integers(1, 256))
         try:
-            back = decode_ids(bytes(changed), keep, net)
+            back = decode_ids(bytes(changed), maps, net)
         except InputError:
             continue
         assert not np.array_equal(back, ids)
-        assert encode_ids(back, keep, net) == bytes(changed)
+        assert encode_ids(back, maps, net) == bytes(changed)
     for wrong in (code[:-1], code[:-4], code + bytes(4), code + b"\0\0\0\1", code + bytes(12)):
         with pytest.raises(InputError):
-            decode_ids(wrong, keep, net)
+            decode_ids(wrong, maps, net)
 
 
 def test_wrong_counts_are_refused() -> None:
-    ids, keep = random_segment(4, (2, 4, 4))
+    ids, maps = random_segment(4, (2, 4, 4))
     with pytest.raises(ValueError, match="do not fit"):
-        encode_ids(ids[1:], keep, random_net(4))
+        encode_ids(ids[1:], maps, random_net(4))
+    with pytest.raises(ValueError, match="motion map of shape"):
+        encode_ids(ids, Maps(maps.keep, maps.motion[:, 1:]), random_net(4))
 
 
 def test_net_of_the_wrong_shape_is_refused() -> None:

@@ -25,7 +25,7 @@ def made_net(levels: tuple[int, ...] = LEVELS, hidden: int = 12) -> TokenNet:
         levels=levels,
         base=numbers((input_count(channels), channels, hidden), -40, 40).astype(np.int8),
         base_bias=numbers((channels, hidden), -900, 900).astype(np.int32),
-        own=numbers((channels, channels, hidden), -60, 60).astype(np.int8),
+        own=numbers((2 * channels, channels, hidden), -60, 60).astype(np.int8),
         out=numbers((channels, hidden, most), -30, 30).astype(np.int8),
         out_bias=numbers((channels, most), -900, 900).astype(np.int32),
         before=numbers((channels, most + 1, most), -900, 900).astype(np.int16),
