@@ -86,13 +86,13 @@ def test_a_large_input_is_told_with_its_way_out(clip: Path, capsys: pytest.Captu
     assert (small.is_large, large.is_large) == (False, True)
     assert replace(small, positions=1 << 22).is_large
     pixels, beyond = 20 * 3240 * 3888 * 3, 405 * 486 - 8192
-    assert large.memory_bytes == 400_000_000 + 3 * pixels + 40_000 * 8192 + 8_500 * beyond
+    assert large.memory_bytes == 400_000_000 + 3 * pixels + 40_000 * 8192 + 6_000 * beyond
     told = (
         f"{clip} has 3888x3240 pixels and 20 frames: encoding it takes about 4 minutes and at least about "
-        "4.60 GB of memory, less with --short-side"
+        "4.13 GB of memory, less with --short-side"
     )
     assert large_input(replace(large, seconds=240.0)) == told
-    assert "takes at least about 4.60 GB of memory" in large_input(large)
+    assert "takes at least about 4.13 GB of memory" in large_input(large)
     assert large_input(replace(large, memory_bytes=None)) == ""
     tried = []
     voice.reset(as_json=False)
