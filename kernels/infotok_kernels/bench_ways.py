@@ -21,7 +21,7 @@ from infotok_kernels.cases import AttentionCase, ErrorMapCase, FsqCase
 from infotok_kernels.error_map import error_map
 from infotok_kernels.fsq import fsq_encode
 from infotok_kernels.window_attention import window_attention
-from infotok_kernels.window_attention.reference import EPSILON, rope_table
+from infotok_kernels.window_attention.reference import EPSILON, grid_table
 
 Run = Callable[[], object]
 
@@ -149,11 +149,11 @@ def _prepare(x: Tensor, norm: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 
 def _tables(case: AttentionCase, device: str) -> tuple[Tensor, Tensor, Tensor]:
     """Window numbers, and cosine and sine of each position `[T * H * W, D / 2]`."""
-    number, places = window_numbers(case, device)
-    steps = case.grid[1]
-    cosine, sine = rope_table(steps, case.window, case.window, case.head_dim, device)
-    row = (places[:, 0] * case.window + places[:, 1]) * case.window + places[:, 2]
-    return number, cosine[row], sine[row]
+    number, _ = window_numbers(case, device)
+    cut = (case.window, case.shift)
+    tables = grid_table(case.grid[1:], (cut, cut), case.head_dim, device)
+    cosine, sine = (table.reshape(-1, case.head_dim // 2) for table in tables)
+    return number, cosine, sine
 
 
 def _padded(case: AttentionCase, device: str) -> Callable[..., Tensor]:
