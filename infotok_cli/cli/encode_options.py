@@ -84,7 +84,7 @@ TargetPsnr = Annotated[
         "--target-psnr",
         parser=quantities.number("--target-psnr", units=("db",)),
         metavar="DB",
-        help="The fewest tokens expected to give this mean PSNR, usually 24 to 28.",
+        help="The fewest tokens expected to give this mean PSNR, usually 26 to 29.",
         rich_help_panel=options.BUDGET_PANEL,
     ),
 ]

@@ -124,7 +124,7 @@ def export(
 
     Flat ids are one sequence of uint16 per segment: ids below 64,000 are tokens, those above are motion, runs
     of dropped positions and marks (docs/FORMAT.md). 'infotok import' makes the same .itk file again, byte for
-    byte, except for sound and frame times, which are left out.
+    byte, except for sound, frame times, title and date, which are left out.
 
     Training data (docs/TRAINING_DATA.md) holds many files, with where each is from; it is not imported again.
 

@@ -37,7 +37,7 @@ Kernels = Annotated[
     typer.Option(
         "--kernels",
         metavar="reference|triton",
-        help="Implementation of attention and quantizer; an error if it cannot run here.",
+        help="Implementation of attention, quantizer and error map; an error if it cannot run here.",
         show_default="INFOTOK_KERNELS, else by device",
         rich_help_panel=options.MODEL_PANEL,
     ),

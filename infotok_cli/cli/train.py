@@ -43,7 +43,7 @@ class LengthOptions:
         typer.Option(
             metavar="N",
             parser=quantities.whole("--steps"),
-            help="Stop after N steps in total; 0 only fits the token coder.",
+            help="Stop after N steps in total; 0 only fits what is fitted at the end.",
             rich_help_panel=LENGTH_PANEL,
         ),
     ] = None
@@ -155,7 +155,7 @@ class StepOptions:
         typer.Option(
             metavar="N",
             parser=quantities.whole("--coder-steps"),
-            help="Steps of fitting the token coder at the end (a few minutes); 0 leaves it out.",
+            help="Steps of fitting the token coder at the end (minutes); 0 leaves it out.",
             rich_help_panel=STEP_PANEL,
         ),
     ] = 4000
