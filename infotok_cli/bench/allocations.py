@@ -25,15 +25,19 @@ from infotok_cli.allocation import allocate
 from infotok_cli.allocation.allocate import Allocation, allocate_blocks, allocate_positions, even_map
 from infotok_cli.blocks import BLOCK, block_grid
 from infotok_cli.codec.load_engine import load_engine
+from infotok_cli.config import PATCH
 from infotok_cli.entropy.keep_map import pack_keep
 from infotok_cli.entropy.motion_map import pack_motion
 from infotok_cli.entropy.token_coding import encode_ids
-from infotok_cli.errors import InfotokError
+from infotok_cli.errors import InfotokError, UsageError
 from infotok_cli.metrics import psnr, psnr_of_error
 from infotok_cli.model.engine import Engine, ErrorMap, Footage
 from infotok_cli.routers import AllocationName
 from infotok_cli.segment_tokens import Maps
 from infotok_cli.video.reader import open_video
+
+START_FRAMES = PATCH[0]
+"""Frames of a segment that are its start."""
 
 Share = Callable[[list[ErrorMap], float], list[Allocation]]
 """Allocations of segments with these error maps at a rate."""
@@ -152,12 +156,14 @@ def measure(
 ) -> Measured:
     """Code all segments with the way's keep maps."""
     net = engine.loaded.token_net
-    assert net is not None, "a model without a token coder"
+    if net is None:
+        raise UsageError(f"model {engine.loaded.config.name} has no token coder", way_out="name another")
     values, starts, size, pixels = [], [], 0, 0
     for segment, allocation in zip(segments, way.allocations(errors, rate), strict=True):
         coded = engine.encode(segment, allocation.keep)
         values.append(psnr(segment.frames, coded.shown))
-        starts.append(values[-1][:4].mean() - values[-1][4:].mean())
+        if len(values[-1]) > START_FRAMES:
+            starts.append(values[-1][:START_FRAMES].mean() - values[-1][START_FRAMES:].mean())
         maps = Maps(allocation.keep, segment.motion)
         ids = encode_ids(coded.tokens.ids, maps, net)
         size += len(pack_keep(allocation.keep, way.kind)) + len(pack_motion(segment.motion)) + len(ids)
@@ -167,7 +173,7 @@ def measure(
         mean_db=float(frames.mean()),
         pooled_db=psnr_of_error(float((10 ** (-frames / 10)).mean()), peak=1),
         worst_db=float(np.quantile(frames, 0.1)),
-        start_db=float(np.mean(starts)),
+        start_db=float(np.mean(starts)) if starts else 0.0,
         bpp=8 * size / pixels,
     )
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO, ClassVar, Protocol
+from typing import BinaryIO, Protocol
 
 from infotok_cli.codec.decode_segments import Late, decode_stored, decoded_segments
 from infotok_cli.codec.endpoints import FileInput, Input
@@ -72,7 +72,6 @@ class OpenedInput:
     """An .itk file that somebody holds open."""
 
     reader: ItkReader
-    is_stream: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

@@ -2,8 +2,8 @@
 
 In groups of segments: every segment of a group is routed, tokens are allocated over the whole
 group, then its segments are coded and written. Most budgets take one pass over the video; those
-of the whole file take a pass before, unless the video is a single group. With a pipe at either end groups
-are short and every segment leaves as soon as its group is written.
+of the whole file take a pass before, unless the video is shorter than a group. With a pipe at either end
+groups are short and every segment leaves as soon as its group is written.
 """
 
 from __future__ import annotations

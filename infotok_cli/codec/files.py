@@ -16,7 +16,7 @@ from infotok_cli.codec.loaded_model import Model
 from infotok_cli.codec.options import EncodeOptions
 from infotok_cli.codec.progress import EncodeProgress, Progress
 from infotok_cli.container.reader import ItkReader
-from infotok_cli.errors import InfotokError
+from infotok_cli.errors import InfotokError, OutputError
 from infotok_cli.itk.files import Tokens
 from infotok_cli.itk.token_file import TokenFile
 from infotok_cli.model.engine import Engine
@@ -58,7 +58,8 @@ def encode(
         return encode_file(source, target, engine, wanted, overwrite=overwrite, progress=progress)
     with _file_of(source) as file:
         report = encode_file(file, target, engine, wanted, overwrite=overwrite, progress=progress)
-        return dataclasses.replace(report, input=BYTES_NAME)
+        warnings = tuple(_of_bytes(warning, file) for warning in report.warnings)
+        return dataclasses.replace(report, input=BYTES_NAME, warnings=warnings)
 
 
 @contextmanager
@@ -66,13 +67,28 @@ def _file_of(data: Bytes) -> Iterator[Path]:
     """Bytes as a file for a while; errors of it are those of bytes."""
     with tempfile.TemporaryDirectory(prefix="infotok-") as folder:
         file = Path(folder) / BYTES_NAME
-        file.write_bytes(data)
+        try:
+            file.write_bytes(data)
+        except OSError as error:
+            raise OutputError(
+                f"cannot be copied to a temporary file ({error.strerror})",
+                way_out="free some space, or set TMPDIR to where there is some",
+                where=BYTES_NAME,
+            ) from error
         try:
             yield file
         except InfotokError as error:
-            if error.where != str(file):
+            named = _of_bytes(error, file)
+            if named is error:
                 raise
-            raise type(error)(error.what, way_out=error.way_out, where=BYTES_NAME) from error
+            raise named from error
+
+
+def _of_bytes(error: InfotokError, file: Path) -> InfotokError:
+    """The error, or, where it is one of `file`, one of the bytes that are in it."""
+    if error.where != str(file):
+        return error
+    return type(error)(error.what, way_out=error.way_out, where=BYTES_NAME)
 
 
 def decode(

@@ -84,7 +84,8 @@ def forecast_file(
     skip_bad: bool = False,
     seconds_of: Callable[[FileInput, EncodeJob], float | None] | None = None,
 ) -> Forecast:
-    """What `encode_file` would do with the same arguments; reads no more of the video than its first frame.
+    """What `encode_file` would do with the same arguments; reads no more of the video than its first frame
+    and what `seconds_of` reads.
 
     seconds_of: tells how long that takes; None leaves it open.
 

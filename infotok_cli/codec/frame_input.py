@@ -126,7 +126,7 @@ def _no_frames(given: object) -> TypeError:
 
 def _check_whole(frames: Any) -> int:
     """The frames of a whole array or tensor; InputError unless it is one of frames."""
-    _checked(to_numpy(frames[:1]))
+    _checked(to_numpy(frames[:1] if frames.ndim else frames))
     if frames.ndim != 4:
         raise InputError(
             f"`video` is one frame {list(frames.shape)}", way_out="give [T, H, W, 3], as frames[None] is"

@@ -49,7 +49,8 @@ def check_model(engine: Engine, header: Header, source: str) -> None:
 def check_masking(engine: Engine, options: EncodeOptions) -> None:
     """UsageError unless the weights were trained for the keep maps that the options would make."""
     config, router = engine.loaded.config, ROUTERS[options.router]
-    if router.masking == config.masking or (router.masking == "error" and options.rate >= 1):
+    drops_none = options.budget is None and options.rate >= 1
+    if router.masking == config.masking or (router.masking == "error" and drops_none):
         return
     able = " or ".join(name for name, other in ROUTERS.items() if other.masking == config.masking)
     raise UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -107,6 +108,10 @@ class EncodeOptions:
             )
 
     def _check_range(self) -> None:
+        for name in ("start_seconds", "end_seconds"):
+            seconds = getattr(self, name)
+            if seconds is not None and not math.isfinite(seconds):
+                raise UsageError(f"`{name}` is {seconds:g}", way_out="give a number of seconds")
         if self.start_seconds is not None and self.start_seconds < 0:
             raise UsageError(
                 f"`start_seconds` {self.start_seconds:g} is negative",

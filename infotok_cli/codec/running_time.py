@@ -102,7 +102,7 @@ def _seconds_by_trials(given: FileInput, job: EncodeJob, encode: Encode, frames:
     is_smaller = sample.options.short_side != job.options.short_side
     reading = min(took, _reading_seconds(start, sample.options)) if is_smaller else 0.0
     expected = reading * frames / sample.frames + (took - reading) * positions / sample.positions
-    return expected * (2 if _is_read_twice(job, positions) else 1)
+    return expected * (2 if _is_read_twice(job, frames) else 1)
 
 
 def _spending(options: EncodeOptions, positions: int, seconds: Fraction) -> dict[str, Any]:
@@ -145,7 +145,8 @@ def _tried_share(job: EncodeJob, frames: int) -> float:
     return sum(is_trial(number, segments) for number in range(segments)) / segments
 
 
-def _is_read_twice(job: EncodeJob, positions: int) -> bool:
+def _is_read_twice(job: EncodeJob, frames: int) -> bool:
+    """As `groups_to_write` decides it."""
     budget = job.options.budget
     surveys = budget is not None and budget.planner.surveys
-    return surveys and positions > group_size(job) * job.header.positions()
+    return surveys and -(-frames // job.header.segment_frames) >= group_size(job)

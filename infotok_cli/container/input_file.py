@@ -38,6 +38,8 @@ class InputFile:
         self._path = source if isinstance(source, (str, os.PathLike)) else None
         self.stream = self._open() if self._path is not None else self._held(source)
         """At any place."""
+        self._openings = 0
+        """By `opened`, of a file that was closed, and not over yet."""
         self.size_bytes = self._size()
         if not self.size_bytes:
             self.close()
@@ -56,14 +58,18 @@ class InputFile:
     @contextmanager
     def opened(self) -> Iterator[None]:
         """Open it again for a while if it was closed; raises InputError when that is no longer possible."""
-        if self._path is None or not self.stream.closed:
+        if self._path is None or not (self.stream.closed or self._openings):
             yield
             return
-        self.stream = self._open()
+        if self.stream.closed:
+            self.stream = self._open()
+        self._openings += 1
         try:
             yield
         finally:
-            self.stream.close()
+            self._openings -= 1
+            if not self._openings:
+                self.stream.close()
 
     def error(self, what: str, way_out: str) -> InputError:
         """An error of this file, to be raised."""

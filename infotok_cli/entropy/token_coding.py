@@ -80,6 +80,8 @@ class _Packed:
     """Coding 0: two bytes each."""
 
     def pack(self, ids: Ids, maps: Maps, levels: Sequence[int], net: TokenNet | None) -> bytes:
+        if len(ids) != maps.keep.sum():
+            raise ValueError(f"{len(ids)} ids for {maps.keep.sum()} kept positions")
         return token_ids.pack_raw(ids, levels)
 
     def unpack(self, data: bytes, maps: Maps, levels: Sequence[int], net: TokenNet | None) -> Ids:

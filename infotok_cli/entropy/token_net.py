@@ -180,9 +180,9 @@ class Waves:
     """Walks over the kept tokens of one segment, telling chances and taking in digits."""
 
     def __init__(self, net: TokenNet, maps: Maps) -> None:
+        """Raises ValueError when the maps are of different grids."""
         self.net = net
         self._layers = _layers(net)
-        """Raises ValueError when the maps are of different grids."""
         keep = maps.keep
         steps, rows, columns = keep.shape
         if maps.motion.shape != motion_grid((steps, rows, columns)):

@@ -39,6 +39,8 @@ def frame_at(seconds: float, rate: Fraction, slack: Fraction | None = None) -> i
 
     A tenth of a frame unless `slack` says otherwise.
     """
+    if not math.isfinite(seconds):
+        raise UsageError(f"time is {seconds:g}", way_out="give a number of seconds")
     if seconds < 0:
         raise UsageError(f"time {seconds:g} is negative", way_out="give seconds from the beginning")
     return max(0, math.ceil(Fraction(seconds) * rate - (Fraction(1, 10) if slack is None else slack)))

@@ -257,7 +257,9 @@ class Engine:
                 with self._running():
                     begun.append(start(part))
                 at += len(part)
-            except torch.OutOfMemoryError as error:
+            except (RuntimeError, MemoryError) as error:
+                if not _lacks_memory(error):
+                    raise
                 if len(part) == 1:
                     raise self._too_large() from error
                 self._most = len(part) // 2
@@ -401,7 +403,9 @@ class Engine:
                     if step < LEAD_STEPS:
                         continue
                     fetch = download(to_pixels(picture))
-            except torch.OutOfMemoryError as error:
+            except (RuntimeError, MemoryError) as error:
+                if not _lacks_memory(error):
+                    raise
                 raise self._too_large() from error
             yield fetch()
 
@@ -434,6 +438,14 @@ class Engine:
             upload([one.keep for one in segments], device),
             upload([one.motion for one in segments], device),
         )
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether this is torch's way of saying that the device's memory, or the machine's, does not suffice."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    # On CPUs it is a RuntimeError like any other.
+    return "DefaultCPUAllocator: can't allocate memory" in str(error)
 
 
 def _positions(frames: Video) -> int:

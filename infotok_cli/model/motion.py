@@ -12,6 +12,7 @@ from torch import Tensor
 
 from infotok_cli.blocks import LEAD_STEPS
 from infotok_cli.config import PATCH
+from infotok_cli.metrics import LUMA_BT601
 from infotok_cli.model.bands import by_bands, pixel_rows, row_bands, step_runs
 from infotok_cli.model.grid import pad_video
 from infotok_cli.model.pixels import to_signal
@@ -36,8 +37,6 @@ _TOGETHER = 2048
 
 ROUNDS = 2
 """Times that blocks look at their neighbours' vectors."""
-
-_LUMA = (0.299, 0.587, 0.114)
 
 _COMPARED = (1, 3)
 """Frames of a step that vectors are judged by."""
@@ -151,7 +150,7 @@ def frame_times(step: int) -> tuple[float, ...]:
 def _luma(frames: Tensor) -> Tensor:
     """`[B, T, H', W']` in [-1, 1], whole blocks."""
     batch, count, height, width, _ = frames.shape
-    weights = torch.tensor(_LUMA, device=frames.device)
+    weights = torch.tensor(LUMA_BT601, device=frames.device)
 
     def lit(band: slice) -> Tensor:
         rows = pad_video(frames[:, :, pixel_rows(band)], (1, *PATCH[1:]))

@@ -22,8 +22,8 @@ MOMENTUM = 0.6
 MEMORY = 0.5
 """Share of the gradients' mean square that a move keeps."""
 
-FRAME_FLOOR = 2e-4
-"""Added to a frame's squared error before the log, [-1, 1] scale, as in training."""
+MSE_FLOOR = 2e-4
+"""Added to a squared error before its log, [-1, 1] scale: 43 dB, where more is not visible."""
 
 
 def refine_codes(
@@ -38,9 +38,9 @@ def refine_codes(
     """Codes on the quantizer's levels whose picture is, up to rounding, no worse than that of `codes`.
 
     show: gives the picture `[B, T, H, W, 3]` of codes, without padding. source: what it should show. codes:
-    `[B, h, w, C]` on the levels. keep: bool `[B, h, w]`; codes elsewhere do not count. moves: costs one more
-    forward and backward pass of `show` than that. Good means the mean over frames of log squared error,
-    which is PSNR up to scale.
+    `[B, h, w, C]` on the levels. keep: bool `[B, h, w]`; codes elsewhere do not count. moves: each takes a
+    forward and a backward pass of `show`, and all together one forward pass more. Good means the mean over
+    frames of log squared error, which is PSNR up to scale.
     """
     sizes = torch.tensor(list(levels), dtype=torch.float32, device=codes.device) - 1
     place = codes.float()
@@ -52,6 +52,8 @@ def refine_codes(
         better = losses < least
         best = torch.where(better[:, None, None, None], nearest, best)
         least = torch.where(better, losses, least)
+        if move == moves:
+            break
         momentum = MOMENTUM * momentum + (1 - MOMENTUM) * gradient
         # A position's own scale, but not that of one with hardly any gradient.
         kept = keep.sum(dim=(1, 2)).clamp_min(1) * codes.shape[-1]
@@ -71,6 +73,6 @@ def _errors(
     # Without gradients the network would round in other places, and errors could not be compared.
     codes = codes.detach().requires_grad_()
     squared = (show(codes) - source).square().mean(dim=(2, 3, 4))
-    losses = (squared + FRAME_FLOOR).log().mean(dim=1)
+    losses = (squared + MSE_FLOOR).log().mean(dim=1)
     gradient = torch.autograd.grad(losses.sum(), codes)[0] if with_gradient else torch.zeros_like(codes)
     return losses.detach(), gradient

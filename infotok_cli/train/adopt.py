@@ -13,6 +13,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 import infotok_weights
+from infotok_cli.atomic import atomic_path
 from infotok_cli.model.weights import TRAINING_KEY, load_model
 
 
@@ -23,7 +24,8 @@ def adopt(source: Path) -> None:
         training = json.loads(reader.metadata()[TRAINING_KEY])
     folder = Path(infotok_weights.__file__).parent
     file = f"infotok-{loaded.config.name}.safetensors"
-    shutil.copyfile(source, folder / file)
+    with atomic_path(folder / file, overwrite=True) as weights:
+        shutil.copyfile(source, weights)
     manifest_file = folder / "manifest.json"
     manifest = json.loads(manifest_file.read_text()) if manifest_file.exists() else {}
     manifest[loaded.config.name] = {
@@ -34,7 +36,8 @@ def adopt(source: Path) -> None:
         **loaded.fits.to_json(),
         "training": training,
     }
-    manifest_file.write_text(json.dumps(manifest, indent=1) + "\n")
+    with atomic_path(manifest_file, overwrite=True) as entries:
+        entries.write_text(json.dumps(manifest, indent=1) + "\n")
     print(f"{file} {loaded.sha256}")
 
 

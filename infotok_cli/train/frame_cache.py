@@ -150,11 +150,12 @@ def _shards(folder: Path, pattern: str) -> list[NDArray[np.uint8]]:
     for path in sorted(folder.glob(pattern)):
         try:
             shard = np.load(path, mmap_mode="r")
-        except (OSError, ValueError) as error:
+        except (OSError, EOFError, ValueError) as error:
             raise InputError(
                 "is not a whole frame-cache shard", way_out="make the cache again", where=str(path)
             ) from error
-        if shard.dtype != np.uint8 or shard.ndim != 5 or shard.shape[-1] != 3:
+        is_array = isinstance(shard, np.ndarray)
+        if not is_array or shard.dtype != np.uint8 or shard.ndim != 5 or shard.shape[-1] != 3:
             raise InputError(
                 "is not a frame-cache shard (uint8 [N, T, H, W, 3])",
                 way_out="make the cache again",

@@ -66,9 +66,9 @@ def make_cache(
             if progress is not None:
                 progress(clip, shards.tiles)
         shards.flush()
-        if not shards.tiles:
+        if not shards.learned_from:
             raise InputError(
-                f"none of {len(clips)} files has at least {SHORTEST_FRAMES} frames of 8x8 pixels",
+                f"none of the files to learn from has at least {SHORTEST_FRAMES} frames of 8x8 pixels",
                 way_out="give longer or larger videos",
             )
         partial.chmod(0o755)
@@ -114,6 +114,8 @@ class _Shards:
     def __init__(self, folder: Path, shown_as: Path) -> None:
         """shown_as: what errors call the folder."""
         self.tiles = 0
+        self.learned_from = 0
+        """Those that are not held out."""
         self._folder = folder
         self._shown_as = shown_as
         self._waiting: dict[_Kind, list[NDArray[np.uint8]]] = {}
@@ -124,6 +126,7 @@ class _Shards:
         waiting = self._waiting.setdefault(kind, [])
         waiting.append(tile.copy())
         self.tiles += 1
+        self.learned_from += not held
         if len(waiting) == SHARD_TILES:
             self._write(kind)
 

@@ -12,21 +12,22 @@ from torch import Tensor
 
 from infotok_cli.allocation.allocate import allocate, tokens_at_rate
 from infotok_cli.blocks import shortest_prefix
+from infotok_cli.config import MIN_RATE
 from infotok_cli.routers import AllocationName, MaskingName
 
 POSITION_SHARE = 0.2
 """Share of masked samples that drop single positions instead of choosing block levels."""
 
 
-def draw_keep(log_error: Tensor, generator: torch.Generator, *, lowest: float = 0.125) -> Tensor:
-    """Keep maps, bool `[B, t, h, w]`, at rates drawn from [lowest, 1] by noisy predicted error.
+def draw_keep(log_error: Tensor, generator: torch.Generator) -> Tensor:
+    """Keep maps, bool `[B, t, h, w]`, at rates drawn from [`MIN_RATE`, 1] by noisy predicted error.
 
     log_error: `[B, t, h, w]`. The noise is small for most samples and large for some, so that the model
     meets good, poor and random allocations.
     """
     maps = []
     for errors in log_error.float().cpu():
-        rate = lowest * (1 / lowest) ** float(torch.rand((), generator=generator) ** 0.7)
+        rate = MIN_RATE * (1 / MIN_RATE) ** float(torch.rand((), generator=generator) ** 0.7)
         noise = 0.15 if torch.rand((), generator=generator) < 0.8 else 2.0
         noisy = errors + noise * torch.randn(errors.shape, generator=generator)
         by_position = bool(torch.rand((), generator=generator) < POSITION_SHARE)

@@ -15,12 +15,10 @@ from infotok_cli.model.engine import Runtime
 from infotok_cli.model.grid import with_lead
 from infotok_cli.model.motion import estimate_motion
 from infotok_cli.model.pixels import to_signal
+from infotok_cli.model.refine import MSE_FLOOR
 from infotok_cli.model.tokenizer import Tokenizer
 from infotok_cli.train.masking import draw_keep, draw_tails
 from infotok_kernels import error_map
-
-MSE_FLOOR = 2e-4
-"""Added to a sample's squared error before the log, [-1, 1] scale; 43 dB, where more is not visible."""
 
 HEAD_WEIGHT = 0.05
 

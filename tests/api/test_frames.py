@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -27,10 +29,11 @@ Frames = NDArray[np.uint8]
 RATE = Fraction(24)
 
 
-def lossless(path: Path, frames: Frames, rate: Fraction = RATE) -> Path:
+def lossless(path: Path, frames: Frames, rate: Fraction = RATE, **tags: str) -> Path:
     """A file of exactly these frames."""
     _, height, width, _ = frames.shape
     with av.open(str(path), mode="w") as container:
+        container.metadata.update(tags)
         kind, pixels = ("ffv1", "bgr0") if path.suffix == ".mkv" else ("rawvideo", "bgr24")
         stream: Any = container.add_stream(kind, rate=rate)
         stream.width, stream.height, stream.pix_fmt = width, height, pixels
@@ -175,6 +178,7 @@ BAD: list[tuple[Any, type[Exception], str]] = [
     (np.zeros((4, 3, 16, 16), np.uint8), infotok.InputError, "holds uint8 .*: put the channels last"),
     (np.zeros((16, 16, 3), np.uint8), infotok.InputError, "is one frame .16, 16, 3.: give .T, H, W, 3."),
     (np.zeros((4, 16, 16), np.uint8), infotok.InputError, "holds uint8 .1, 16, 16.: give uint8 .T, H, W, 3."),
+    (np.array(5, np.uint8), infotok.InputError, "holds uint8 ..: give uint8 .T, H, W, 3."),
     (np.zeros((4, 0, 16, 3), np.uint8), infotok.InputError, "holds uint8"),
     (np.zeros((0, 16, 16, 3), np.uint8), infotok.InputError, "video is empty: give at least one frame"),
     ([], infotok.InputError, "video is empty"),
@@ -297,6 +301,42 @@ def test_leaving_a_decode_early_closes_the_file(model: infotok.Model, frames: Fr
     assert len(os.listdir("/proc/self/fd")) == before + 1
     del parts
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_closed_file_stays_open_until_its_last_decode_ends(
+    model: infotok.Model, frames: Frames, tmp_path: Path
+) -> None:
+    model.encode_frames(frames, fps=RATE, segment_frames=4).save(tmp_path / "a.itk")
+    before = len(os.listdir("/proc/self/fd"))
+    with infotok.open(tmp_path / "a.itk") as file:
+        pass
+    first, second = model.decode_frames(file), model.decode_frames(file)
+    next(second)
+    shown = np.concatenate(list(first))
+    assert sum(map(len, second)) == len(shown) - 4
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("seconds", [math.inf, math.nan])
+def test_times_that_are_no_times(model: infotok.Model, frames: Frames, seconds: float) -> None:
+    made = model.encode_frames(frames, fps=RATE)
+    with pytest.raises(infotok.UsageError, match=f"time is {seconds}: give a number of seconds"):
+        model.decode_frames(made, end=seconds)
+
+
+def test_warnings_name_the_bytes_and_not_the_file_they_were_in(
+    model: infotok.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = lossless(tmp_path / "film.mkv", moving_shapes(8, 16, 24), artist="somebody")
+    report = infotok.encode(source.read_bytes(), tmp_path / "a.itk", model)
+    assert [warning.where for warning in report.warnings] == ["bytes"]
+
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", no_room)
+    with pytest.raises(infotok.OutputError, match=r"^bytes: cannot be copied to a temporary file"):
+        infotok.encode(b"anything", tmp_path / "b.itk", model)
 
 
 @pytest.mark.parametrize("name", ["film.mkv", "film.mp4"])

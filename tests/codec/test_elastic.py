@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infotok_cli.allocation.budgets import Budget
 from infotok_cli.codec.decode import decode_file
 from infotok_cli.codec.encode import encode_file
 from infotok_cli.codec.load_engine import load_engine
@@ -70,6 +71,8 @@ def test_routers_and_weights_must_fit(engine: Engine, video: Path, tmp_path: Pat
         UsageError, match="tiny was trained with masking error: choose router fast or exact or fixed"
     ):
         encode_file(video, tmp_path / "a.itk", plain, EncodeOptions(rate=0.5, router="elastic"))
+    with pytest.raises(UsageError, match="router fast needs weights trained with masking error"):
+        encode_file(video, tmp_path / "a.itk", engine, EncodeOptions(rate=1, budget=Budget("bitrate", 9000)))
     assert not (tmp_path / "a.itk").exists()
     # With all tokens kept there is nothing to know.
     assert encode_file(video, tmp_path / "a.itk", engine, EncodeOptions(rate=1.0)).token_rate == 1

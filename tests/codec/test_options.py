@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -47,6 +48,8 @@ def test_a_searching_router_takes_a_rate_only() -> None:
         ({"start_seconds": -0.5}, "start_seconds -0.5 is negative"),
         ({"end_seconds": 0}, "end_seconds 0 is not after start_seconds 0"),
         ({"start_seconds": 2.0, "end_seconds": 2.0}, "end_seconds 2 is not after start_seconds 2"),
+        ({"start_seconds": math.nan}, "start_seconds is nan: give a number of seconds"),
+        ({"end_seconds": math.inf}, "end_seconds is inf: give a number of seconds"),
         ({"frames": 0}, "frames 0 is out of range: choose 1 or more"),
     ],
 )

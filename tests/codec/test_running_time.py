@@ -139,6 +139,19 @@ def test_a_second_pass_counts(
     assert told(clip, engine, trials, options) == pytest.approx(2 * once)
 
 
+@pytest.mark.parametrize(("segments", "passes"), [(5, 1), (4, 2), (3, 2)])
+def test_what_is_read_twice_is_told_twice(
+    segments: int, passes: int, clip: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the clip's 4 segments are fewer than a group, fill one, or are more."""
+    monkeypatch.setattr("infotok_cli.codec.groups.file_group_size", lambda *_: segments)
+    options = EncodeOptions(budget=Budget("max-tokens", 1000))
+    assert encode_file(clip, tmp_path / "a.itk", engine, options).passes == passes
+    with FileInput(clip).glimpse() as video:
+        job = EncodeJob.of(video, engine, options, is_live=False)
+    assert running_time._is_read_twice(job, FRAMES) == (passes == 2)
+
+
 def test_a_budget_that_a_trial_cannot_meet_is_left_out(clip: Path, engine: Engine, trials: Trials) -> None:
     trials.refuses_budgets = True
     assert told(clip, engine, trials, EncodeOptions(budget=Budget("bitrate", 9000)))

@@ -75,6 +75,8 @@ def test_round_trip(seed: int, grid: tuple[int, int, int], levels: tuple[int, ..
     assert len(payload) <= 2 * len(ids)
     assert np.array_equal(unpack_ids(1, payload, maps, levels, net), ids)
     assert np.array_equal(unpack_ids(0, pack_ids(0, ids, maps, levels, None), maps, levels, None), ids)
+    with pytest.raises(ValueError, match=f"{len(ids) + 1} ids for {len(ids)} kept positions"):
+        pack_ids(0, np.append(ids, ids[:1] if len(ids) else np.zeros(1, np.uint16)), maps, levels, None)
 
 
 @given(

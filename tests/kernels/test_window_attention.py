@@ -110,6 +110,7 @@ def test_positions_in_other_windows_do_not_matter(fresh_seed: int) -> None:
         ((1, 2, 8, 8, 2, 2, 16), {}, "shape"),
         ((1, 2, 8, 8, 3, 2, 12), {}, "head size 12"),
         ((1, 2, 8, 8, 3, 2, 16), {"shift": 8}, "shift 8"),
+        ((1, 2, 8, 8, 3, 2, 16), {"row_shift": 12}, "shift 12"),
         ((1, 2, 8, 8, 3, 2, 16), {"backend": "cuda"}, "'cuda' is unknown"),
     ],
 )

@@ -129,9 +129,14 @@ def test_refined_in_half_precision_decodes_to_what_was_shown(engine: Engine) -> 
     _shown(half, half.encode(Footage(frames, made_motion(keep.shape)), keep, 2))
 
 
-def test_too_little_memory_is_told_in_a_line(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("of", ["machine", "device"])
+def test_too_little_memory_is_told_in_a_line(
+    of: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def too_much(*_: object, **__: object) -> None:
-        raise torch.OutOfMemoryError
+        if of == "device":
+            raise torch.OutOfMemoryError
+        torch.empty(1 << 55)
 
     monkeypatch.setattr("infotok_cli.model.tokenizer.refine_codes", too_much)
     frames, keep = np.zeros((*SHAPE, 3), np.uint8), np.ones((3, 3, 5), np.bool_)

@@ -62,10 +62,28 @@ def test_cache_refuses_what_is_none(tmp_path: Path, cache: Path, clips: list[Pat
     (tmp_path / "tiles-cut.npy").write_bytes(b"\x93NUMPY")
     with pytest.raises(InputError, match="not a whole"):
         FrameCache(tmp_path)
+    (tmp_path / "tiles-cut.npy").write_bytes(b"")
+    with pytest.raises(InputError, match="not a whole"):
+        FrameCache(tmp_path)
+    with (tmp_path / "tiles-cut.npy").open("wb") as file:
+        np.savez(file, tiles=np.zeros((1, 8, 8, 8, 3), np.uint8))
+    with pytest.raises(InputError, match="not a frame-cache shard"):
+        FrameCache(tmp_path)
     (tmp_path / "tiles-cut.npy").unlink()
     np.save(tmp_path / "tiles-bad.npy", np.zeros(3))
     with pytest.raises(InputError, match="not a frame-cache shard"):
         FrameCache(tmp_path)
+
+
+def test_a_cache_needs_tiles_to_learn_from(tmp_path: Path) -> None:
+    """Of five clips the last one is held out."""
+    frames = (4, 4, 4, 4, 16)
+    clips = [
+        make_video(tmp_path / f"{n}.mp4", moving_shapes(count, 32, 32)) for n, count in enumerate(frames)
+    ]
+    with pytest.raises(InputError, match="none of the files to learn from has at least 8 frames"):
+        make_cache(clips, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
 
 
 def test_an_interrupted_run_leaves_weights_without_what_takes_minutes(cache: Path, tmp_path: Path) -> None:

@@ -33,7 +33,8 @@ def window_attention(
     Returns `[B, T, H, W, heads, head_dim]` in the dtype of `qkv`; differentiable in the first three.
     Raises ValueError naming the shape, dtype, device, head size, window or shift it cannot take.
     """
-    _check(qkv, query_norm, key_norm, window, shift)
+    for one in (shift, shift if row_shift is None else row_shift):
+        _check(qkv, query_norm, key_norm, window, one)
     if resolve_backend(backend, qkv.device) == "reference":
         return window_attention_reference(
             qkv, query_norm, key_norm, window=window, shift=shift, row_shift=row_shift

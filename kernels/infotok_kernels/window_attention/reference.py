@@ -110,9 +110,9 @@ def _prepared(x: Tensor, weights: Tensor, cosine: Tensor, sine: Tensor) -> Tenso
     """Queries and keys `[B, T, H, W, 2, heads, D]` after norm and rotation, in their own dtype.
 
     weights: `[2, 1, D]`. cosine, sine: see `grid_table`.
-    Without gradients half-precision inputs stay in half precision throughout: that is a third of the
-    memory traffic, which is what this takes its time for on CPUs. The results differ from the wide ones
-    by about two roundings.
+    Without gradients everything but float64 is worked on in place in its own dtype: that is a third of the
+    memory traffic, which is what this takes its time for on CPUs. Results in half precision differ from the
+    wide ones by about two roundings.
     """
     if torch.is_grad_enabled() or x.dtype == torch.float64:
         return _rotate(_normalize(x, weights), cosine, sine).to(x.dtype)
