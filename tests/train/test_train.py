@@ -33,6 +33,7 @@ from infotok_cli.train.masking import draw_keep, keep_at_rate
 from infotok_cli.train.optimizing import learning_rate_factor
 from infotok_cli.train.options import TrainOptions
 from infotok_cli.train.reporting import Report
+from make_video import make_video, moving_shapes
 
 TINY = ModelConfig(name="tiny", width=64, head_width=32, compressor_blocks=1, decoder_blocks=1, mlp_width=64)
 
