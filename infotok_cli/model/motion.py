@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import product
+from itertools import pairwise, product
 
 import torch
 import torch.nn.functional as F
@@ -62,34 +62,33 @@ def estimate_motion(video: Tensor) -> Tensor:
     # In float32: what half precision would round away decides between vectors.
     with torch.autocast(video.device.type, enabled=False):
         for run in step_runs(size, video.device, first=LEAD_STEPS):
-            for some in _alike(run):
+            for some in _alike(run, video.shape[1]):
                 _measure(video, some, costs[:, some.start - LEAD_STEPS : some.stop - LEAD_STEPS])
         return torch.cat([lead, _smooth(costs)], dim=1)
 
 
-def _alike(run: slice) -> list[slice]:
-    """The steps of a run that have the same `frame_times`."""
-    if run.start == LEAD_STEPS and run.stop > LEAD_STEPS + 1:
-        return [slice(LEAD_STEPS, LEAD_STEPS + 1), slice(LEAD_STEPS + 1, run.stop)]
-    return [run]
+def _alike(run: slice, frames: int) -> list[slice]:
+    """Parts of a run whose steps have the same `frame_times` and as many of the `frames` of the segment."""
+    edges = (LEAD_STEPS + 1, frames // PATCH[0])
+    inside = {edge for edge in edges if run.start < edge < run.stop}
+    return [slice(*pair) for pair in pairwise(sorted({run.start, run.stop} | inside))]
 
 
 def _measure(video: Tensor, steps: slice, costs: Tensor) -> None:
     """Set what each vector costs each block, `[B, t, bh, bw, VECTORS]`, in steps that are alike."""
     times = frame_times(steps.start)
-    end = video.shape[1] - 1
     first = range(PATCH[0] * steps.start, PATCH[0] * steps.stop, PATCH[0])
     last = _luma(video[:, [frame - 1 for frame in first]])
     shape = last.shape[:2]
     around = F.pad(last.flatten(0, 1)[:, None], (REACH,) * 4, mode="replicate")[:, 0]
     # Columns that are compared lie side by side.
     planes = [around[..., column::_EVERY].contiguous() for column in range(_EVERY)]
+    # A last step of fewer frames is judged by those that it has.
+    seen = [min(at, video.shape[1] - 1 - first[-1]) for at in _COMPARED]
     compared = [
-        # The last frame is repeated.
-        _luma(video[:, [min(frame + at, end) for frame in first]]).flatten(0, 1)[:, ::_EVERY, ::_EVERY]
-        for at in _COMPARED
+        _luma(video[:, [frame + at for frame in first]]).flatten(0, 1)[:, ::_EVERY, ::_EVERY] for at in seen
     ]
-    shown = [(frame.contiguous(), times[at]) for frame, at in zip(compared, _COMPARED, strict=True)]
+    shown = [(frame.contiguous(), times[at]) for frame, at in zip(compared, seen, strict=True)]
     _, rows, columns = compared[0].shape
     for vector, (down, right) in enumerate(product(DISPLACEMENTS, repeat=2)):
         error: Tensor | None = None

@@ -43,6 +43,14 @@ def test_a_pan_is_found(down: int, right: int, fresh_seed: int) -> None:
     assert (inside == expected).all(), inside
 
 
+@pytest.mark.parametrize("frames", [2, 3, 5, 6, 7])
+def test_a_last_step_of_fewer_frames_is_judged_by_those_it_has(frames: int, fresh_seed: int) -> None:
+    motion = estimate_motion(with_lead(panned(4, -16, seed=fresh_seed)[:, :frames]))
+    expected = SIDE * DISPLACEMENTS.index(4) + DISPLACEMENTS.index(-16)
+    inside = motion[0, 1:, 2:4, 2:4]
+    assert (inside == expected).all(), inside
+
+
 def test_one_thing_moves_before_a_still_ground(fresh_seed: int) -> None:
     video = panned(0, 0, seed=fresh_seed).expand(-1, 12, -1, -1, -1).clone()
     thing = torch.from_numpy(textured(32, 32, fresh_seed + 1).round().astype(np.uint8))
