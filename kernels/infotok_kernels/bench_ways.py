@@ -21,7 +21,7 @@ from infotok_kernels.cases import AttentionCase, ErrorMapCase, FsqCase
 from infotok_kernels.error_map import error_map
 from infotok_kernels.fsq import fsq_encode
 from infotok_kernels.window_attention import window_attention
-from infotok_kernels.window_attention.reference import EPSILON, grid_table
+from infotok_kernels.window_attention.reference import EPSILON, rope_table
 
 Run = Callable[[], object]
 
@@ -49,20 +49,30 @@ def attention_inputs(
     return (qkv.requires_grad_(), norms[0].requires_grad_(), norms[1].requires_grad_()), options
 
 
-def window_numbers(case: AttentionCase, device: str) -> Tensor:
-    """Window of each position, `[T * H * W]`."""
+def window_numbers(case: AttentionCase, device: str) -> tuple[Tensor, Tensor]:
+    """Window of each position `[T * H * W]`, and its place (t, y, x) in it `[T * H * W, 3]`."""
     _, steps, height, width = case.grid
-    rows, columns = (
-        (torch.arange(length, device=device) + -case.shift % case.window) // case.window
-        for length in (height, width)
+
+    def axis(length: int) -> tuple[Tensor, Tensor]:
+        moved = torch.arange(length, device=device) + -case.shift % case.window
+        return moved // case.window, moved % case.window
+
+    (wy, y), (wx, x) = axis(height), axis(width)
+    number = wy[:, None] * (int(wx.max()) + 1) + wx[None, :]
+    places = torch.stack(
+        [
+            torch.arange(steps, device=device)[:, None, None].expand(steps, height, width),
+            y[None, :, None].expand(steps, height, width),
+            x[None, None, :].expand(steps, height, width),
+        ],
+        dim=-1,
     )
-    number = rows[:, None] * (int(columns.max()) + 1) + columns
-    return number.expand(steps, height, width).reshape(-1)
+    return number.expand(steps, height, width).reshape(-1), places.reshape(-1, 3)
 
 
 def pairs(case: AttentionCase, device: str = "cuda") -> int:
     """Pairs of a query and a key over all windows, per head."""
-    number = window_numbers(case, device)
+    number, _ = window_numbers(case, device)
     return case.grid[0] * int(number.bincount().square().sum())
 
 
@@ -139,11 +149,11 @@ def _prepare(x: Tensor, norm: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
 
 def _tables(case: AttentionCase, device: str) -> tuple[Tensor, Tensor, Tensor]:
     """Window numbers, and cosine and sine of each position `[T * H * W, D / 2]`."""
-    number = window_numbers(case, device)
-    cut = (case.window, case.shift)
-    tables = grid_table(case.grid[1:], (cut, cut), case.head_dim, device)
-    cosine, sine = (table.reshape(-1, case.head_dim // 2) for table in tables)
-    return number, cosine, sine
+    number, places = window_numbers(case, device)
+    steps = case.grid[1]
+    cosine, sine = rope_table(steps, case.window, case.window, case.head_dim, device)
+    row = (places[:, 0] * case.window + places[:, 1]) * case.window + places[:, 2]
+    return number, cosine[row], sine[row]
 
 
 def _padded(case: AttentionCase, device: str) -> Callable[..., Tensor]:

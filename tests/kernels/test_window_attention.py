@@ -27,8 +27,7 @@ def spelled_out(qkv: Tensor, query_norm: Tensor, key_norm: Tensor, window: int, 
             xs = [x for x in range(width) if column_window[x] == wx]
             part = qkv[:, :, ys][:, :, :, xs]
             flat = part.reshape(batch, -1, 3, heads, size).permute(2, 0, 3, 1, 4)
-            tables = rope_table(steps, len(ys), len(xs), size, "cpu")
-            cosine, sine = (table.double().flatten(0, 2) for table in tables)
+            cosine, sine = (table.double() for table in rope_table(steps, len(ys), len(xs), size, "cpu"))
             turned = []
             for x, weight in ((flat[0], query_norm), (flat[1], key_norm)):
                 normal = x / (x.square().mean(-1, keepdim=True) + 1e-6).sqrt() * weight.double()

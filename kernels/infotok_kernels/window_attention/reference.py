@@ -7,7 +7,6 @@ exactly to the real positions of its window.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -15,9 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from infotok_kernels.window_attention.windows import Run, window_runs
-
-Cut = tuple[int, int]
-"""Window and shift of an axis, see `window_runs`."""
 
 ROPE_BASE = 100.0
 """Base of the rotary frequencies; windows are short, so it is far below the 10,000 of text models."""
@@ -41,13 +37,29 @@ def rope_frequencies(head_dim: int, device: str) -> tuple[Tensor, Tensor, Tensor
     return t, y, x
 
 
+_tables: dict[tuple[int, int, int, int, str], tuple[Tensor, Tensor]] = {}
+
+
 def rope_table(steps: int, rows: int, columns: int, head_dim: int, device: str) -> tuple[Tensor, Tensor]:
-    """Cosine and sine `[T, rows, columns, head_dim / 2]` in float32 of rotary angles over (t, y, x).
+    """Cosine and sine `[T * rows * columns, head_dim / 2]` in float32 of rotary angles over (t, y, x).
 
     Positions count from the window's corner, which is as good as absolute ones: scores depend on
     differences only.
     Source: Su et al., RoFormer (arXiv 2104.09864), one axis per group of pairs.
     """
+    key = (steps, rows, columns, head_dim, device)
+    if key not in _tables:
+        with torch.inference_mode(False):
+            _tables[key] = _rope_table(*key)
+    return _tables[key]
+
+
+# What torch.compiler.assume_constant_result sets, which would load the compiler for those who never compile.
+# Compiled code then holds the tables instead of making them anew in every call.
+rope_table._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+def _rope_table(steps: int, rows: int, columns: int, head_dim: int, device: str) -> tuple[Tensor, Tensor]:
     angles = []
     for axis, frequency in enumerate(rope_frequencies(head_dim, device)):
         size = (steps, rows, columns)[axis]
@@ -55,42 +67,8 @@ def rope_table(steps: int, rows: int, columns: int, head_dim: int, device: str) 
         shape = [1, 1, 1, len(frequency)]
         shape[axis] = size
         angles.append(angle.view(shape).expand(steps, rows, columns, len(frequency)))
-    table = torch.cat(angles, dim=-1)
+    table = torch.cat(angles, dim=-1).reshape(-1, head_dim // 2)
     return table.cos().float(), table.sin().float()
-
-
-def grid_table(
-    grid: tuple[int, int, int], cut: tuple[Cut, Cut], head_dim: int, device: str
-) -> tuple[Tensor, Tensor]:
-    """`rope_table` at each position of a grid `(T, H, W)`, `[T, H, W, 1, 1, head_dim / 2]`.
-
-    cut: window and shift of rows, and of columns.
-    """
-    return _grid_table(grid, cut, head_dim, device)
-
-
-# What torch.compiler.assume_constant_result sets, which would load the compiler for those who never compile.
-# Compiled code then holds the tables instead of making them anew in every call.
-grid_table._dynamo_marked_constant = True  # type: ignore[attr-defined]
-
-
-@lru_cache(maxsize=32)
-def _grid_table(
-    grid: tuple[int, int, int], cut: tuple[Cut, Cut], head_dim: int, device: str
-) -> tuple[Tensor, Tensor]:
-    places = [_places(length, *how) for length, how in zip(grid[1:], cut, strict=True)]
-    with torch.inference_mode(False):
-        y, x = (torch.tensor(axis, device=device) for axis in places)
-        window = (grid[0], max(places[0]) + 1, max(places[1]) + 1)
-        cosine, sine = rope_table(*window, head_dim, device)
-        return cosine[:, y[:, None], x, None, None], sine[:, y[:, None], x, None, None]
-
-
-def _places(length: int, window: int, shift: int) -> list[int]:
-    """Of each position of an axis its place inside its window."""
-    return [
-        place for _, count, size in window_runs(length, window, shift) for place in list(range(size)) * count
-    ]
 
 
 def _rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
@@ -106,21 +84,20 @@ def _normalize(x: Tensor, weight: Tensor) -> Tensor:
     return wide * scale * weight
 
 
-def _prepared(x: Tensor, weights: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Queries and keys `[B, T, H, W, 2, heads, D]` after norm and rotation, in their own dtype.
+def _prepared(x: Tensor, weight: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    """Queries or keys `[..., N, D]` after norm and rotation, in their own dtype.
 
-    weights: `[2, 1, D]`. cosine, sine: see `grid_table`.
-    Without gradients everything but float64 is worked on in place in its own dtype: that is a third of the
-    memory traffic, which is what this takes its time for on CPUs. Results in half precision differ from the
-    wide ones by about two roundings.
+    Without gradients half-precision inputs stay in half precision throughout: that is a third of the
+    memory traffic, which is what this takes its time for on CPUs. The results differ from the wide ones
+    by about two roundings.
     """
-    if torch.is_grad_enabled() or x.dtype == torch.float64:
-        return _rotate(_normalize(x, weights), cosine, sine).to(x.dtype)
+    if torch.is_grad_enabled() or x.dtype not in (torch.bfloat16, torch.float16):
+        return _rotate(_normalize(x, weight), cosine, sine).to(x.dtype)
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True).float()
     scale = torch.rsqrt(norm.square() / x.shape[-1] + EPSILON).to(x.dtype)
     first, second = x.chunk(2, dim=-1)
-    # The weights go into the tables, which are smaller than the inputs.
-    weight_first, weight_second = weights.float().chunk(2, dim=-1)
+    # The weights go into the tables, which are far smaller than the inputs.
+    weight_first, weight_second = weight.float().chunk(2)
     out = torch.empty(x.shape, dtype=x.dtype, device=x.device)
     out_first, out_second = out.chunk(2, dim=-1)
     torch.mul(first, (weight_first * cosine).to(x.dtype), out=out_first)
@@ -160,14 +137,13 @@ class _Attend(torch.autograd.Function):
         return grad_query, grad_key, grad_value
 
 
-def _windows(x: Tensor, ys: Run, xs: Run) -> tuple[Tensor, ...]:
-    """Windows `[B * windows, heads, N, D]` of each of n tensors, `[B, T, H, W, n, heads, D]`."""
-    batch, steps, _, _, tensors, heads, head_dim = x.shape
+def _windows(x: Tensor, ys: Run, xs: Run) -> Tensor:
+    """Windows `[B * windows, heads, N, D]` of a slice of `[B, T, H, W, heads, D]`."""
+    batch, steps, _, _, heads, head_dim = x.shape
     part = x[:, :, ys[0] : ys[0] + ys[1] * ys[2], xs[0] : xs[0] + xs[1] * xs[2]]
-    part = part.reshape(batch, steps, ys[1], ys[2], xs[1], xs[2], tensors, heads, head_dim)
-    part = part.permute(6, 0, 2, 4, 7, 1, 3, 5, 8)
-    part = part.reshape(tensors, batch * ys[1] * xs[1], heads, steps * ys[2] * xs[2], head_dim)
-    return part.unbind()
+    part = part.reshape(batch, steps, ys[1], ys[2], xs[1], xs[2], heads, head_dim)
+    part = part.permute(0, 2, 4, 6, 1, 3, 5, 7)
+    return part.reshape(batch * ys[1] * xs[1], heads, steps * ys[2] * xs[2], head_dim)
 
 
 def window_attention_reference(
@@ -181,17 +157,15 @@ def window_attention_reference(
 ) -> Tensor:
     """`infotok_kernels.window_attention` in torch, on any device and for every float dtype."""
     _, steps, height, width, _, _, head_dim = qkv.shape
-    cut = (window, shift if row_shift is None else row_shift), (window, shift)
-    cosine, sine = grid_table((steps, height, width), cut, head_dim, str(qkv.device))
-    weights = torch.stack([query_norm, key_norm])[:, None]
-    turned = _prepared(qkv[:, :, :, :, :2], weights, cosine, sine)
+    query, key, value = qkv.unbind(dim=4)
     bands: list[Tensor] = []
-    for ys in window_runs(height, *cut[0]):
+    for ys in window_runs(height, window, shift if row_shift is None else row_shift):
         parts: list[Tensor] = []
-        for xs in window_runs(width, *cut[1]):
-            query, key = _windows(turned, ys, xs)
-            (value,) = _windows(qkv[:, :, :, :, 2:], ys, xs)
-            out: Tensor = _Attend.apply(query, key, value)  # type: ignore[no-untyped-call]
+        for xs in window_runs(width, window, shift):
+            cosine, sine = rope_table(steps, ys[2], xs[2], head_dim, str(qkv.device))
+            q = _prepared(_windows(query, ys, xs), query_norm, cosine, sine)
+            k = _prepared(_windows(key, ys, xs), key_norm, cosine, sine)
+            out: Tensor = _Attend.apply(q, k, _windows(value, ys, xs))  # type: ignore[no-untyped-call]
             out = out.reshape(-1, ys[1], xs[1], out.shape[1], steps, ys[2], xs[2], head_dim)
             out = out.permute(0, 4, 1, 5, 2, 6, 3, 7)
             parts.append(out.reshape(-1, steps, ys[1] * ys[2], xs[1] * xs[2], *out.shape[-2:]))
