@@ -41,8 +41,8 @@ ROUNDS = 2
 _COMPARED = (1, 3)
 """Frames of a step that vectors are judged by."""
 
-_EVERY = 2
-"""Of rows and of columns one in this many is compared."""
+_ROWS = 2
+"""One row in this many is compared."""
 
 
 def estimate_motion(video: Tensor) -> Tensor:
@@ -80,25 +80,21 @@ def _measure(video: Tensor, steps: slice, costs: Tensor) -> None:
     first = range(PATCH[0] * steps.start, PATCH[0] * steps.stop, PATCH[0])
     last = _luma(video[:, [frame - 1 for frame in first]])
     shape = last.shape[:2]
+    _, height, width = last.flatten(0, 1).shape
     around = F.pad(last.flatten(0, 1)[:, None], (REACH,) * 4, mode="replicate")[:, 0]
-    # Columns that are compared lie side by side.
-    planes = [around[..., column::_EVERY].contiguous() for column in range(_EVERY)]
     # A last step of fewer frames is judged by those that it has.
     seen = [min(at, video.shape[1] - 1 - first[-1]) for at in _COMPARED]
     compared = [
-        _luma(video[:, [frame + at for frame in first]]).flatten(0, 1)[:, ::_EVERY, ::_EVERY] for at in seen
+        (_luma(video[:, [frame + at for frame in first]]).flatten(0, 1)[:, ::_ROWS], times[at]) for at in seen
     ]
-    shown = [(frame.contiguous(), times[at]) for frame, at in zip(compared, seen, strict=True)]
-    _, rows, columns = compared[0].shape
     for vector, (down, right) in enumerate(product(DISPLACEMENTS, repeat=2)):
         error: Tensor | None = None
-        for frame, time in shown:
-            y = REACH - round(down * time)
-            x, plane = divmod(REACH - round(right * time), _EVERY)
-            part = (planes[plane][:, y : y + _EVERY * rows : _EVERY, x : x + columns] - frame).abs_()
+        for frame, time in compared:
+            y, x = REACH - round(down * time), REACH - round(right * time)
+            part = (around[:, y : y + height : _ROWS, x : x + width] - frame).abs_()
             error = part if error is None else error.add_(part)
         assert error is not None
-        mean = F.avg_pool2d(error[:, None], tuple(side // _EVERY for side in SIDES))[:, 0]
+        mean = F.avg_pool2d(error[:, None], (SIDES[0] // _ROWS, SIDES[1]))[:, 0]
         mean += PRICE * (math.log2(1 + abs(down)) + math.log2(1 + abs(right)))
         costs[..., vector] = mean.view(*shape, *mean.shape[1:])
 
