@@ -18,7 +18,7 @@ from infotok_cli.container.header import Header
 from infotok_cli.container.writer import ItkWriter
 from infotok_cli.entropy.keep_map import encode_positions
 
-HELP_LIMIT_SECONDS = 0.33
+HELP_LIMIT_SECONDS = 0.4
 """Also of usage errors, where the libraries of the command line take `LIBRARY_SECONDS` to be loaded."""
 
 LIBRARY_SECONDS = 0.11
