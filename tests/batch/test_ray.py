@@ -128,7 +128,7 @@ def test_the_outcome_is_that_of_the_local_engine(
 
 def test_the_driver_is_killed_and_run_again(run: Run, tmp_path: Path, address: str) -> None:
     """Its own cluster ends with it; then one at an address does the rest."""
-    make_clips(tmp_path / "clips", 24)
+    make_clips(tmp_path / "clips", 12)
     run("clips", "-o", "local", *COMMON)
     expected = outputs(Path("local"))
     words = [*map(str, COMMON), "--engine", "ray"]
@@ -144,7 +144,7 @@ def test_the_driver_is_killed_and_run_again(run: Run, tmp_path: Path, address: s
     assert wait_until(lambda: not processes_of(folder)), processes_of(folder)
     shutil.rmtree(folder, ignore_errors=True)
     there = outputs(Path("out"))
-    assert 3 <= len(there) < 24
+    assert 3 <= len(there) < 12
     assert there.items() <= expected.items()
     for name in there:
         os.utime(Path("out") / name, (1, 1))
@@ -152,10 +152,10 @@ def test_the_driver_is_killed_and_run_again(run: Run, tmp_path: Path, address: s
     result = subprocess.run(again, capture_output=True, text=True, check=False, env=environment)
     assert (result.returncode, result.stderr) == (0, "")
     report = json.loads(result.stdout)
-    assert (report["skipped"], report["encoded"]) == (len(there), 24 - len(there))
+    assert (report["skipped"], report["encoded"]) == (len(there), 12 - len(there))
     assert outputs(Path("out")) == expected
     assert sum((Path("out") / name).stat().st_mtime == 1 for name in there) == len(there)
-    assert len(stats(Path("out"))) == 24
+    assert len(stats(Path("out"))) == 12
 
 
 def processes_of(folder: str) -> list[str]:

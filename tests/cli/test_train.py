@@ -133,6 +133,7 @@ def test_options_are_checked_before_videos_are_cut(
     )
 
 
+@pytest.mark.usefixtures("few_clips")
 def test_no_steps_only_fit_what_belongs_to_the_weights(
     run: Run, cache: Path, model_file: Path, tmp_path: Path
 ) -> None:
