@@ -169,7 +169,7 @@ def parser() -> argparse.ArgumentParser:
     words.add_argument("--window", type=int, default=49, help="frames it takes at a time (%(default)s)")
     words.add_argument("--first", type=int, default=17, help="frames it does better of those (%(default)s)")
     words.add_argument(
-        "--rates", type=float, nargs="+", default=[0.4375, 1.0], help="token rates of ours (0.4375 1)"
+        "--rates", type=float, nargs="+", default=[0.29, 1.0], help="token rates of ours (0.29 1)"
     )
     words.add_argument("--metrics", default=",".join(METRIC_NAMES), help="as of infotok eval (all)")
     words.add_argument("--frames", type=int, metavar="N", help="use only the first N frames")

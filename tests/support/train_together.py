@@ -48,7 +48,7 @@ def half_kept(log_error: Tensor, _: torch.Generator) -> Tensor:
     return keep_at_rate(log_error, 0.5, "elastic")
 
 
-FEW_CLIPS = {"CALIBRATION_CLIPS": 2, "WORTH_CLIPS": 2}
+FEW_CLIPS = {"CALIBRATION_CLIPS": 1, "WORTH_CLIPS": 1}
 """For fits that have to be there, but not to be good."""
 
 
