@@ -116,10 +116,13 @@ def choose_runtime(
         raise UsageError(f"`device` {device!r} is unknown", way_out="choose auto, cpu or cuda")
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("`device` cuda: torch finds no CUDA device here", way_out="choose auto or cpu")
-    on = torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
-    if deterministic:
-        # cuBLAS reads this when it starts; it is what torch asks for.
+    on = torch.device("cpu")
+    if device != "cpu" and torch.cuda.is_available():
+        # By number, as which device is meant without one differs between threads.
+        on = torch.device("cuda", torch.cuda.current_device())
+        # cuBLAS reads this when it starts, and torch asks for it in whatever is deterministic later.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    if deterministic:
         torch.use_deterministic_algorithms(True)
         torch.set_float32_matmul_precision("highest")
     wants_half = precision == "bf16" or (precision == "auto" and not deterministic and _multiplies_half(on))
@@ -444,8 +447,9 @@ def _lacks_memory(error: Exception) -> bool:
     """Whether this is torch's way of saying that the device's memory, or the machine's, does not suffice."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    # On CPUs it is a RuntimeError like any other.
-    return "DefaultCPUAllocator: can't allocate memory" in str(error)
+    # Elsewhere it is a RuntimeError like any other: of CPUs, of cuBLAS, of drivers.
+    said = ("DefaultCPUAllocator: can't allocate memory", "ALLOC_FAILED", "CUDA error: out of memory")
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in said)
 
 
 def _positions(frames: Video) -> int:

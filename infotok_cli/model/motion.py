@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from itertools import pairwise, product
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from infotok_cli.model.bands import by_bands, pixel_rows, row_bands, step_runs
 from infotok_cli.model.grid import pad_video
 from infotok_cli.model.pixels import to_signal
 from infotok_cli.motion import DISPLACEMENTS, MOTION_SIDE, STILL, VECTORS
+from infotok_kernels.constants import constant
 
 SIDES = (MOTION_SIDE * PATCH[1], MOTION_SIDE * PATCH[2])
 """Rows and columns of pixels of a block of one vector."""
@@ -33,7 +34,10 @@ SHARED = 0.006
 """What it is worth, in the same unit, to have the vector of a neighbour in space or time."""
 
 _TOGETHER = 2048
-"""Positions that are moved at once, at most."""
+"""Positions that are moved at once, at most, where they are picked."""
+
+_ALL_TOGETHER = 1 << 14
+"""The same where all are moved alike."""
 
 ROUNDS = 2
 """Times that blocks look at their neighbours' vectors."""
@@ -77,15 +81,20 @@ def _alike(run: slice, frames: int) -> list[slice]:
 def _measure(video: Tensor, steps: slice, costs: Tensor) -> None:
     """Set what each vector costs each block, `[B, t, bh, bw, VECTORS]`, in steps that are alike."""
     times = frame_times(steps.start)
-    first = range(PATCH[0] * steps.start, PATCH[0] * steps.stop, PATCH[0])
-    last = _luma(video[:, [frame - 1 for frame in first]])
+
+    def each(at: int) -> Tensor:
+        """The frame at this place of every step."""
+        last = PATCH[0] * (steps.stop - 1) + at
+        return _luma(video[:, PATCH[0] * steps.start + at : last + 1 : PATCH[0]])
+
+    last = each(-1)
     shape = last.shape[:2]
     _, height, width = last.flatten(0, 1).shape
     around = F.pad(last.flatten(0, 1)[:, None], (REACH,) * 4, mode="replicate")[:, 0]
     # A last step of fewer frames is judged by those that it has.
-    seen = [min(at, video.shape[1] - 1 - first[-1]) for at in _COMPARED]
+    there = video.shape[1] - 1 - PATCH[0] * (steps.stop - 1)
     compared = [
-        (_luma(video[:, [frame + at for frame in first]]).flatten(0, 1)[:, ::_ROWS], times[at]) for at in seen
+        (each(at).flatten(0, 1)[:, ::_ROWS], times[at]) for at in (min(at, there) for at in _COMPARED)
     ]
     for vector, (down, right) in enumerate(product(DISPLACEMENTS, repeat=2)):
         error: Tensor | None = None
@@ -105,14 +114,15 @@ def _smooth(costs: Tensor) -> Tensor:
     chosen = own
     _, steps, bh, bw = own.shape
     # Neighbours do not choose at the same time.
-    turns = (torch.arange(steps)[:, None, None] + torch.arange(bh)[:, None] + torch.arange(bw)) % 2
+    t, y, x = (torch.arange(side, device=own.device) for side in (steps, bh, bw))
+    turns = (t[:, None, None] + y[:, None] + x) % 2
     for turn in list(range(2)) * ROUNDS:
         near = torch.stack(_neighbours(chosen), dim=-1)
         offered = torch.cat([own[..., None], near.clamp_min(0)], dim=-1)
         shared = (offered[..., :, None] == near[..., None, :]).sum(dim=-1)
         price = costs.gather(-1, offered) - SHARED * shared
         better = offered.gather(-1, price.argmin(dim=-1, keepdim=True))[..., 0]
-        chosen = torch.where(turns.to(chosen.device) == turn, better, chosen)
+        chosen = torch.where(turns == turn, better, chosen)
     return chosen.to(torch.uint8)
 
 
@@ -145,7 +155,7 @@ def frame_times(step: int) -> tuple[float, ...]:
 def _luma(frames: Tensor) -> Tensor:
     """`[B, T, H', W']` in [-1, 1], whole blocks."""
     batch, count, height, width, _ = frames.shape
-    weights = torch.tensor(LUMA_BT601, device=frames.device)
+    weights = constant(LUMA_BT601, torch.float32, frames.device)
 
     def lit(band: slice) -> Tensor:
         rows = pad_video(frames[:, :, pixel_rows(band)], (1, *PATCH[1:]))
@@ -157,7 +167,7 @@ def _luma(frames: Tensor) -> Tensor:
 
 def displacements(motion: Tensor) -> Tensor:
     """Pixels down and to the right in four frames, float32 `[..., 2]`, of vectors `[...]`."""
-    table = torch.tensor(DISPLACEMENTS, dtype=torch.float32, device=motion.device)
+    table = constant(DISPLACEMENTS, torch.float32, motion.device)
     numbers = motion.long()
     return torch.stack([table[numbers // len(table)], table[numbers % len(table)]], dim=-1)
 
@@ -189,53 +199,85 @@ def compensated(frame: Tensor, motion: Tensor, times: tuple[float, ...], rows: s
     single = (own[..., 0] != STILL) & ~mixed
     # No vector leads further, and one more row to mix with.
     near = slice(max(0, rows.start - REACH - 1), min(frame.shape[1], rows.stop + REACH + 1))
-    for each, picture in enumerate(to_signal(frame[:, near]).float().permute(0, 3, 1, 2)):
-        # A view: what is put into it is put into `shown`.
-        patches = shown[each, len(times) - len(moved) :].view(len(moved), h, PATCH[1], w, PATCH[2], 3)
-        for y, x, count in _moved_together(single[each], mixed[each]):
-            corners = torch.stack([PATCH[1] * y + rows.start - near.start, PATCH[2] * x], dim=-1)
-            seen = _patches(picture, corners, vectors[each, y, x, :count], moved)
-            if count > 1:
-                seen = (seen * _shares(positions.start + y, x)).sum(dim=3, keepdim=True)
-            patches[:, y, :, x] = seen[:, :, :, 0].permute(2, 0, 3, 4, 1)
+    moves = _Moves(
+        to_signal(frame[:, near]).float().permute(0, 3, 1, 2), vectors, moved, rows.start - near.start,
+        positions.start,
+    )  # fmt: skip
+    # A view: what is put into it is put into `shown`.
+    patches = shown[:, len(times) - len(moved) :].view(-1, len(moved), h, PATCH[1], w, PATCH[2], 3)
+    if frame.device.type == "cpu":
+        _move_some(patches, moves, single, mixed)
+    else:
+        _move_all(patches, moves, single | mixed)
     return shown
 
 
-def _moved_together(single: Tensor, mixed: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
-    """Positions (y, x) `[n]` to move, and by how many vectors: one in `single` `[h, w]`, four in `mixed`.
+class _Moves(NamedTuple):
+    """How some rows of positions are moved."""
 
-    On devices that would have to be waited for, all positions by four.
+    pictures: Tensor
+    """`[B, 3, H, W]`"""
+    vectors: Tensor
+    """`[B, h, w, 4]`, see `_vectors_near`."""
+    times: tuple[float, ...]
+    top: int
+    """The row of the pictures where the positions begin."""
+    first: int
+    """The first row of positions, counted from the top of the frame."""
+
+
+def _move_some(patches: Tensor, moves: _Moves, single: Tensor, mixed: Tensor) -> None:
+    """Set `patches` `[B, len(times), h, 8, w, 8, 3]` to what is shown there, where something moves.
+
+    single, mixed: bool `[B, h, w]`, positions moved by the first vector, or by all four.
     """
-    if single.device.type == "cpu":
-        lists = [(single.nonzero(), 1), (mixed.nonzero(), 4)]
-    else:
-        rows, columns = (torch.arange(side, device=single.device) for side in single.shape)
-        lists = [(torch.cartesian_prod(rows, columns), 4)]
-    for places, count in lists:
-        for some in torch.split(places, _TOGETHER):
-            if len(some):
-                y, x = some.unbind(dim=1)
-                yield y, x, count
+    for each, picture in enumerate(torch.split(moves.pictures, 1)):
+        for places, count in ((single[each].nonzero(), 1), (mixed[each].nonzero(), 4)):
+            for y, x in (some.unbind(dim=1) for some in torch.split(places, _TOGETHER) if len(some)):
+                corners = torch.stack([PATCH[1] * y + moves.top, PATCH[2] * x], dim=-1)
+                (seen,) = _patches(picture, corners, moves.vectors[each, y, x, :count][None], moves.times)
+                if count > 1:
+                    seen = (seen * _shares(moves.first + y, x)).sum(dim=3, keepdim=True)
+                patches[each][:, y, :, x] = seen[:, :, :, 0].permute(2, 0, 3, 4, 1)
 
 
-def _patches(picture: Tensor, corners: Tensor, vectors: Tensor, times: tuple[float, ...]) -> Tensor:
-    """What each of the vectors `[n, v]` shows at each of n positions, `[len(times), 3, n, v, 8, 8]`.
+def _move_all(patches: Tensor, moves: _Moves, moving: Tensor) -> None:
+    """The same with all positions alike, for devices that would have to be waited for to pick some.
 
-    picture: `[3, H, W]`. corners: row and column of a position's first pixel there, `[n, 2]`.
+    moving: bool `[B, h, w]`, positions that do not stay as they are.
+    """
+    batch, h, w = moving.shape
+    rows = max(1, _ALL_TOGETHER // (batch * w))
+    for run in (slice(start, min(h, start + rows)) for start in range(0, h, rows)):
+        y = torch.arange(run.start, run.stop, device=moving.device).repeat_interleave(w)
+        x = torch.arange(w, device=moving.device).repeat(run.stop - run.start)
+        corners = torch.stack([PATCH[1] * y + moves.top, PATCH[2] * x], dim=-1)
+        seen = _patches(moves.pictures, corners, moves.vectors[:, run].flatten(1, 2), moves.times)
+        seen = (seen * _shares(moves.first + y, x)).sum(dim=4)
+        seen = seen.view(*seen.shape[:3], -1, w, *PATCH[1:]).permute(0, 1, 3, 5, 4, 6, 2)
+        changes = moving[:, None, run, None, :, None, None]
+        patches[:, :, run] = torch.where(changes, seen, patches[:, :, run])
+
+
+def _patches(pictures: Tensor, corners: Tensor, vectors: Tensor, times: tuple[float, ...]) -> Tensor:
+    """What each of the vectors `[B, n, v]` shows at each of n positions, `[B, len(times), 3, n, v, 8, 8]`.
+
+    pictures: `[B, 3, H, W]`. corners: row and column of a position's first pixel there, `[n, 2]`.
     """
     # Grid coordinates are x before y and lead from -1 to 1.
-    unit = 2 / torch.tensor([picture.shape[2], picture.shape[1]], device=picture.device)
-    down, right = (torch.arange(side, device=picture.device) for side in PATCH[1:])
+    unit = constant((2 / pictures.shape[3], 2 / pictures.shape[2]), torch.float32, pictures.device)
+    down, right = (torch.arange(side, device=pictures.device) for side in PATCH[1:])
     inside = torch.stack([right.expand(PATCH[1:]), down[:, None].expand(PATCH[1:])], dim=-1)
     here = (corners.flip(-1)[:, None, None, None] + inside + 0.5) * unit - 1
-    moves = (displacements(vectors).flip(-1) * unit)[:, :, None, None]
-    where = torch.stack([torch.sub(here, moves, alpha=time) for time in times])
+    moves = (displacements(vectors).flip(-1) * unit)[:, :, :, None, None]
+    where = torch.stack([torch.sub(here, moves, alpha=time) for time in times], dim=1)
     # One picture for each time, because threads share out pictures.
     found = F.grid_sample(
-        picture.expand(len(times), -1, -1, -1), where.flatten(1, 2).flatten(2, 3),
+        pictures[:, None].expand(-1, len(times), -1, -1, -1).flatten(0, 1),
+        where.flatten(0, 1).flatten(1, 2).flatten(2, 3),
         mode="bilinear", padding_mode="border", align_corners=False,
     )  # fmt: skip
-    return found.view(len(times), 3, *vectors.shape, *PATCH[1:])
+    return found.view(len(pictures), len(times), 3, *vectors.shape[1:], *PATCH[1:])
 
 
 def _vectors_near(motion: Tensor, rows: slice, columns: int) -> Tensor:

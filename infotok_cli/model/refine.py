@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from infotok_kernels import nearest_codes
+from infotok_kernels.constants import constant
 
 STRIDE = 0.2
 """First move of a typical code, in steps between levels; falls linearly to 0."""
@@ -42,7 +43,7 @@ def refine_codes(
     forward and a backward pass of `show`, and all together one forward pass more. Good means the mean over
     frames of log squared error, which is PSNR up to scale.
     """
-    sizes = torch.tensor(list(levels), dtype=torch.float32, device=codes.device) - 1
+    sizes = constant(tuple(levels), torch.float32, codes.device) - 1
     place = codes.float()
     best, least = place, torch.full((len(codes),), float("inf"), device=codes.device)
     momentum, square = torch.zeros_like(place), torch.zeros((), device=codes.device)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,19 +162,33 @@ def test_a_frame_is_moved_block_by_block(
         torch.testing.assert_close(compensated(*given, slice(8, height)), found[:, :, 8:])
 
 
-def test_all_positions_alike_where_none_are_picked(monkeypatch: pytest.MonkeyPatch, fresh_seed: int) -> None:
-    """As on devices that would have to be waited for."""
-    frame = torch.rand(2, 40, 56, 3)
+@pytest.mark.parametrize("together", [20, 1 << 14])
+@pytest.mark.parametrize("rows", [slice(0, 40), slice(16, 32)], ids=str)
+@pytest.mark.parametrize("step", [1, 2])
+def test_all_positions_alike_where_none_are_picked(
+    step: int, rows: slice, together: int, monkeypatch: pytest.MonkeyPatch, fresh_seed: int
+) -> None:
+    """As on devices that would have to be waited for: the same pictures and the same gradients."""
+    monkeypatch.setattr(motion_of_model, "_ALL_TOGETHER", together)
+    frame = torch.rand(2, 40, 56, 3, requires_grad=True)
     motion = torch.from_numpy(np.stack([made_motion((2, 5, 7), fresh_seed + at)[1] for at in range(2)]))
-    picked = compensated(frame, motion, frame_times(2), slice(0, 40))
+    motion[0, :2] = STILL
+    weights = torch.rand(2, 4, rows.stop - rows.start, 56, 3)
 
-    picks = motion_of_model._moved_together
+    def shown_and_gradient() -> tuple[Tensor, Tensor]:
+        shown = compensated(frame, motion, frame_times(step), rows)
+        return shown.detach(), torch.autograd.grad((shown * weights).sum(), frame)[0]
 
-    def all_by_four(single: Tensor, mixed: Tensor) -> Iterator[tuple[Tensor, Tensor, int]]:
-        yield from picks(torch.zeros_like(single), torch.ones_like(mixed))
+    picked = shown_and_gradient()
 
-    monkeypatch.setattr(motion_of_model, "_moved_together", all_by_four)
-    torch.testing.assert_close(compensated(frame, motion, frame_times(2), slice(0, 40)), picked)
+    def move_all(patches: Tensor, moves: Any, single: Tensor, mixed: Tensor) -> None:
+        motion_of_model._move_all(patches, moves, single | mixed)
+
+    monkeypatch.setattr(motion_of_model, "_move_some", move_all)
+    shown, gradient = shown_and_gradient()
+    torch.testing.assert_close(shown, picked[0])
+    torch.testing.assert_close(gradient, picked[1], rtol=1e-4, atol=1e-5)
+    assert torch.equal(shown[0, :, :8], picked[0][0, :, :8]), "what is still stays as it was"
 
 
 def test_gradients_are_those_of_the_pixels_that_were_taken(fresh_seed: int) -> None:

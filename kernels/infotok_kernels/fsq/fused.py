@@ -7,7 +7,6 @@ torch does well; what they need is saved by the forward pass only when a gradien
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -15,6 +14,7 @@ import triton
 from torch import Tensor
 
 from infotok_kernels.backend import on_device_of
+from infotok_kernels.constants import constant
 from infotok_kernels.fsq.kernels import encode_kernel
 from infotok_kernels.fsq.reference import inward
 
@@ -27,9 +27,7 @@ _PARTS = {torch.bfloat16: 1, torch.float16: 2, torch.float32: 3}
 """bfloat16 numbers that add up to one of the dtype."""
 
 
-@lru_cache(maxsize=16)
-@torch.inference_mode(False)
-def _digits(levels: tuple[int, ...], device: str) -> tuple[Tensor, Tensor]:
+def _digits(levels: tuple[int, ...], device: torch.device) -> tuple[Tensor, Tensor]:
     """Level counts and radices, int32 `[16]`; channels that do not exist have two levels worth nothing."""
     radix, worth = [], 1
     for level in levels:
@@ -37,8 +35,8 @@ def _digits(levels: tuple[int, ...], device: str) -> tuple[Tensor, Tensor]:
         worth *= level
     spare = _PADDED - len(levels)
     return (
-        torch.tensor([*levels, *[2] * spare], dtype=torch.int32, device=device),
-        torch.tensor([*radix, *[0] * spare], dtype=torch.int32, device=device),
+        constant((*levels, *[2] * spare), torch.int32, device),
+        constant((*radix, *[0] * spare), torch.int32, device),
     )
 
 
@@ -56,7 +54,7 @@ def encode(
             encode_kernel[(triton.cdiv(rows, _ENCODE_ROWS),)](
                 hidden.contiguous(), weight.contiguous(), bias.contiguous(),
                 gain.contiguous() if gain is not None else None,
-                *_digits(tuple(levels), str(hidden.device)), values, codes, ids, rows, width,
+                *_digits(tuple(levels), hidden.device), values, codes, ids, rows, width,
                 CHANNELS=channels, PADDED=_PADDED, PARTS=_PARTS[hidden.dtype], SAVE=save,
                 BLOCK=_ENCODE_ROWS, BLOCK_D=_ENCODE_DEPTH, num_warps=4, num_stages=3,
             )  # fmt: skip

@@ -82,7 +82,8 @@ def encode_kernel(
     digit = tl.floor(scaled + 0.5)
     tie = (digit - scaled == 0.5) & (tl.floor(digit * 0.5) * 2.0 != digit)
     digit = tl.where(tie, digit - 1.0, digit)
-    tl.store(codes + place, digit / half - 1.0, mask=mask)
+    # Rounded as the reference rounds, because a decoder computes the codes with that.
+    tl.store(codes + place, tl.div_rn(digit, half) - 1.0, mask=mask)
     if SAVE:
         tl.store(values + place, projected, mask=mask)
     worth = tl.load(radix_of + channel)[None, :]

@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from infotok_kernels.constants import constant
+
 
 def inward(gradient: Tensor, values: Tensor) -> Tensor:
     """The gradient, but 0 where a descent step along it would push a value outside [-1, 1] further out."""
@@ -40,7 +42,7 @@ class BoundAndRound(torch.autograd.Function):
 
 
 def _steps(levels: Sequence[int], like: Tensor) -> Tensor:
-    return torch.tensor([level - 1 for level in levels], dtype=like.dtype, device=like.device)
+    return constant(tuple(level - 1 for level in levels), like.dtype, like.device)
 
 
 def _digits(codes: Tensor, steps: Tensor) -> Tensor:
@@ -57,7 +59,7 @@ def _radix(levels: Sequence[int], device: torch.device) -> Tensor:
     weights = [1]
     for level in levels[:-1]:
         weights.append(weights[-1] * level)
-    return torch.tensor(weights, dtype=torch.int64, device=device)
+    return constant(tuple(weights), torch.int64, device)
 
 
 def codes_to_ids(codes: Tensor, levels: Sequence[int]) -> Tensor:
@@ -68,7 +70,7 @@ def codes_to_ids(codes: Tensor, levels: Sequence[int]) -> Tensor:
 
 def ids_to_codes(ids: Tensor, levels: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
     """Codes `[..., C]` in [-1, 1] of token ids `[...]`; ids must lie in 0..product(levels)-1."""
-    sizes = torch.tensor(list(levels), dtype=torch.int64, device=ids.device)
+    sizes = constant(tuple(levels), torch.int64, ids.device)
     digits = ids.to(torch.int64)[..., None] // _radix(levels, ids.device) % sizes
     wide = digits.to(dtype)
     return _codes(wide, _steps(levels, wide))

@@ -91,7 +91,9 @@ def _prepared(x: Tensor, weight: Tensor, cosine: Tensor, sine: Tensor) -> Tensor
     memory traffic, which is what this takes its time for on CPUs. The results differ from the wide ones
     by about two roundings.
     """
-    if torch.is_grad_enabled() or x.dtype not in (torch.bfloat16, torch.float16):
+    wide = x.dtype not in (torch.bfloat16, torch.float16)
+    # torch.compile fuses the plain way by itself, and breaks off at outputs that are parts of tensors.
+    if wide or torch.is_grad_enabled() or torch.compiler.is_compiling():
         return _rotate(_normalize(x, weight), cosine, sine).to(x.dtype)
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True).float()
     scale = torch.rsqrt(norm.square() / x.shape[-1] + EPSILON).to(x.dtype)
