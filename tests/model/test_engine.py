@@ -14,6 +14,7 @@ import torch
 
 from infotok_cli.blocks import token_grid
 from infotok_cli.errors import UsageError
+from infotok_cli.model import engine as engine_of_model
 from infotok_cli.model.engine import Engine, Footage, Runtime, choose_runtime
 from infotok_cli.model.weights import LoadedModel, load_model
 from infotok_cli.segment_tokens import Tokens
@@ -213,3 +214,20 @@ def test_a_gpu_takes_several_segments_and_a_cpu_one(engine: Engine) -> None:
 def test_compile_and_deterministic_exclude_each_other() -> None:
     with pytest.raises(UsageError, match="compile does not go with deterministic: leave compile out"):
         choose_runtime("cpu", compiled=True, deterministic=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (MemoryError(), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), False),
+        (ValueError("CUDA error: out of memory"), False),
+    ],
+    ids=str,
+)
+def test_lack_of_memory_is_known_by_its_words(error: Exception, expected: bool) -> None:
+    assert engine_of_model._lacks_memory(error) is expected
