@@ -138,7 +138,7 @@ Refine = Annotated[
         parser=quantities.whole("--refine"),
         metavar="N",
         help="Improve the tokens against what the decoder will show, in N steps: better pictures, "
-        "slightly larger files, much slower encoding. 6 steps gain 0.3 dB and take ten times as long.",
+        "slightly larger files, much slower encoding. 6 steps gain 0.3 dB and take 5.5 times as long.",
         rich_help_panel=options.TOKENS_PANEL,
     ),
 ]
